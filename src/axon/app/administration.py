@@ -1,0 +1,63 @@
+"""The accounts of an installation in an administrator's hands: for the commands and `axon up`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from axon.accounts import AccountsAdmin
+from axon.app.embedded import EmbeddedPostgres
+from axon.app.folders import DataFolder
+from axon.app.settings import Settings
+from axon.base import AxonError, SystemClock, SystemRandomness
+from axon.sealing import Keyring
+from axon.stores import Postgres, PostgresOptions
+
+
+class DatabaseUnknown(AxonError):
+    """No PostgreSQL is known: start `axon up` with this data folder, or set AXON_DATABASE_URL."""
+
+
+def database_address(settings: Settings) -> str:
+    """Return the address of the PostgreSQL in use: the settings', or that of a running `axon up`.
+
+    Raises DatabaseUnknown when there is neither.
+    """
+    if settings.database.url:
+        return settings.database.url
+    folder = DataFolder.of(settings)
+    if not folder.running.exists():
+        raise DatabaseUnknown(f"data folder {folder.root}")
+    return EmbeddedPostgres(folder.root).url()
+
+
+@asynccontextmanager
+async def accounts_admin(keyring: Path, database_url: str) -> AsyncIterator[AccountsAdmin]:
+    """Lend the administration of accounts; what it does raises PostgresAway when that is away."""
+    clock, randomness = SystemClock(), SystemRandomness()
+    postgres = Postgres(database_url, PostgresOptions(connections_max=1), clock)
+    await postgres.start()
+    try:
+        yield AccountsAdmin(postgres, Keyring.open(keyring, randomness), clock, randomness)
+    finally:
+        await postgres.stop()
+
+
+async def development_key(folder: DataFolder, database_url: str) -> str:
+    """Return the development key, registered in the database; the same at every start.
+
+    It is the one key kept in clear: in a file of the data folder that only its owner can read.
+    """
+    secret = _kept_secret(folder.development_key)
+    async with accounts_admin(folder.keyring, database_url) as admin:
+        await admin.register_key(secret, "development", "developer")
+    return secret
+
+
+def _kept_secret(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        pass
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(f"sk-axon-{SystemRandomness().bytes(24).hex()}\n")
+    return path.read_text().strip()

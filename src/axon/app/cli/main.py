@@ -1,0 +1,59 @@
+"""`axon`: the group of all commands, and how their errors reach a person."""
+
+import sys
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from axon import __version__
+from axon.app.cli.chat import chat
+from axon.app.cli.command import ExampleGroup
+from axon.app.cli.doctor import doctor
+from axon.app.cli.journal import journal
+from axon.app.cli.keyring import keyring
+from axon.app.cli.keys import keys
+from axon.app.cli.orgs import orgs
+from axon.app.cli.run import migrate, serve, up
+from axon.app.cli.settings import settings
+from axon.app.cli.users import users
+from axon.app.settings import SettingsWrong
+from axon.base import AxonError
+from axon.telemetry import configure_log
+
+_FAILED = 1
+_USAGE = 2
+
+
+@click.group(
+    cls=ExampleGroup,
+    examples=[
+        "axon up                     # everything on this machine, with a small model",
+        'axon chat "Say hello."      # talk to it',
+        "axon doctor                 # is everything well?",
+    ],
+)
+@click.version_option(__version__, prog_name="axon")
+def axon() -> None:
+    """Axon keeps LLM conversations: an OpenAI-compatible server whose answers survive."""
+
+
+for command in (up, chat, doctor, serve, migrate, orgs, users, keys, keyring, journal, settings):
+    axon.add_command(command)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 asked wrongly."""
+    configure_log(sys.stderr, service="axon", level="error")  # a person is told by the command
+    console = Console(stderr=True)
+    try:
+        sys.exit(axon(prog_name="axon", standalone_mode=True))
+    except SettingsWrong as error:
+        console.print("[red]The settings have mistakes:[/]")
+        for mistake in error.mistakes:
+            console.print(f"  [red]✗[/] {escape(mistake)}", soft_wrap=True)
+        console.print("[dim]docs/settings.md describes every setting; `axon settings` shows them.")
+        sys.exit(_USAGE)
+    except AxonError as error:
+        console.print(f"[red]✗[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(_FAILED)

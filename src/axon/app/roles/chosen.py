@@ -1,0 +1,75 @@
+"""Runs the roles a process was asked for: those that share a process together, others beside it."""
+
+import asyncio
+import signal
+import sys
+
+from axon.app.embedded import Program
+from axon.app.roles import projector, serving
+from axon.app.settings import Settings
+from axon.app.supervisor import Change, Supervisor
+from axon.base import AxonError, SystemClock
+from axon.telemetry import log
+
+_SERVING = frozenset({"gateway", "worker"})
+_PROJECTING = frozenset({"projector", "scheduler"})
+
+ROLES = ("gateway", "worker", "projector", "scheduler")
+
+_STOP_MARGIN_S = 10.0
+
+
+class UnknownRole(AxonError):
+    """There is no such role, or it cannot run alone: gateway and worker share one process."""
+
+
+def run_roles(roles: frozenset[str], settings: Settings) -> int:
+    """Run the roles until SIGTERM or SIGINT and return the exit code; raises UnknownRole.
+
+    Serving and projecting get a process each, so that a batch never delays a token.
+    """
+    if roles - set(ROLES) or not roles:
+        raise UnknownRole(", ".join(sorted(roles - set(ROLES))))
+    if roles & _SERVING and not roles >= _SERVING:
+        # Their queue and bus are in memory until a broker stands between them.
+        raise UnknownRole(", ".join(sorted(roles)))
+    if not roles & _PROJECTING:
+        return serving.run(settings)
+    if not roles & _SERVING:
+        return projector.run(settings)
+    return asyncio.run(_run_beside_each_other(settings))
+
+
+async def _run_beside_each_other(settings: Settings) -> int:
+    """Run both as children; they inherit the settings through the environment."""
+    supervisor = Supervisor(SystemClock(), _log_change)
+    told_to_stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+    for roles in (_PROJECTING, _SERVING):
+        supervisor.start(
+            Program(
+                role=",".join(sorted(roles)),
+                command=serve_command(",".join(sorted(roles))),
+                log_path=None,
+                stop_within_s=settings.http.drain_s + _STOP_MARGIN_S,
+            )
+        )
+    await told_to_stop.wait()
+    await supervisor.stop()
+    return 0
+
+
+def serve_command(roles: str) -> tuple[str, ...]:
+    """Return the command that runs the roles in a process of their own."""
+    # -P: a file called click.py in the user's folder is not to be imported.
+    return (sys.executable, "-P", "-m", "axon.app.cli", "serve", "--role", roles)
+
+
+def _log_change(change: Change) -> None:
+    log.info(
+        f"process-{change.what}",
+        f"the process for {change.role} {change.what}",
+        process__pid=change.pid,
+        process__exit_code=change.exit_code,
+    )

@@ -1,0 +1,92 @@
+"""The serving role: gateway, turns and worker in one process, with a journal of its own."""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import threading
+
+import uvloop
+
+from axon.app.folders import DataFolder
+from axon.app.roles.http_server import HttpServer, http_server
+from axon.app.roles.serving_rooms import close_rooms, open_rooms
+from axon.app.roles.upkeep import Upkeep
+from axon.app.settings import Settings
+from axon.app.sockets import listening_socket
+from axon.base import SystemRandomness
+from axon.gateway import Gateway, Operation
+from axon.telemetry import configure_log, log
+
+EXIT_JOURNAL_FAILED = 70
+"""Exit code when the disk refused a write: EX_SOFTWARE of sysexits.h. The supervisor restarts."""
+
+_NEW_OBJECTS_BEFORE_LOOKING = 50_000
+"""A few hundred turns; the interpreter's own 700 is less than two."""
+
+_LAST_WORDS_S = 1.0
+"""How long a process whose journal failed may still tell its clients so."""
+
+_TURNS_AFTER_REQUESTS_S = 5.0
+"""How long turns without a client may still run once the HTTP server has drained."""
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM, drain, and return the exit code; blocks."""
+    configure_log(sys.stderr, service="axon-serving", level=settings.log.level)
+    return uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    loop = asyncio.get_running_loop()
+    journal_failed = asyncio.Event()
+
+    def on_fatal(error: BaseException) -> None:
+        """End the process, whatever the loop is doing; called on the journal's thread."""
+        log.error("journal.failed", "The journal's disk failed.", error__message=repr(error))
+        timer = threading.Timer(_LAST_WORDS_S, os._exit, (EXIT_JOURNAL_FAILED,))
+        timer.daemon = True
+        timer.start()
+        loop.call_soon_threadsafe(journal_failed.set)
+
+    folder = DataFolder.of(settings)
+    rooms = await open_rooms(settings, folder, on_fatal)
+    upkeep = Upkeep(rooms, folder)
+    rooms.tasks.start(upkeep.keep_up(), "upkeep")
+    rooms.tasks.start(rooms.door.streams.cut_slow_clients(), "slow clients")
+    operation = Operation(
+        ready=upkeep.not_ready, status=upkeep.status, before_metrics=upkeep.measure
+    )
+    server = http_server(Gateway(rooms.door, operation, SystemRandomness()), settings.http)
+
+    def stop() -> None:
+        """Take no more turns, let the running requests finish."""
+        upkeep.draining = True
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    rooms.tasks.start(_stop_when(journal_failed, server), "journal watch")
+    _quiet_collector()
+    log.info("serving.ready", "Serving.", axon__journal__instance=rooms.journal.instance)
+    await server.serve(sockets=[listening_socket(settings.http)])
+    late = await rooms.door.turns.drain(_TURNS_AFTER_REQUESTS_S)
+    await close_rooms(rooms)
+    log.info("serving.stopped", "Stopped.", axon__turns__interrupted=late)
+    return EXIT_JOURNAL_FAILED if journal_failed.is_set() else 0
+
+
+def _quiet_collector() -> None:
+    """Keep the cycle collector from walking what lives as long as the process.
+
+    Turns leave no cycles behind, so looking for some less often costs no memory.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS_BEFORE_LOOKING, 20, 100)
+
+
+async def _stop_when(failed: asyncio.Event, server: HttpServer) -> None:
+    await failed.wait()
+    server.should_exit = True

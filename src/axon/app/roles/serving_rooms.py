@@ -1,0 +1,257 @@
+"""Builds the rooms of a serving process, from the ground up, and takes them down again."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from axon.accounts import Accounts, AccountsOptions
+from axon.app.folders import DataFolder
+from axon.app.models import model_table, proxies
+from axon.app.settings import JournalSettings, Settings
+from axon.base import Clock, IdMint, Randomness, SystemClock, SystemRandomness, TaskOwner
+from axon.conversations import Conversations, ConversationsParts
+from axon.gateway import Door, GatewayOptions, Streams
+from axon.inference import (
+    Engines,
+    Inference,
+    LocalBus,
+    LocalQueue,
+    ModelDirectory,
+    ModelTable,
+    Worker,
+)
+from axon.journal import (
+    Journal,
+    JournalEnvironment,
+    JournalOptions,
+    Mark,
+    SystemDisk,
+    read_cursor,
+)
+from axon.sealing import Keyring, KeyStore
+from axon.stores import Postgres, PostgresOptions, Valkey
+from axon.telemetry import log
+from axon.turns import OpenTurn, TurnOptions, TurnRooms, Turns, read_back
+
+_UNFINISHED_FILE = "unfinished"
+"""The mark below which no accepted turn of a journal is still open."""
+
+_JOBS_END_S = 1.0
+"""How long the worker may take to let go of its jobs once every turn has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingRooms:
+    """What a serving process is made of."""
+
+    door: Door
+    journal: Journal
+    postgres: Postgres
+    valkey: Valkey
+    keys: KeyStore
+    worker: Worker
+    engines: Engines
+    unfinished: Mark
+    tasks: TaskOwner
+    """What runs for as long as the process does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What every room stands on."""
+
+    clock: Clock
+    randomness: Randomness
+    keyring: Keyring
+    mint: IdMint
+    keys: KeyStore
+    postgres: Postgres
+    valkey: Valkey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Inference:
+    """The queue, the bus and both their ends, in one process."""
+
+    models: ModelTable
+    engines: Engines
+    worker: Worker
+    inference: Inference
+
+
+async def open_rooms(
+    settings: Settings, folder: DataFolder, on_fatal: Callable[[BaseException], None]
+) -> ServingRooms:
+    """Return the rooms, the journal recovered and the turns a crash left open taken up again.
+
+    Raises AxonError when the journal, the keyring or a setting is unusable. PostgreSQL and Valkey
+    may be away.
+    """
+    ground = await _open_ground(settings, folder)
+    journal = await asyncio.to_thread(_open_journal, settings, folder, ground, on_fatal)
+    accounts = _accounts(settings, folder, ground)
+    await accounts.start()
+    conversations = _conversations(folder, ground, journal)
+    serving = _inference(settings, ground)
+    unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
+    turns = Turns(
+        TurnRooms(
+            journal=journal,
+            conversations=conversations,
+            inference=serving.inference,
+            models=serving.models,
+            keys=ground.keys,
+            mint=ground.mint,
+            clock=ground.clock,
+            randomness=ground.randomness,
+            tasks=TaskOwner(_task_failed),
+            identity=ground.keyring.derive("idempotency"),
+        ),
+        TurnOptions(
+            wait_s=settings.turns.wait_s,
+            deadline_s=settings.turns.timeout_s,
+            progress_every_s=settings.turns.progress_every_s,
+        ),
+        unfinished,
+    )
+    left_open = await asyncio.to_thread(_read_back, journal, unfinished, conversations)
+    await ground.valkey.start()
+    await conversations.open()
+    await turns.recover(left_open)
+    door = Door(
+        accounts=accounts,
+        conversations=conversations,
+        models=ModelDirectory(serving.models, serving.engines, ground.clock),
+        turns=turns,
+        mint=ground.mint,
+        clock=ground.clock,
+        streams=Streams(ground.clock, settings.http.slow_client_s),
+        options=GatewayOptions(body_bytes_max=settings.http.body_bytes_max),
+    )
+    return ServingRooms(
+        door=door,
+        journal=journal,
+        postgres=ground.postgres,
+        valkey=ground.valkey,
+        keys=ground.keys,
+        worker=serving.worker,
+        engines=serving.engines,
+        unfinished=unfinished,
+        tasks=TaskOwner(_task_failed),
+    )
+
+
+def _accounts(settings: Settings, folder: DataFolder, ground: _Ground) -> Accounts:
+    options = AccountsOptions(
+        snapshot_path=folder.accounts_snapshot,
+        staleness_max_s=settings.accounts.staleness_max_s,
+        poll_every_ms=settings.accounts.poll_every_ms,
+        cache_max=settings.accounts.cache_max,
+    )
+    return Accounts(ground.postgres, ground.keyring, ground.clock, ground.randomness, options)
+
+
+def _conversations(folder: DataFolder, ground: _Ground, journal: Journal) -> Conversations:
+    return Conversations(
+        ConversationsParts(
+            postgres=ground.postgres,
+            valkey=ground.valkey,
+            journal=journal,
+            keys=ground.keys,
+            mint=ground.mint,
+            clock=ground.clock,
+            randomness=ground.randomness,
+            instance=journal.instance,
+            epoch_path=folder.valkey_epoch,
+        )
+    )
+
+
+def _inference(settings: Settings, ground: _Ground) -> _Inference:
+    models = model_table(settings)
+    engines = Engines(models.served(), ground.clock, proxies())
+    queue, bus = LocalQueue(), LocalBus(ground.clock)
+    worker = Worker(queue, bus, engines, ground.clock)
+    worker.serve(models.served())
+    return _Inference(
+        models=models,
+        engines=engines,
+        worker=worker,
+        inference=Inference(queue, bus, engines),
+    )
+
+
+async def _open_ground(settings: Settings, folder: DataFolder) -> _Ground:
+    clock, randomness = SystemClock(), SystemRandomness()
+    keyring = Keyring.open(folder.keyring, randomness)
+    postgres = Postgres(
+        settings.database.url,
+        PostgresOptions(
+            connections_max=settings.database.connections_max,
+            statement_timeout_s=settings.database.timeout_s,
+        ),
+        clock,
+    )
+    await postgres.start()
+    return _Ground(
+        clock=clock,
+        randomness=randomness,
+        keyring=keyring,
+        mint=IdMint(keyring.identity, clock, randomness),
+        keys=KeyStore(folder.key_store, keyring, clock, randomness),
+        postgres=postgres,
+        valkey=Valkey(settings.valkey.url, settings.valkey.timeout_ms, clock),
+    )
+
+
+def _task_failed(name: str, error: BaseException) -> None:
+    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
+
+
+def _open_journal(
+    settings: Settings,
+    folder: DataFolder,
+    ground: _Ground,
+    on_fatal: Callable[[BaseException], None],
+) -> Journal:
+    instance = folder.journal_instance(settings, ground.randomness)
+    return Journal.open(
+        folder.journals / instance,
+        instance,
+        _journal_options(settings.journal),
+        JournalEnvironment(disk=SystemDisk(), clock=ground.clock, on_fatal=on_fatal),
+    )
+
+
+def _journal_options(settings: JournalSettings) -> JournalOptions:
+    return JournalOptions(
+        segment_bytes=settings.segment_bytes,
+        queue_entries_max=settings.queue_entries_max,
+        queue_bytes_max=settings.queue_bytes_max,
+        entry_bytes_max=settings.entry_bytes_max,
+        retention_s=settings.retention_s,
+        reserve_bytes=settings.reserve_bytes,
+        low_water_bytes=settings.low_water_bytes,
+    )
+
+
+def _read_back(journal: Journal, unfinished: Mark, conversations: Conversations) -> list[OpenTurn]:
+    """Fill the tail with what PostgreSQL lacks; return the turns a dead process left open."""
+    projected = read_cursor(journal.directory)
+    conversations.tail.prune(projected)
+    after = max(min(projected, unfinished.get() - 1), journal.recovery.first_sequence - 1)
+    return read_back(journal.read(after), conversations.tail.note)
+
+
+async def close_rooms(rooms: ServingRooms) -> None:
+    """Let go of everything, what is durable first; every turn has ended."""
+    await rooms.tasks.cancel()
+    await rooms.worker.stop(_JOBS_END_S)
+    await rooms.journal.close()
+    rooms.unfinished.close()
+    await rooms.engines.close()
+    await rooms.door.conversations.stop()
+    await rooms.door.accounts.stop()
+    await rooms.keys.close()
+    await rooms.valkey.stop()
+    await rooms.postgres.stop()

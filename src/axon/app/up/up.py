@@ -1,0 +1,165 @@
+"""The course of `axon up`: servers, schema, key, roles; then keep them running."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from axon.app.administration import development_key
+from axon.app.embedded.model import fetch_model, find_model, require_engine
+from axon.app.folders import DataFolder
+from axon.app.migrations import migrate_all
+from axon.app.settings import Settings
+from axon.app.sockets import listening_socket
+from axon.app.supervisor import Change, Supervisor
+from axon.app.up.folder_lock import FolderLock
+from axon.app.up.logs import trim_logs
+from axon.app.up.plan import Plan
+from axon.app.up.running import Running, write_running
+from axon.app.up.screen import Screen
+from axon.base import SystemClock, TaskOwner
+
+_LOOK_AT_LOGS_EVERY_S = 10.0
+
+
+def run_up(settings: Settings, as_json: bool) -> int:
+    """Run everything until SIGINT, SIGTERM or SIGHUP; return the exit code.
+
+    Raises AlreadyRunning, PortTaken and what a server that cannot start says. With `as_json`
+    one line goes to stdout when all is ready; everything else goes to stderr.
+    """
+    folder = DataFolder.of(settings)
+    screen = Screen(Console(stderr=True), _seconds_since_start)
+    with ExitStack() as held:
+        held.enter_context(FolderLock(folder))
+        held.callback(folder.running.unlink, missing_ok=True)
+        held.callback(screen.quiet)
+        plan = Plan(settings=settings, folder=folder)
+        return asyncio.run(_Up(plan, screen, as_json).run())
+
+
+class _Up:
+    """One run of the command."""
+
+    def __init__(self, plan: Plan, screen: Screen, as_json: bool) -> None:
+        self._plan = plan
+        self._screen = screen
+        self._as_json = as_json
+        self._base_url = ""
+        self._supervisor = Supervisor(SystemClock(), self._changed)
+        self._told_to_stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Start, wait for the signal, stop in order."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._stop_or_kill)
+        failures: list[BaseException] = []
+
+        def failed(task: str, error: BaseException) -> None:
+            failures.append(error)
+            self._told_to_stop.set()
+
+        tasks = TaskOwner(failed)
+        tasks.start(self._start(), "start")
+        tasks.start(self._keep_logs_small(), "logs")
+        await self._told_to_stop.wait()
+        self._screen.stopping()
+        await tasks.cancel()
+        await self._supervisor.stop()
+        if failures:
+            raise failures[0]
+        return 0
+
+    def _stop_or_kill(self) -> None:
+        """Stop at the first signal, kill at the second."""
+        if self._told_to_stop.is_set():
+            self._supervisor.kill()
+        self._told_to_stop.set()
+
+    async def _start(self) -> None:
+        """Start everything, then say how it is used."""
+        plan = self._plan
+        with listening_socket(plan.settings.http) as listener:
+            self._base_url = plan.base_url(listener)
+            # In this order they are registered, and in the reverse order they are stopped.
+            _, engine_url = await asyncio.gather(self._start_servers(), self._start_engine())
+            self._screen.doing("preparing the database")
+            key = await self._prepare_database()
+            self._screen.doing("starting the projector and the serving process")
+            for program in plan.roles(listener, engine_url, key):
+                await self._supervisor.start(program)
+            await self._tell_ready(listener, key)
+            await asyncio.Event().wait()  # keep the socket open: connections wait in its backlog
+
+    async def _start_servers(self) -> None:
+        """Start the embedded PostgreSQL and Valkey, both at once."""
+        self._screen.doing("starting the servers")
+        embedded = [self._plan.postgres, self._plan.valkey]
+        await asyncio.gather(
+            *(self._supervisor.start(one.program()) for one in embedded if one is not None)
+        )
+
+    async def _start_engine(self) -> str:
+        """Start the embedded engine, fetching its model if need be; return its address or ""."""
+        plan = self._plan
+        if not plan.wants_engine:
+            return plan.settings.engine.url
+        require_engine()
+        root = plan.folder.root
+        chosen = plan.settings.engine.model_path
+        model = Path(chosen) if chosen else find_model(root)
+        if model is None:
+            self._screen.doing("downloading the small model (85 MB, once)")
+            model = await asyncio.to_thread(fetch_model, root)
+            self._screen.done("the small model is downloaded")
+        engine = plan.engine(model)
+        await self._supervisor.start(engine.program())
+        return engine.url()
+
+    async def _prepare_database(self) -> str:
+        """Apply the migrations and register the development key; return it."""
+        url = self._plan.database_url
+        applied = await migrate_all(url)
+        count = sum(map(len, applied.values()))
+        if count:
+            self._screen.done(f"{count} migrations applied")
+        return await development_key(self._plan.folder, url)
+
+    async def _tell_ready(self, listener: socket.socket, key: str) -> None:
+        """Say how Axon is reached: one line for scripts, a page for people."""
+        if not self._as_json:
+            self._screen.welcome(self._base_url, key, await self._plan.first_model(listener, key))
+        else:
+            line = {"base_url": self._base_url, "api_key": key, "pids": self._pids()}
+            sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+            sys.stdout.flush()
+            self._screen.done("Axon is ready")
+            self._screen.quiet()
+
+    def _changed(self, change: Change) -> None:
+        self._screen.changed(change)
+        running = Running(pid=os.getpid(), base_url=self._base_url, pids=self._pids())
+        write_running(self._plan.folder, running)
+
+    def _pids(self) -> dict[str, list[int]]:
+        return {"supervisor": [os.getpid()], **self._supervisor.pids}
+
+    async def _keep_logs_small(self) -> None:
+        while True:
+            await asyncio.to_thread(trim_logs, self._plan.folder.logs)
+            await asyncio.sleep(_LOOK_AT_LOGS_EVERY_S)
+
+
+def _seconds_since_start() -> float:
+    """Return how long ago this process was started, the interpreter's own start included."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # "starttime", proc(5), after the name
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started

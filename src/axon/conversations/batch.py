@@ -1,0 +1,217 @@
+"""What a run of records comes to, gathered so that each table is written once."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from axon.conversations.placed import TURN_FORGOTTEN, Placed, PlacedChange, placed_change
+from axon.conversations.projecting import NO_HEAD, Conversation, Head, Rows
+from axon.projection import Gap
+from axon.records import (
+    ConversationChanged,
+    ItemsAppended,
+    Record,
+    TokenUsage,
+    TurnAccepted,
+    TurnCompleted,
+    TurnInterrupted,
+)
+
+Turn = TurnAccepted | TurnCompleted | TurnInterrupted
+
+
+class Place(NamedTuple):
+    """A record's place."""
+
+    conversation: Conversation
+    sequence: int
+
+
+def place_of(record: Record) -> Place | None:
+    """Return the place the record takes in a conversation, if it takes one."""
+    if isinstance(record, TurnCompleted | TurnInterrupted):
+        head = record.head
+        place = Place((head.user, head.conversation_id), head.sequence)
+    elif isinstance(record, ItemsAppended | ConversationChanged):
+        place = Place((record.user, record.conversation_id), record.sequence)
+    else:
+        return None
+    return place if place.conversation[1] else None
+
+
+@dataclass(slots=True)
+class _State:
+    """A conversation in the course of the batch."""
+
+    head: Head
+    row: tuple[Any, ...] = ()
+    """What is written of it; nothing yet while empty."""
+    metadata: dict[str, str] | None = None
+    deleted_us: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """Takes records in order, then gives the rows to write; raises Gap before any is written."""
+
+    heads: dict[Conversation, Head]
+    """Of the conversations that exist."""
+    fences: dict[tuple[int, str, int], int]
+    """Of what stands in the tables at places that are not behind the heads."""
+    _states: dict[Conversation, _State] = field(default_factory=dict)
+    _turns: dict[tuple[int, str], Turn] = field(default_factory=dict)
+    _placed: dict[tuple[int, str, int], PlacedChange] = field(default_factory=dict)
+    _deleted_items: list[tuple[int, str, str]] = field(default_factory=list)
+    _forgotten_turns: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, record: Record) -> None:
+        """Take the next record; raises Gap when its predecessor is missing."""
+        if isinstance(record, Turn):
+            self._add_turn(record)
+        if isinstance(record, ConversationChanged) and record.change == TURN_FORGOTTEN:
+            self._forgotten_turns.append((record.user, record.item_id))
+        place = place_of(record)
+        if place is None:
+            return
+        assert isinstance(record, Placed)
+        change = placed_change(record)
+        state = self._states.get(place.conversation)
+        if state is None:
+            head = self.heads.get(place.conversation, NO_HEAD)
+            state = self._states[place.conversation] = _State(head)
+        if self._stands(place, change, state.head):
+            self._place(record, place, change, state)
+
+    def _add_turn(self, turn: Turn) -> None:
+        """Keep the end of a turn rather than its beginning, and its first end."""
+        key = (turn.head.user, turn.head.turn_id)
+        if isinstance(self._turns.get(key), TurnAccepted | None):
+            self._turns[key] = turn
+
+    def _stands(self, place: Place, change: PlacedChange, head: Head) -> bool:
+        """Return whether the record is the true one of its place, as far as is known."""
+        if place.sequence > head.sequence + 1:
+            raise Gap(f"{place.conversation[1]}: {place.sequence} follows {head.sequence}")
+        if place.sequence == head.sequence + 1:
+            return True
+        key = (*place.conversation, place.sequence)
+        other = self._placed.get(key)
+        standing = other.fence if other is not None else self.fences.get(key, 0)
+        return change.fence > standing
+
+    def _place(self, record: Placed, place: Place, change: PlacedChange, state: _State) -> None:
+        user, conversation_id = place.conversation
+        if place.sequence >= state.head.sequence:
+            state.head = Head(place.sequence, change.fence, state.head.deleted)
+        self._placed[user, conversation_id, place.sequence] = change
+        created_us, model, implicit, org_id = change.at_us, None, False, ""
+        if isinstance(record, TurnCompleted | TurnInterrupted):
+            turn = record.head
+            created_us, model, implicit = turn.accepted_us, turn.model, turn.implicit
+            org_id = turn.org_id
+        else:
+            org_id = record.org_id
+        if state.row:
+            created_us, implicit, model = state.row[3], state.row[8], model or state.row[7]
+        state.row = (
+            user,
+            conversation_id,
+            org_id,
+            created_us,
+            change.at_us,
+            state.head.sequence,
+            state.head.fence,
+            model,
+            implicit,
+        )
+        if isinstance(record, ConversationChanged):
+            self._change(record, state)
+
+    def _change(self, record: ConversationChanged, state: _State) -> None:
+        if record.change in ("created", "metadata"):
+            state.metadata = record.metadata
+        elif record.change == "item_deleted":
+            gone = (record.user, record.conversation_id, record.item_id)
+            self._deleted_items.append(gone)
+        elif record.change == "deleted":
+            state.deleted_us = record.at_us
+
+    def rows(self) -> Rows:
+        """Return what is to be written."""
+        changed = {place: state for place, state in self._states.items() if state.row}
+        return Rows(
+            conversations=[state.row for state in changed.values()],
+            metadata=[
+                (*place, msgspec.json.encode(state.metadata).decode())
+                for place, state in changed.items()
+                if state.metadata is not None
+            ],
+            turns=[_turn_row(turn) for turn in self._turns.values()],
+            replaced=[key for key in self._placed if key in self.fences],
+            places=[
+                (*key, change.fence, change.origin_id, change.at_us)
+                for key, change in self._placed.items()
+            ],
+            items=[row for key, change in self._placed.items() for row in self._items(key, change)],
+            deleted_items=self._deleted_items,
+            forgotten_turns=self._forgotten_turns,
+            deleted=[
+                (*place, state.deleted_us) for place, state in changed.items() if state.deleted_us
+            ],
+            ended_leases=[(*place, state.head.sequence) for place, state in changed.items()],
+        )
+
+    def _items(self, key: tuple[int, str, int], change: PlacedChange) -> list[tuple[Any, ...]]:
+        if self.heads.get(key[:2], NO_HEAD).deleted:
+            return []
+        return [
+            (
+                *key,
+                index,
+                item.item_id,
+                change.origin_id,
+                output,
+                item.kind,
+                item.author,
+                status,
+                item.model_tokens,
+                item.blob,
+                change.at_us,
+            )
+            for index, item, output, status in change.rows()
+        ]
+
+
+def _turn_row(turn: Turn) -> tuple[Any, ...]:
+    head = turn.head
+    status, reason, answer, usage = "in_progress", "", b"", TokenUsage()
+    upstream, first_token_us, completed_us = "", 0, 0
+    if not isinstance(turn, TurnAccepted):
+        status, answer, usage = turn.status, turn.answer, turn.usage
+        upstream = turn.upstream
+        first_token_us, completed_us = turn.first_token_us, turn.completed_us
+    if isinstance(turn, TurnInterrupted):
+        reason = turn.reason
+    return (
+        head.user,
+        head.turn_id,
+        head.org_id,
+        head.conversation_id,
+        head.sequence,
+        head.credential_id,
+        head.surface,
+        head.model,
+        status,
+        reason,
+        head.stored,
+        answer or None,
+        usage.input_tokens,
+        usage.cached_tokens,
+        usage.output_tokens,
+        usage.reasoning_tokens,
+        upstream,
+        head.accepted_us,
+        first_token_us,
+        completed_us,
+    )

@@ -1,0 +1,43 @@
+"""The ways in which a conversation can refuse, each with one cause."""
+
+from axon.base import AxonError
+
+
+class ConversationError(AxonError):
+    """The conversation could not do what was asked."""
+
+
+class ConversationNotFound(ConversationError):
+    """No such conversation."""
+
+
+class TurnNotFound(ConversationError):
+    """No such turn."""
+
+
+class ItemNotFound(ConversationError):
+    """No such item in this conversation."""
+
+
+class ConversationBusy(ConversationError):
+    """Another turn of this conversation is still running; try again shortly."""
+
+    def __init__(self, retry_after_ms: int) -> None:
+        """`retry_after_ms` is when another try may succeed, in milliseconds from now."""
+        super().__init__(f"retry after {retry_after_ms} ms")
+        self.retry_after_ms = retry_after_ms
+
+
+class HistoryUnavailable(ConversationError):
+    """The history of this conversation cannot be proven complete at the moment.
+
+    Answer 503, never a history that may be wrong; it passes when the stores are back.
+    """
+
+
+class TailFull(ConversationError):
+    """PostgreSQL has been behind for too long: no more unprojected turns can be remembered."""
+
+
+class LeaseLost(ConversationError):
+    """The conversation was taken over before the change was acknowledged; it may not stand."""

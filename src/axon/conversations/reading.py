@@ -1,0 +1,132 @@
+"""Reading conversations and their items: PostgreSQL, brought up to date with the tail."""
+
+from axon.conversations.errors import HistoryUnavailable, ItemNotFound
+from axon.conversations.loading import LOAD_TIMEOUT_S, Loader
+from axon.conversations.opening import Opener
+from axon.conversations.overlay import View
+from axon.conversations.store import ItemRow, read_item_row, read_page
+from axon.conversations.values import Conversation, ItemPage, Owner, Page, StoredItem
+from axon.stores import Postgres, PostgresAway
+
+
+class Reading:
+    """Answers questions about what was acknowledged; takes no lease."""
+
+    def __init__(self, postgres: Postgres, loader: Loader, opener: Opener) -> None:
+        """Read what `loader` proves, with the items of `postgres`."""
+        self._postgres = postgres
+        self._loader = loader
+        self._opener = opener
+
+    async def read(self, owner: Owner, conversation_id: str) -> Conversation:
+        """See Conversations.read."""
+        view = await self._loader.view(owner, conversation_id)
+        state = view.state
+        return Conversation(
+            owner=owner,
+            conversation_id=conversation_id,
+            created_us=state.created_us,
+            updated_us=state.updated_us,
+            head_sequence=state.head_sequence,
+            metadata=state.metadata,
+            title=state.title,
+            model=state.model,
+            implicit=state.implicit,
+            archived=state.archived,
+        )
+
+    async def list_items(self, owner: Owner, conversation_id: str, page: Page) -> ItemPage:
+        """See Conversations.list_items."""
+        view = await self._loader.view(owner, conversation_id)
+        place = (owner.user, conversation_id)
+        start = (0, -1) if page.order == "asc" else (view.state.head_sequence + 1, -1)
+        if page.after is not None:
+            row = await self._find(view, place, page.after)
+            start = (row.sequence, row.item_index)
+        base = await self._base_rows(view, place, page, start)
+        rows = [row for row in (*base, *_tail_rows(view)) if _follows(row, start, page.order)]
+        rows.sort(key=_key, reverse=page.order == "desc")
+        items = await self._opener.open_rows(owner, conversation_id, rows[: page.limit])
+        return ItemPage(items=items, has_more=len(rows) > page.limit)
+
+    async def read_item(self, owner: Owner, conversation_id: str, item_id: str) -> StoredItem:
+        """See Conversations.read_item."""
+        view = await self._loader.view(owner, conversation_id)
+        row = await self._find(view, (owner.user, conversation_id), item_id)
+        opened = await self._opener.open_rows(owner, conversation_id, [row])
+        if not opened:
+            raise ItemNotFound
+        return opened[0]
+
+    async def check_item(self, owner: Owner, conversation_id: str, item_id: str) -> None:
+        """Return when the conversation has the item, readable or not; raises ItemNotFound."""
+        view = await self._loader.view(owner, conversation_id)
+        await self._find(view, (owner.user, conversation_id), item_id)
+
+    async def _base_rows(
+        self, view: View, place: tuple[int, str], page: Page, start: tuple[int, int]
+    ) -> list[ItemRow]:
+        """Return enough of PostgreSQL's items behind `start` for the page and one more."""
+        if page.order == "desc":
+            start = min(start, (view.base_head + 1, -1))
+        if view.base_head == 0 or (page.order == "asc" and start[0] > view.base_head):
+            return []
+        limit = page.limit + 1 + len(view.deleted_items)
+        try:
+            async with self._postgres.connection(LOAD_TIMEOUT_S) as connection:
+                rows = await read_page(connection, place, (page.order, start, limit))
+        except PostgresAway as away:
+            raise HistoryUnavailable("PostgreSQL is away") from away
+        return [row for row in rows if _is_base(view, row)]
+
+    async def _find(self, view: View, place: tuple[int, str], item_id: str) -> ItemRow:
+        """Return the item as it stands in the conversation; raises ItemNotFound."""
+        for row in _tail_rows(view):
+            if row.item_id == item_id:
+                return row
+        if view.base_head == 0:
+            raise ItemNotFound
+        try:
+            async with self._postgres.connection(LOAD_TIMEOUT_S) as connection:
+                found = await read_item_row(connection, place, item_id)
+        except PostgresAway as away:
+            raise HistoryUnavailable("PostgreSQL is away") from away
+        if found is None or not _is_base(view, found):
+            raise ItemNotFound
+        return found
+
+
+def _key(row: ItemRow) -> tuple[int, int]:
+    return row.sequence, row.item_index
+
+
+def _follows(row: ItemRow, start: tuple[int, int], order: str) -> bool:
+    return _key(row) > start if order == "asc" else _key(row) < start
+
+
+def _is_base(view: View, row: ItemRow) -> bool:
+    """Return whether this row of PostgreSQL's is part of the view.
+
+    It is not when it was projected after the view was taken, or when the tail knows better.
+    """
+    replaced = row.sequence > view.base_head or row.sequence in view.replaced
+    return not replaced and row.item_id not in view.deleted_items
+
+
+def _tail_rows(view: View) -> list[ItemRow]:
+    """Return the items the tail adds, as rows."""
+    return [
+        ItemRow(
+            change.sequence,
+            index,
+            change.origin_id,
+            item.item_id,
+            item.kind,
+            item.author,
+            status,
+            item.blob,
+        )
+        for change in view.changes
+        for index, item, _, status in change.rows()
+        if item.item_id not in view.deleted_items
+    ]

@@ -1,0 +1,141 @@
+"""The tail: what this process wrote to its journal and PostgreSQL does not have yet."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from axon.conversations.errors import TailFull
+from axon.conversations.placed import TURN_FORGOTTEN
+from axon.journal import Journal, Location
+from axon.records import (
+    ConversationChanged,
+    ItemsAppended,
+    Record,
+    TurnAccepted,
+    TurnCompleted,
+    TurnInterrupted,
+    decode,
+)
+
+TAIL_ENTRIES_MAX = 1_000_000
+"""About 400 MB of memory, and some minutes of full speed with PostgreSQL away: new conversation
+turns are refused from here on, because a forgotten record would make a history wrong."""
+
+_TURNS = (TurnAccepted, TurnCompleted, TurnInterrupted)
+_CHANGES = (ItemsAppended, ConversationChanged)
+
+
+class TailEntry(NamedTuple):
+    """Where a record is, and which turn or conversation it belongs to."""
+
+    location: Location
+    conversation_id: str
+    """Empty for a turn outside any conversation."""
+    sequence: int
+    turn_id: str
+    """The turn the record is about; empty when it is about none."""
+    placed: bool
+    """Whether the record takes its place; one that only accepts a turn does not yet."""
+    forgets: bool = False
+    """Whether the turn is not stored any more from here on."""
+
+
+class Tail:
+    """An index into the journal, by conversation and by turn; for the loop's thread only.
+
+    It is complete: every record of this journal that PostgreSQL may not have yet is in it, so
+    what PostgreSQL has plus the tail (looked at before PostgreSQL is) is all there is.
+    """
+
+    def __init__(self, journal: Journal, entries_max: int = TAIL_ENTRIES_MAX) -> None:
+        """Index `journal`; `admit` refuses once there are `entries_max` entries."""
+        self._journal = journal
+        self._entries_max = entries_max
+        self._order: deque[TailEntry] = deque()
+        self._conversations: dict[str, list[TailEntry]] = {}
+        self._turns: dict[str, TailEntry] = {}
+        self._pruned_through = 0
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def admit(self) -> None:
+        """Return when another turn may be remembered; raises TailFull."""
+        if len(self._order) >= self._entries_max:
+            raise TailFull
+
+    def note(self, record: Record, location: Location) -> None:
+        """Remember a durable record; call it before anything that follows from the record.
+
+        Never refuses: what is durable must be remembered.
+        """
+        if location.sequence <= self._pruned_through:
+            return
+        if isinstance(record, _TURNS):
+            head = record.head
+            placed = head.conversation_id != "" and not isinstance(record, TurnAccepted)
+            entry = TailEntry(location, head.conversation_id, head.sequence, head.turn_id, placed)
+            self._turns[head.turn_id] = entry
+        elif isinstance(record, _CHANGES):
+            forgotten = _forgotten(record)
+            placed = record.conversation_id != ""
+            entry = TailEntry(
+                location,
+                record.conversation_id,
+                record.sequence,
+                forgotten,
+                placed,
+                forgotten != "",
+            )
+            if forgotten:
+                self._turns[forgotten] = entry
+        else:
+            return
+        self._order.append(entry)
+        if entry.placed:
+            self._conversations.setdefault(entry.conversation_id, []).append(entry)
+
+    def prune(self, projected_through: int) -> None:
+        """Forget what PostgreSQL has: everything up to this journal sequence."""
+        self._pruned_through = max(self._pruned_through, projected_through)
+        order = self._order
+        while order and order[0].location.sequence <= projected_through:
+            entry = order.popleft()
+            if entry.turn_id and self._turns.get(entry.turn_id) is entry:
+                del self._turns[entry.turn_id]
+            if entry.placed:
+                places = self._conversations[entry.conversation_id]
+                places.remove(entry)
+                if not places:
+                    del self._conversations[entry.conversation_id]
+
+    def head(self, conversation_id: str) -> int:
+        """Return the last place of the conversation in the tail, 0 for none."""
+        places = self._conversations.get(conversation_id)
+        return places[-1].sequence if places else 0
+
+    def places(self, conversation_id: str) -> tuple[TailEntry, ...]:
+        """Return the entries that take a place in the conversation, in the journal's order."""
+        return tuple(self._conversations.get(conversation_id, ()))
+
+    def turn(self, turn_id: str) -> TailEntry | None:
+        """Return the latest entry of the turn."""
+        return self._turns.get(turn_id)
+
+    async def read(self, entries: Sequence[TailEntry]) -> list[Record]:
+        """Return the records behind the entries, read from the journal in a thread."""
+        if not entries:
+            return []
+        return await asyncio.to_thread(self._read, entries)
+
+    def _read(self, entries: Sequence[TailEntry]) -> list[Record]:
+        found = [self._journal.entry_at(entry.location) for entry in entries]
+        return [decode(entry.kind, entry.payload) for entry in found]
+
+
+def _forgotten(record: ItemsAppended | ConversationChanged) -> str:
+    """Return the turn that the record forgets, or nothing."""
+    if isinstance(record, ConversationChanged) and record.change == TURN_FORGOTTEN:
+        return record.item_id
+    return ""

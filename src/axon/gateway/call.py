@@ -1,0 +1,160 @@
+"""One HTTP call over ASGI: what came in, and the ways to answer."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from axon.accounts import Principal
+from axon.gateway.problems import Problem, RequestRefused, refuse
+from axon.turns import Fields
+
+Scope = Mapping[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_JSON = (b"content-type", b"application/json")
+_fields = msgspec.json.Decoder(Fields)
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+class Call:
+    """One request being answered."""
+
+    __slots__ = (
+        "_receive",
+        "_scope",
+        "_send",
+        "extra",
+        "headers",
+        "log",
+        "method",
+        "path",
+        "principal",
+        "request_id",
+        "started_s",
+        "status",
+        "streaming",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        """Wrap one ASGI call."""
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.request_id = request_id
+        self.principal: Principal | None = None
+        self.started_s = 0.0
+        self.status = 0
+        self.streaming = False
+        self.extra: Headers = []
+        self.log: dict[str, str | int | float] = {}
+
+    @property
+    def caller(self) -> Principal:
+        """Return who is asking; only after authentication."""
+        if self.principal is None:
+            raise RuntimeError("this route is answered before authentication")
+        return self.principal
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header's value, its name given in lower case."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def query(self) -> dict[str, str]:
+        """Return the query string's parameters, the last of each name."""
+        parsed = parse_qs(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        return {name: values[-1] for name, values in parsed.items()}
+
+    async def body(self, bytes_max: int) -> bytes:
+        """Return the whole body; refuse one that is larger than `bytes_max` with 413."""
+        announced = self.headers.get(b"content-length", b"0")
+        if announced.isdigit() and int(announced) > bytes_max:
+            raise _too_large(bytes_max)
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        data: bytes = message.get("body", b"")
+        if not message.get("more_body", False):
+            return data
+        pieces = [data]
+        length = len(data)
+        while message.get("more_body", False):
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            piece = message.get("body", b"")
+            pieces.append(piece)
+            length += len(piece)
+            if length > bytes_max:
+                raise _too_large(bytes_max)
+        return b"".join(pieces)
+
+    async def fields(self, bytes_max: int) -> tuple[bytes, Fields]:
+        """Return the body and its members, each still JSON; refuse what is no JSON object."""
+        body = await self.body(bytes_max)
+        return body, self.read_fields(body)
+
+    @staticmethod
+    def read_fields(body: bytes) -> Fields:
+        """Return the members of a JSON object, each still JSON."""
+        try:
+            return _fields.decode(body)
+        except msgspec.ValidationError:
+            raise refuse("The body must be a JSON object.", code="invalid_type") from None
+        except (msgspec.DecodeError, RecursionError) as error:
+            message = (
+                f"We could not parse the JSON body of your request ({error}). The API expects a "
+                "JSON payload, but what was sent was not valid JSON."
+            )
+            raise refuse(message, code="invalid_json") from error
+
+    async def reply(self, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Answer with a whole body."""
+        self.status = status
+        start = [*headers, (b"content-length", b"%d" % len(body)), *self._common()]
+        await self._send({"type": "http.response.start", "status": status, "headers": start})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def reply_json(self, body: bytes, status: int = 200) -> None:
+        """Answer with JSON."""
+        await self.reply(status, body, (_JSON,))
+
+    async def reply_value(self, value: object, status: int = 200) -> None:
+        """Answer with a value, encoded as JSON."""
+        await self.reply_json(msgspec.json.encode(value), status)
+
+    async def reply_problem(self, problem: Problem, headers: Headers | None = None) -> None:
+        """Answer with an error."""
+        self.log["error.code"] = problem.code or problem.kind
+        every = [_JSON, *problem.headers(), *(headers or ())]
+        await self.reply(problem.status, problem.body(), every)
+
+    async def begin_stream(self, headers: Headers) -> None:
+        """Begin an answer of unknown length."""
+        self.status = 200
+        self.streaming = True
+        start = [*headers, *self._common()]
+        await self._send({"type": "http.response.start", "status": 200, "headers": start})
+
+    async def send_piece(self, data: bytes, last: bool) -> None:
+        """Send a piece of a streamed answer; waits while the client is slower than we are."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+
+    def _common(self) -> Headers:
+        return [(b"x-request-id", self.request_id.encode()), *self.extra]
+
+
+def _too_large(bytes_max: int) -> RequestRefused:
+    message = f"The body is larger than {bytes_max} bytes."
+    return RequestRefused(Problem(status=413, message=message, code="request_too_large"))

@@ -1,0 +1,106 @@
+"""What the routes share: the rooms behind them, who may see what, and answering a turn."""
+
+from dataclasses import dataclass
+
+from axon.accounts import Accounts
+from axon.base import Clock, IdMint, UnknownId
+from axon.conversations import Conversations, Owner
+from axon.gateway.call import Call, Headers
+from axon.gateway.members import member
+from axon.gateway.problems import problem_of_failure
+from axon.gateway.streaming import Streams
+from axon.inference import ModelDirectory
+from axon.turns import Fields, RunningTurn, TurnRequest, Turns
+
+_JSON = (b"content-type", b"application/json")
+_RETRIES_MAX = 100
+"""A larger `x-stainless-retry-count` is no SDK's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayOptions:
+    """The bounds of the HTTP door."""
+
+    body_bytes_max: int = 16 * 1024 * 1024
+    slow_client_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """The rooms that routes call; one per process."""
+
+    accounts: Accounts
+    conversations: Conversations
+    models: ModelDirectory
+    turns: Turns
+    mint: IdMint
+    clock: Clock
+    streams: Streams
+    options: GatewayOptions
+
+    def subject(self, call: Call, fields: Fields) -> int:
+        """Return the number of the person this request is about."""
+        return self.accounts.subject(call.caller, _named_user(fields))
+
+    def owner(self, call: Call, object_id: str, prefix: str, fields: Fields | None = None) -> Owner:
+        """Return the owner written in an id; raise UnknownId when it is not the caller's to see.
+
+        A key that acts for users reaches every user of its organization, unless the request names
+        one: then only that one's objects exist.
+        """
+        caller = call.caller
+        minted = self.mint.read(object_id, prefix, caller.org_id)
+        if not caller.acts_for_users:
+            if minted.user != caller.user:
+                raise UnknownId
+        elif fields and (named := _named_user(fields)):
+            if minted.user != self.accounts.subject(caller, named):
+                raise UnknownId
+        return Owner(org_id=caller.org_id, user=minted.user)
+
+    @staticmethod
+    def attempt(call: Call) -> int:
+        """Return which retry of the SDK this is; 0 for the first try."""
+        count = call.headers.get(b"x-stainless-retry-count", b"0")
+        return min(int(count), _RETRIES_MAX) if count.isdigit() else 0
+
+    async def answer_turn(self, call: Call, request: TurnRequest) -> None:
+        """Take the turn, and answer with its stream or with the whole of it."""
+        call.log["gen_ai.request.model"] = request.model
+        call.log["user.id"] = f"{request.user:016x}"
+        # A client that goes away does not cancel its call, so an unstreamed turn needs no task.
+        turn = await (self.turns.start if request.streamed else self.turns.run)(request)
+        call.log["axon.turn.id"] = turn.head.turn_id
+        if not request.streamed:
+            await self._answer_whole(call, turn)
+            return
+        await turn.shown
+        if turn.ended.done() and turn.ended.result().failure is not None:
+            if not turn.answer.said_anything():
+                await self._answer_whole(call, turn)
+                return
+        call.extra.append(self._overhead(turn))
+        await self.streams.send(call, turn)
+
+    async def _answer_whole(self, call: Call, turn: RunningTurn) -> None:
+        end = await turn.ended
+        call.extra.append(self._overhead(turn))
+        failure = end.failure
+        if failure is None:
+            await call.reply_json(end.body)
+        elif failure.body is not None and failure.body.startswith(b"{"):
+            await call.reply(failure.status, failure.body, [_JSON])
+        else:
+            headers: Headers = []
+            if turn.answer.said_anything():
+                headers.append((b"x-should-retry", b"false"))
+            await call.reply_problem(problem_of_failure(failure), headers)
+
+    def _overhead(self, turn: RunningTurn) -> tuple[bytes, bytes]:
+        spent_ms = turn.overhead_ms(self.clock.monotonic())
+        return (b"x-axon-overhead-ms", b"%.2f" % spent_ms)
+
+
+def _named_user(fields: Fields) -> str | None:
+    """Return whom the request names: OpenAI's newer member first, then the older."""
+    return member(fields, "safety_identifier", str) or member(fields, "user", str)

@@ -1,0 +1,145 @@
+"""Reading the members of a request body: typed, bounded, and refused in OpenAI's words."""
+
+import re
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from axon.gateway.problems import RequestRefused, refuse
+from axon.turns import Fields
+
+T = TypeVar("T")
+
+METADATA_PAIRS_MAX = 16
+METADATA_KEY_CHARS_MAX = 64
+METADATA_VALUE_CHARS_MAX = 512
+"""OpenAI's bounds of `metadata`."""
+
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Count = Annotated[int, Meta(ge=1)]
+Text = Annotated[str, Meta(max_length=512)]
+
+
+class ChatMessage(msgspec.Struct):
+    """What every chat message must have; the engine reads the rest."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[msgspec.Raw] | None = None
+
+
+class StreamOptions(msgspec.Struct):
+    """Options of a streamed chat completion."""
+
+    include_usage: bool | None = None
+
+
+class ConversationName(msgspec.Struct):
+    """A conversation given as an object."""
+
+    id: str
+
+
+CHAT_MEMBERS: dict[str, Any] = {
+    "messages": Annotated[list[ChatMessage], Meta(min_length=1)],
+    "n": Annotated[int, Meta(ge=1, le=128)],
+    "max_tokens": Count,
+    "max_completion_tokens": Count,
+    "temperature": Temperature,
+    "top_p": Share,
+    "presence_penalty": Penalty,
+    "frequency_penalty": Penalty,
+    "tools": list[dict[str, msgspec.Raw]],
+    "stop": str | list[str],
+    "seed": int,
+    "user": Text,
+    "logprobs": bool,
+    "top_logprobs": Annotated[int, Meta(ge=0, le=20)],
+    "parallel_tool_calls": bool,
+    "response_format": dict[str, msgspec.Raw],
+}
+
+RESPONSES_MEMBERS: dict[str, Any] = {
+    "temperature": Temperature,
+    "top_p": Share,
+    "presence_penalty": Penalty,
+    "frequency_penalty": Penalty,
+    "tools": list[dict[str, msgspec.Raw]],
+    "parallel_tool_calls": bool,
+    "max_tool_calls": Count,
+    "text": dict[str, msgspec.Raw],
+    "reasoning": dict[str, msgspec.Raw],
+    "top_logprobs": Annotated[int, Meta(ge=0, le=20)],
+    "prompt_cache_key": str,
+    "include": list[str],
+    "user": Text,
+}
+"""The members checked for their type; what is not listed passes on untouched."""
+
+
+@cache
+def _decoder(wanted: Any) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(wanted | None)
+
+
+def member(fields: Fields, name: str, wanted: type[T]) -> T | None:
+    """Return a member, None when absent or null; refuse one of another type."""
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    kind: Any = wanted
+    try:
+        value: T | None = _decoder(kind).decode(raw)
+    except msgspec.ValidationError as error:
+        raise _wrong(name, str(error)) from error
+    return value
+
+
+def required(fields: Fields, name: str, wanted: type[T]) -> T:
+    """Return a member that must be there."""
+    value = member(fields, name, wanted)
+    if value is None:
+        message = f"Missing required parameter: '{name}'."
+        raise refuse(message, param=name, code="missing_required_parameter")
+    return value
+
+
+def check(fields: Fields, members: dict[str, Any]) -> None:
+    """Refuse the request when one of these members is of a wrong type or out of range."""
+    for name in fields:
+        wanted = members.get(name)
+        if wanted is not None:
+            member(fields, name, wanted)
+
+
+def metadata(fields: Fields) -> dict[str, str] | None:
+    """Return the metadata, within OpenAI's bounds."""
+    pairs = member(fields, "metadata", dict[str, str])
+    if pairs is None:
+        return None
+    if len(pairs) > METADATA_PAIRS_MAX:
+        message = f"Invalid 'metadata': too many properties (at most {METADATA_PAIRS_MAX})."
+        raise refuse(message, param="metadata", code="object_above_max_properties")
+    for key, value in pairs.items():
+        if len(key) > METADATA_KEY_CHARS_MAX or len(value) > METADATA_VALUE_CHARS_MAX:
+            message = (
+                f"Invalid 'metadata': keys have at most {METADATA_KEY_CHARS_MAX} and values at "
+                f"most {METADATA_VALUE_CHARS_MAX} characters."
+            )
+            raise refuse(message, param="metadata", code="string_above_max_length")
+    return pairs
+
+
+_PATH = re.compile(r" - at `\$(?P<path>.*)`$")
+
+
+def _wrong(name: str, detail: str) -> RequestRefused:
+    """Return the refusal for msgspec's complaint, its JSON path turned into OpenAI's `param`."""
+    found = _PATH.search(detail)
+    param = name + (found.group("path") if found else "")
+    reason = _PATH.sub("", detail).replace("`", "'")
+    kind = "invalid_type" if ", got " in reason else "invalid_value"
+    return refuse(f"Invalid value for '{param}': {reason}.", param=param, code=kind)

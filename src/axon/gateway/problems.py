@@ -1,0 +1,153 @@
+"""Every error a client can get, in OpenAI's shape; HTTP status codes are decided here alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from axon.accounts import AccountsUnavailable, InvalidCredential, NotPermitted
+from axon.base import AxonError, UnknownId
+from axon.conversations import (
+    ConversationBusy,
+    ConversationNotFound,
+    HistoryUnavailable,
+    ItemNotFound,
+    LeaseLost,
+    TailFull,
+    TurnNotFound,
+)
+from axon.inference import QueueFull, UnknownModel
+from axon.journal import DiskLow, JournalError, JournalFull
+from axon.turns import (
+    ContextOverflow,
+    Draining,
+    TooManyTurns,
+    TurnFailure,
+    UnsupportedItem,
+)
+
+RETRY_AFTER_MS = 1000
+"""When a client may try again after a refusal that passes by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """An error as a client reads it."""
+
+    status: int
+    message: str
+    kind: str = "invalid_request_error"
+    code: str | None = None
+    param: str | None = None
+    retry_after_ms: int | None = None
+
+    def body(self) -> bytes:
+        """Return the JSON body OpenAI's clients know."""
+        error = {
+            "message": self.message,
+            "type": self.kind,
+            "param": self.param,
+            "code": self.code,
+        }
+        return msgspec.json.encode({"error": error})
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers that tell the SDK when to try again."""
+        if self.retry_after_ms is None:
+            return []
+        seconds = max(1, -(-self.retry_after_ms // 1000))
+        return [
+            (b"retry-after-ms", b"%d" % self.retry_after_ms),
+            (b"retry-after", b"%d" % seconds),
+        ]
+
+
+class RequestRefused(AxonError):
+    """The request cannot be understood."""
+
+    def __init__(self, problem: Problem) -> None:
+        """`problem` is what the client reads."""
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def refuse(message: str, param: str | None = None, code: str | None = None) -> RequestRefused:
+    """Return the error for a request that is wrong: a 400."""
+    return RequestRefused(Problem(status=400, message=message, param=param, code=code))
+
+
+def not_found(message: str) -> RequestRefused:
+    """Return the error for something that is not there, or not the caller's: a 404."""
+    return RequestRefused(Problem(status=404, message=message))
+
+
+def unavailable(message: str, code: str, retry_after_ms: int = RETRY_AFTER_MS) -> Problem:
+    """Return a refusal that passes by itself."""
+    return Problem(
+        status=503,
+        message=message,
+        kind="server_error",
+        code=code,
+        retry_after_ms=retry_after_ms,
+    )
+
+
+_UNAVAILABLE: Mapping[type[AxonError], str] = {
+    AccountsUnavailable: "accounts_unavailable",
+    HistoryUnavailable: "history_unavailable",
+    LeaseLost: "conversation_lease_lost",
+    TailFull: "projection_behind",
+    JournalFull: "journal_full",
+    DiskLow: "disk_low",
+    QueueFull: "server_overloaded",
+    TooManyTurns: "server_overloaded",
+    Draining: "server_draining",
+}
+
+_NOT_FOUND = (ConversationNotFound, ItemNotFound, TurnNotFound, UnknownId)
+
+
+def problem_of(error: AxonError) -> Problem:
+    """Return what a client is told of an error of ours."""
+    message = str(error)
+    if isinstance(error, RequestRefused):
+        return error.problem
+    if isinstance(error, InvalidCredential):
+        return Problem(status=401, message="Incorrect API key provided.", code="invalid_api_key")
+    if isinstance(error, NotPermitted):
+        return Problem(status=403, message=message, kind="permission_error", code="not_permitted")
+    if isinstance(error, UnknownModel):
+        message = f"The model `{error.detail}` does not exist or you do not have access to it."
+        return Problem(status=404, message=message, code="model_not_found", param="model")
+    if isinstance(error, _NOT_FOUND):
+        return Problem(status=404, message=message)
+    if isinstance(error, ConversationBusy):
+        return Problem(
+            status=409,
+            message="Another turn of this conversation is still running.",
+            kind="conflict_error",
+            code="conversation_busy",
+            retry_after_ms=error.retry_after_ms,
+        )
+    if isinstance(error, ContextOverflow):
+        code = "context_length_exceeded"
+        return Problem(status=400, message=message, code=code, param="input")
+    if isinstance(error, UnsupportedItem):
+        return Problem(status=400, message=message, code="unsupported_value", param="input")
+    if type(error) in _UNAVAILABLE:
+        return unavailable(message, _UNAVAILABLE[type(error)])
+    if isinstance(error, JournalError):
+        return unavailable(message, "journal_unavailable")
+    return Problem(status=500, message="The server failed.", kind="server_error")
+
+
+def problem_of_failure(failure: TurnFailure) -> Problem:
+    """Return what a client is told of a turn that failed before anything was shown."""
+    return Problem(
+        status=failure.status,
+        message=failure.message,
+        kind=failure.kind,
+        code=failure.code,
+        param=failure.param,
+        retry_after_ms=failure.retry_after_ms,
+    )

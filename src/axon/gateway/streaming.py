@@ -1,0 +1,65 @@
+"""Sending a running turn's stream to a client, and letting go of clients that are too slow."""
+
+import asyncio
+
+from axon.base import Clock
+from axon.gateway.call import Call
+from axon.telemetry import counter
+from axon.turns import RunningTurn
+
+_CHECK_EVERY_S = 5.0
+"""How often slow clients are looked for; the bound itself is a setting."""
+
+_STREAM = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+]
+_cut = counter("axon_slow_clients_cut_total", "Streams ended because their client did not read.")
+
+
+class Streams:
+    """The streams being sent by this process.
+
+    A stream only waits inside `send_piece`; one reaper looks at all of them, so that sending
+    needs no timer. The turn itself is not touched: it goes on and is stored.
+    """
+
+    def __init__(self, clock: Clock, slow_client_s: float) -> None:
+        """`slow_client_s` is how long one piece may wait for its client."""
+        self._clock = clock
+        self._slow_client_s = slow_client_s
+        self._sending: dict[asyncio.Task[object], float] = {}
+
+    async def send(self, call: Call, turn: RunningTurn) -> None:
+        """Send everything the turn shows, to the end or until the client proves too slow."""
+        await call.begin_stream(_STREAM)
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a stream is sent from a task")
+        try:
+            async for data, last in turn.stream.follow():
+                self._sending[task] = self._clock.monotonic()
+                await call.send_piece(data, last)
+                del self._sending[task]
+        except asyncio.CancelledError:
+            if self._sending.get(task) != _CUT:
+                raise
+            task.uncancel()
+            _cut.inc()
+            call.log["axon.cut"] = "slow client"
+        finally:
+            self._sending.pop(task, None)
+
+    async def cut_slow_clients(self) -> None:
+        """Let go of clients that do not read, for ever; run as a background task."""
+        while True:
+            await asyncio.sleep(_CHECK_EVERY_S)
+            late_s = self._clock.monotonic() - self._slow_client_s
+            for task, since_s in list(self._sending.items()):
+                if _CUT < since_s < late_s:
+                    self._sending[task] = _CUT
+                    task.cancel()
+
+
+_CUT = -1.0
+"""Stands for the instant of a stream that has been cut."""

@@ -1,0 +1,90 @@
+"""A job for an engine, and what comes back of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from axon.inference.models import Model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One chat completion to be made for a turn."""
+
+    turn_id: str
+    model: Model
+    fields: bytes
+    """The inside of the request's JSON object: no braces and no `model`. Never empty."""
+    streamed: bool
+    """What `fields` ask for. A turn streams also when its client did not ask, from a model one of
+    whose upstreams is `always_stream`."""
+    deadline: float
+    """The instant, in seconds of the monotonic clock, at which the job is given up."""
+
+
+class FailureKind(StrEnum):
+    """Why a job failed."""
+
+    REJECTED = "rejected"
+    """The upstream answered with a 4xx other than 429: the request is at fault."""
+    OVERLOADED = "overloaded"
+    """429."""
+    UPSTREAM_ERROR = "upstream_error"
+    """5xx, or a status that makes no sense."""
+    UNREACHABLE = "unreachable"
+    """No connection, or every upstream's breaker is open."""
+    TIMEOUT = "timeout"
+    """The upstream was too slow."""
+    BROKEN = "broken"
+    """The answer broke off, was malformed or larger than its bound."""
+    DEADLINE = "deadline"
+    """The job's own deadline passed."""
+    CANCELLED = "cancelled"
+    """The turn asked for it."""
+    LOST = "lost"
+    """The worker went away after output had been shown, or too often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The answer's body has begun; what follows comes from this upstream and no other."""
+
+    upstream: str
+
+
+@dataclass(frozen=True, slots=True)
+class SseBytes:
+    """One or more complete server-sent events, exactly as the upstream sent them."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WholeBody:
+    """The JSON body of an unstreamed answer, whole."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """The answer is complete; nothing follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFailed:
+    """The job ended without a complete answer; nothing follows."""
+
+    kind: FailureKind
+    status: int = 0
+    """The upstream's HTTP status; 0 when there was no answer."""
+    message: str
+    body: bytes = b""
+    """The upstream's error body, cut at a bound."""
+    retry_after_ms: int | None = None
+    shown: bool
+    """True when output had been passed on: the turn is interrupted, and is not to be run again."""
+
+
+JobOutput = Started | SseBytes | WholeBody | JobDone | JobFailed
+
+DONE = JobDone()

@@ -1,0 +1,149 @@
+"""The queue inside one process: a job goes straight into the hands of a worker with a free slot."""
+
+from collections.abc import Callable
+
+from axon.inference.errors import QueueFull
+from axon.inference.jobs import Job
+from axon.inference.ports import Consumer, Delivery
+
+JOBS_WAITING_MAX = 1024
+"""Per lane. At a job a second and slot, more would wait longer than any client does."""
+
+
+class LocalQueue:
+    """Implements JobQueue; it lives and dies with its process."""
+
+    def __init__(self, jobs_waiting_max: int = JOBS_WAITING_MAX) -> None:
+        """`jobs_waiting_max` bounds each lane."""
+        self._jobs_waiting_max = jobs_waiting_max
+        self._lanes: dict[str, _Lane] = {}
+
+    @property
+    def jobs_waiting(self) -> int:
+        """Return how many jobs no worker has yet."""
+        return sum(len(lane.waiting) for lane in self._lanes.values())
+
+    def put(self, job: Job) -> None:
+        """Hand the job to a free slot within this call, else let it wait; raise QueueFull."""
+        lane = self._lane(job.model.queue_lane)
+        if len(lane.waiting) >= self._jobs_waiting_max:
+            raise QueueFull(job.model.alias)
+        lane.waiting[job.turn_id] = _LocalDelivery(job, 1)
+        lane.hand_out()
+
+    def forget(self, turn_id: str) -> bool:
+        """Drop a waiting job; return False when none of this turn waits."""
+        return any(lane.waiting.pop(turn_id, None) for lane in self._lanes.values())
+
+    def consume(self, lane: str, slots: int, take: Callable[[Delivery], None]) -> Consumer:
+        """Give `take` the lane's jobs, those already waiting within this call."""
+        consumer = _LocalConsumer(self._lane(lane), slots, take)
+        consumer.lane.consumers.append(consumer)
+        consumer.lane.hand_out()
+        return consumer
+
+    def _lane(self, name: str) -> "_Lane":
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = _Lane()
+        return lane
+
+
+class _Lane:
+    __slots__ = ("_handing_out", "consumers", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, _LocalDelivery] = {}
+        self.consumers: list[_LocalConsumer] = []
+        self._handing_out = False
+
+    def hand_out(self) -> None:
+        """Hand out while there are jobs and slots.
+
+        A job that ends within `take` frees its slot and calls this again: the flag makes that a
+        turn of the loop below instead of a deeper call for every waiting job.
+        """
+        if self._handing_out:
+            return
+        self._handing_out = True
+        try:
+            while self.waiting and (consumer := self._free_consumer()) is not None:
+                consumer.hand(self.waiting.pop(next(iter(self.waiting))))
+        finally:
+            self._handing_out = False
+
+    def _free_consumer(self) -> "_LocalConsumer | None":
+        for consumer in self.consumers:
+            if consumer.free > 0:
+                return consumer
+        return None
+
+    def put_first(self, deliveries: "list[_LocalDelivery]") -> None:
+        """Let jobs wait again, before the others.
+
+        They were accepted once, so the bound is not asked: it is passed by at most the slots of
+        the consumers.
+        """
+        again = [_LocalDelivery(one.job, one.attempt + 1) for one in deliveries]
+        self.waiting = {one.job.turn_id: one for one in again} | self.waiting
+        self.hand_out()
+
+
+class _LocalConsumer:
+    __slots__ = ("_take", "free", "held", "lane")
+
+    def __init__(self, lane: _Lane, slots: int, take: Callable[[Delivery], None]) -> None:
+        self.lane = lane
+        self.free = slots
+        self.held: dict[str, _LocalDelivery] = {}
+        self._take = take
+
+    def hand(self, delivery: "_LocalDelivery") -> None:
+        """Give the job to the worker."""
+        self.free -= 1
+        self.held[delivery.job.turn_id] = delivery
+        delivery.consumer = self
+        self._take(delivery)
+
+    def drain(self) -> None:
+        """Take no more."""
+        if self in self.lane.consumers:
+            self.lane.consumers.remove(self)
+
+    def close(self) -> None:
+        """Take no more; what is not done goes back."""
+        self.drain()
+        held, self.held = self.held, {}
+        self.lane.put_first(list(held.values()))
+
+
+class _LocalDelivery:
+    """A job, first waiting, then in a consumer's hands; given back, it becomes a new one."""
+
+    __slots__ = ("attempt", "consumer", "job")
+
+    def __init__(self, job: Job, attempt: int) -> None:
+        self.job = job
+        self.attempt = attempt
+        self.consumer: _LocalConsumer | None = None
+
+    def done(self) -> None:
+        """Free the slot."""
+        consumer = self._release()
+        if consumer is not None:
+            consumer.lane.hand_out()
+
+    def give_back(self) -> None:
+        """Free the slot and let the job wait again."""
+        consumer = self._release()
+        if consumer is not None:
+            consumer.lane.put_first([self])
+
+    def _release(self) -> _LocalConsumer | None:
+        """Return the consumer whose slot is free now; None when the job is no longer its own."""
+        consumer, self.consumer = self.consumer, None
+        if consumer is None or consumer.held.get(self.job.turn_id) is not self:
+            return None
+        del consumer.held[self.job.turn_id]
+        consumer.free += 1
+        return consumer

@@ -1,0 +1,127 @@
+"""The queue that carries jobs to workers and the bus that carries their output back."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from axon.inference.jobs import Job, JobOutput
+
+
+class Delivery(Protocol):
+    """A job in the hands of a worker. It ends with exactly one of `done` and `give_back`."""
+
+    job: Job
+    attempt: int
+    """1 for the first worker that gets the job; it grows when one dies or gives it back."""
+
+    def done(self) -> None:
+        """Say that the job has ended, well or badly; its slot is free. Does not block."""
+        ...
+
+    def give_back(self) -> None:
+        """Put the job back at the head of its lane; its slot is free. Does not block."""
+        ...
+
+
+class Consumer(Protocol):
+    """A worker's subscription to one lane."""
+
+    def drain(self) -> None:
+        """Take no more jobs; those not yet done stay the worker's."""
+        ...
+
+    def close(self) -> None:
+        """Take no more jobs; every job not yet done goes back to the head of the lane.
+
+        This is also what happens when the worker dies.
+        """
+        ...
+
+
+class JobQueue(Protocol):
+    """Jobs on their way to workers, first in first out within a lane.
+
+    It loses no job that was put: until `done`, a job whose worker goes away is delivered again.
+    """
+
+    def put(self, job: Job) -> None:
+        """Take the job; raise QueueFull when its lane is at its bound. Does not block."""
+        ...
+
+    def forget(self, turn_id: str) -> bool:
+        """Drop a job that no worker has yet; return False when one has it, or none is known."""
+        ...
+
+    def consume(self, lane: str, slots: int, take: Callable[[Delivery], None]) -> Consumer:
+        """Call `take` for each job of the lane, with at most `slots` of them not yet done.
+
+        `take` is called on the loop, possibly within `put`; it must not block or raise.
+        """
+        ...
+
+
+class JobListener(Protocol):
+    """What a worker hears from the turn that reads its output."""
+
+    def on_cancel(self) -> None:
+        """The turn wants no more: close the upstream connection now and end the output."""
+        ...
+
+    def on_room(self) -> None:
+        """The turn has caught up; output may flow again."""
+        ...
+
+
+class JobWriter(Protocol):
+    """A worker's end of the bus for one job."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Return True when the turn no longer waits for this job: it need not be run."""
+        ...
+
+    @property
+    def shown(self) -> bool:
+        """Return True when output of an earlier worker reached the bus: it must not be rerun."""
+        ...
+
+    def put(self, output: JobOutput) -> bool:
+        """Pass output on, and return False when the turn is behind.
+
+        After False the worker stops reading from the upstream until `on_room`.
+        """
+        ...
+
+    def leave(self) -> None:
+        """Leave without ending the output: another worker will go on, or the deadline will."""
+        ...
+
+
+class JobStream(Protocol):
+    """A turn's end of the bus for one job."""
+
+    async def next(self) -> JobOutput:
+        """Return the next output; waiting ends at the job's deadline at the latest.
+
+        Output that piled up is joined. After JobDone or JobFailed it must not be called again.
+        """
+        ...
+
+
+class Bus(Protocol):
+    """Output on its way from workers back to turns, with a bound per job."""
+
+    def open(self, turn_id: str, deadline: float) -> JobStream:
+        """Return the reading end; raise TurnAlreadySubmitted while an earlier one is open.
+
+        At `deadline` (monotonic seconds) a job that no worker has taken fails; one that was taken
+        is its worker's to fail, and is failed for it if the worker does not.
+        """
+        ...
+
+    def writer(self, turn_id: str, listener: JobListener) -> JobWriter:
+        """Return the writing end for the worker that took the job."""
+        ...
+
+    def cancel(self, turn_id: str) -> None:
+        """Ask the job's worker to stop, or, when none has it, end the stream as cancelled."""
+        ...

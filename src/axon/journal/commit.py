@@ -1,0 +1,171 @@
+"""Group commit: one thread, one write and one flush for everything that waits."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+
+from axon.journal.errors import (
+    DiskLow,
+    EntryTooLarge,
+    JournalClosed,
+    JournalError,
+    JournalFailed,
+    JournalFull,
+)
+from axon.journal.format import ENTRY_HEADER_BYTES, LOST_KIND, Location
+from axon.journal.marks import Mark
+from axon.journal.options import JournalEnvironment, JournalOptions
+from axon.journal.space import SPACE_CHECK_EVERY_S, Space
+from axon.journal.writer import SegmentWriter, Waiter
+
+_ADMISSION_SHARE = 2
+"""New turns are refused when the queue is filled to one part in this many: the rest is for the
+turns already accepted, which must be able to end."""
+
+_CLOSE_TIMEOUT_S = 30.0
+"""A disk that has not answered for so long will not answer in time for anybody."""
+
+
+class GroupCommit:
+    """The queue of waiting entries and the thread that makes them durable.
+
+    The thread takes whatever waits, writes it, flushes it, and settles all of it with one call
+    into the event loop; what arrives meanwhile is the next batch. After a failure nothing is
+    tried again: every entry, in hand or still to come, fails.
+    """
+
+    def __init__(
+        self,
+        writer: SegmentWriter,
+        durable: Mark,
+        space: Space,
+        options: JournalOptions,
+        environment: JournalEnvironment,
+    ) -> None:
+        """Start the thread; from here on it alone uses `writer`."""
+        self._writer = writer
+        self._durable = durable
+        self._space = space
+        self._options = options
+        self._environment = environment
+        self._refusal: type[JournalError] | None = None
+        self._cause = ""
+        self._waiting_entries = 0
+        self._waiting_bytes = 0
+        self._queue: queue.SimpleQueue[Waiter | None] = queue.SimpleQueue()
+        self._ending = False
+        self._next_space_check = 0.0
+        # A disk that hangs must not keep a failed process alive, hence a daemon.
+        self._thread = threading.Thread(target=self._run, name="axon-journal", daemon=True)
+        self._thread.start()
+
+    # The event loop's side. Only it touches the two counters, so they need no lock.
+
+    def admit(self) -> None:
+        """Return when a new turn may begin; raise JournalFull, DiskLow or why it is over."""
+        if self._refusal is not None:
+            raise self._refusal(self._cause)
+        if self._space.low:
+            raise DiskLow
+        if (
+            self._waiting_entries * _ADMISSION_SHARE >= self._options.queue_entries_max
+            or self._waiting_bytes * _ADMISSION_SHARE >= self._options.queue_bytes_max
+        ):
+            raise JournalFull(f"{self._waiting_entries} entries wait")
+
+    def append(self, kind: int, payload: bytes) -> asyncio.Future[Location]:
+        """Queue an entry; see Journal.append."""
+        if self._refusal is not None:
+            raise self._refusal(self._cause)
+        if not 0 < kind < LOST_KIND:
+            raise ValueError(f"kind {kind} is not between 1 and {LOST_KIND - 1}")
+        length = ENTRY_HEADER_BYTES + len(payload)
+        options = self._options
+        if length > options.entry_bytes_max:
+            raise EntryTooLarge(f"{length} bytes")
+        if (
+            self._waiting_entries >= options.queue_entries_max
+            or self._waiting_bytes + length > options.queue_bytes_max
+        ):
+            raise JournalFull(f"{self._waiting_entries} entries wait")
+        self._waiting_entries += 1
+        self._waiting_bytes += length
+        future: asyncio.Future[Location] = asyncio.get_running_loop().create_future()
+        self._queue.put(Waiter(kind, payload, future))
+        return future
+
+    async def close(self) -> None:
+        """Refuse what is new, settle what waits, end the thread; may be called again."""
+        if self._refusal is not JournalClosed:
+            self._refusal = JournalClosed
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join, _CLOSE_TIMEOUT_S)
+        if self._thread.is_alive():
+            raise JournalFailed(f"no answer from the disk within {_CLOSE_TIMEOUT_S:.0f} s")
+
+    def _acknowledge(self, batch: Sequence[Waiter], locations: Sequence[Location]) -> None:
+        for waiter, location in zip(batch, locations, strict=True):
+            self._waiting_bytes -= location.length
+            if not waiter.future.done():  # its caller may have been cancelled
+                waiter.future.set_result(location)
+        self._waiting_entries -= len(batch)
+
+    def _fail(self, batch: Sequence[Waiter]) -> None:
+        for waiter in batch:
+            if not waiter.future.done():
+                waiter.future.set_exception(JournalFailed(self._cause))
+
+    # The writer thread's side. It holds the GIL only to encode, and for few microseconds.
+
+    def _run(self) -> None:
+        batch: list[Waiter] = []
+        try:
+            while not self._ending:
+                batch = self._take()
+                self._check_space()
+                if batch:
+                    self._commit(batch)
+        except BaseException as error:  # noqa: BLE001 - the outermost frame of the thread
+            self._cause = str(error)
+            self._refusal = JournalFailed
+            self._tell(self._fail, batch)
+            self._environment.on_fatal(error)
+            while not self._ending:
+                self._tell(self._fail, self._take())
+        finally:
+            self._writer.close()
+
+    def _take(self) -> list[Waiter]:
+        """Wait for entries and return all there are; none when it is only time to look around."""
+        try:
+            taken = [self._queue.get(timeout=SPACE_CHECK_EVERY_S)]
+        except queue.Empty:
+            return []
+        taken += [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+        self._ending = taken[-1] is None
+        return [waiter for waiter in taken if waiter is not None]
+
+    def _commit(self, batch: list[Waiter]) -> None:
+        locations = self._writer.write(batch)
+        if self._options.acknowledge_before_fsync:
+            self._tell(self._acknowledge, batch, locations)
+        self._writer.sync()
+        self._durable.set(self._writer.durable_through)
+        if not self._options.acknowledge_before_fsync:
+            self._tell(self._acknowledge, batch, locations)
+
+    def _tell(self, settle: Callable[..., None], batch: list[Waiter], *outcome: object) -> None:
+        """Settle a batch on its loop, all of it in one call."""
+        if not batch:
+            return
+        try:
+            batch[0].future.get_loop().call_soon_threadsafe(settle, batch, *outcome)
+        except RuntimeError:
+            return  # the loop is closed: nobody is left to be told
+
+    def _check_space(self) -> None:
+        now = self._environment.clock.monotonic()
+        if now >= self._next_space_check:
+            self._next_space_check = now + SPACE_CHECK_EVERY_S
+            self._space.check()

@@ -1,0 +1,28 @@
+"""Feeds the journals' records to the rooms' projectors, keeps cursors, parks what does not fit."""
+
+from axon.projection.errors import (
+    Gap,
+    JournalReplaced,
+    LostEntry,
+    ProjectionError,
+    TooManyParked,
+)
+from axon.projection.projection import Projection
+from axon.projection.records import Positioned, RoomProjector
+from axon.projection.replaying import Replayed
+from axon.projection.status import JournalLag, ProjectorStatus, read_status
+
+__all__ = [
+    "Gap",
+    "JournalLag",
+    "JournalReplaced",
+    "LostEntry",
+    "Positioned",
+    "Projection",
+    "ProjectionError",
+    "ProjectorStatus",
+    "Replayed",
+    "RoomProjector",
+    "TooManyParked",
+    "read_status",
+]

@@ -1,0 +1,32 @@
+"""What the journal says: versioned frozen records, their kinds and their codec."""
+
+from axon.records.codec import KINDS, Record, UnknownRecord, decode, encode
+from axon.records.content import SealedItem, TokenUsage
+from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
+from axon.records.turn import (
+    Assignment,
+    TurnAccepted,
+    TurnCompleted,
+    TurnHead,
+    TurnInterrupted,
+    TurnProgress,
+)
+
+__all__ = [
+    "KINDS",
+    "Assignment",
+    "ConversationChanged",
+    "ItemsAppended",
+    "Record",
+    "SealedItem",
+    "SubjectErased",
+    "TokenUsage",
+    "TurnAccepted",
+    "TurnCompleted",
+    "TurnHead",
+    "TurnInterrupted",
+    "TurnProgress",
+    "UnknownRecord",
+    "decode",
+    "encode",
+]

@@ -1,0 +1,30 @@
+"""The parts that several records share: sealed items and what a turn consumed."""
+
+import msgspec
+
+
+class SealedItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One item of a conversation, its content sealed before it came here.
+
+    Only what must be queried is clear; the item's JSON, as the API shows it, is in `blob`.
+    """
+
+    item_id: str
+    kind: str
+    """OpenAI's item type: message, function_call, function_call_output, reasoning, ..."""
+    author: str
+    """user, assistant, system, developer or tool; empty where the item type has none."""
+    model_tokens: int
+    """Estimated length in model tokens; never below the truth for the models we measured."""
+    blob: bytes
+
+
+class TokenUsage(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one turn consumed, in model tokens; cached tokens are part of the input."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+    """True when the engine reported nothing and we counted ourselves."""

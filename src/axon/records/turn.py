@@ -1,0 +1,109 @@
+"""The records of a turn: accepted, progressing, ended."""
+
+import msgspec
+
+from axon.records.content import SealedItem, TokenUsage
+
+
+class Assignment(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Which variant of a flag this turn was served, and why."""
+
+    flag: str
+    variant: str
+    reason: str
+    definition_version: int
+    bucketing_version: int
+    unit: str
+
+
+class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Who, where and when: the same in every record of one turn."""
+
+    turn_id: str
+    org_id: str
+    user: int
+    """The subject's number (base.user_number); 63 bits."""
+    credential_id: str
+    conversation_id: str
+    """Empty for a turn outside any conversation, and then `sequence` and `fence` are 0."""
+    sequence: int
+    """Place in the conversation, dense from 1."""
+    fence: int
+    """Of two records with one place, the higher fence is the true one."""
+    surface: str
+    """chat or responses: the shape the client asked in."""
+    model: str
+    """The alias the client named."""
+    accepted_us: int
+    implicit: bool
+    """True when the conversation is only a chain of responses, never listed as a conversation."""
+    stored: bool
+    """True when the client may fetch the turn again by its id."""
+
+
+class TurnAccepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A turn was accepted: everything needed to run it again is here."""
+
+    head: TurnHead
+    request: bytes
+    """The client's body, sealed."""
+    input: list[SealedItem]
+    """The new items, without history; empty for a turn outside any conversation."""
+    streamed: bool
+    background: bool
+    input_tokens_reserved: int
+    output_tokens_reserved: int
+    idempotency_mac: bytes
+    body_mac: bytes
+    attempt: int
+    """The SDK's retry count for this request; 0 is the first."""
+    assignments: list[Assignment]
+
+
+class TurnProgress(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a running turn has said so far; bounds what a crash can lose of a long stream."""
+
+    head: TurnHead
+    output: list[SealedItem]
+    output_tokens: int
+
+
+class TurnCompleted(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A whole turn, input and output and cost, in one record: this is the acknowledgement."""
+
+    head: TurnHead
+    input: list[SealedItem]
+    output: list[SealedItem]
+    answer: bytes
+    """What the API shows of the turn apart from its output items, sealed; for a turn outside any
+    conversation the whole answer."""
+    status: str
+    """completed or incomplete."""
+    usage: TokenUsage
+    upstream: str
+    upstream_id: str
+    """The engine's own id of the completion: information only, nothing is keyed on it."""
+    completed_us: int
+    first_token_us: int
+    """Instant of the first output; 0 when there was none."""
+    assignments: list[Assignment]
+
+
+class TurnInterrupted(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A turn ended early: failed, cancelled, or its process died. Holds what was said so far."""
+
+    head: TurnHead
+    input: list[SealedItem]
+    """Empty, like `output`, when nothing was said: the conversation then gains no items."""
+    output: list[SealedItem]
+    answer: bytes
+    status: str
+    """failed, incomplete or cancelled."""
+    reason: str
+    """A short code: upstream_error, deadline, crash, cancelled, ..."""
+    usage: TokenUsage
+    upstream: str
+    upstream_id: str
+    completed_us: int
+    first_token_us: int
+    assignments: list[Assignment]

@@ -1,0 +1,40 @@
+"""Envelope encryption: content sealed under a person's key, keys that can be destroyed."""
+
+from axon.sealing.errors import (
+    ContentTooLarge,
+    KeyGone,
+    KeyringRefused,
+    KeyStoreBusy,
+    KeyStoreFailed,
+    SealBroken,
+    SealingError,
+)
+from axon.sealing.key_store import KeyStore
+from axon.sealing.keyring import Keyring, WrappedBytes
+from axon.sealing.seal import (
+    CONTENT_BYTES_MAX,
+    DataKey,
+    item_context,
+    key_id_of,
+    open_sealed,
+    seal,
+)
+
+__all__ = [
+    "CONTENT_BYTES_MAX",
+    "ContentTooLarge",
+    "DataKey",
+    "KeyGone",
+    "KeyStore",
+    "KeyStoreBusy",
+    "KeyStoreFailed",
+    "Keyring",
+    "KeyringRefused",
+    "SealBroken",
+    "SealingError",
+    "WrappedBytes",
+    "item_context",
+    "key_id_of",
+    "open_sealed",
+    "seal",
+]

@@ -1,0 +1,31 @@
+"""What can go wrong with keys and sealed content."""
+
+from axon.base import AxonError
+
+
+class SealingError(AxonError):
+    """Content could not be sealed or opened."""
+
+
+class SealBroken(SealingError):
+    """This sealed content is damaged, or was sealed for another place or under another key."""
+
+
+class ContentTooLarge(SealingError):
+    """The content is too large to be sealed."""
+
+
+class KeyGone(SealingError):
+    """The key of this content is not here: it was erased, or this node never had it."""
+
+
+class KeyringRefused(SealingError):
+    """A file of keys cannot be used."""
+
+
+class KeyStoreBusy(SealingError):
+    """Too many people wait for their first key."""
+
+
+class KeyStoreFailed(SealingError):
+    """The file of data keys cannot be read or written."""

@@ -1,0 +1,63 @@
+"""The copy of the wrapped keys in PostgreSQL, for the other nodes and for a lost disk."""
+
+import asyncpg
+
+from axon.sealing.key_table import Erasure, WrappedKey
+
+ROWS_MAX = 1000
+"""Keys, and erasures, sent in one transaction."""
+
+
+async def send_keys(connection: asyncpg.Connection, keys: list[WrappedKey]) -> list[bytes]:
+    """Insert the keys that are not there; return the ids of those that already were."""
+    if not keys:
+        return []
+    columns = [list(column) for column in zip(*keys, strict=True)]
+    rows = await connection.fetch(
+        "SELECT key_id FROM sealing.data_keys WHERE key_id = ANY($1::bytea[])", columns[0]
+    )
+    await connection.execute(
+        "INSERT INTO sealing.data_keys (key_id, org_id, user_id, kek_id, wrapped, created_us)"
+        " SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::text[], $5::bytea[],"
+        " $6::bigint[]) ON CONFLICT DO NOTHING",
+        *columns,
+    )
+    return [row["key_id"] for row in rows]
+
+
+async def send_erasures(connection: asyncpg.Connection, erasures: list[Erasure]) -> list[Erasure]:
+    """Carry the erasures out; return those that already were."""
+    if not erasures:
+        return []
+    columns = [list(column) for column in zip(*erasures, strict=True)]
+    rows = await connection.fetch(
+        "SELECT org_id, user_id, erased_us FROM sealing.erasures JOIN"
+        " unnest($1::text[], $2::bigint[], $3::bigint[]) AS mine (org_id, user_id, erased_us)"
+        " USING (org_id, user_id, erased_us)",
+        *columns,
+    )
+    await connection.execute(
+        "INSERT INTO sealing.erasures AS there (org_id, user_id, erased_us)"
+        " SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])"
+        " ON CONFLICT (user_id, org_id)"
+        " DO UPDATE SET erased_us = greatest(there.erased_us, excluded.erased_us)",
+        *columns,
+    )
+    await connection.execute(
+        "DELETE FROM sealing.data_keys AS gone"
+        " USING unnest($1::text[], $2::bigint[], $3::bigint[]) AS mine (org_id, user_id, erased_us)"
+        " WHERE gone.user_id = mine.user_id AND gone.org_id = mine.org_id"
+        " AND gone.created_us <= mine.erased_us",
+        *columns,
+    )
+    return [Erasure(*row) for row in rows]
+
+
+async def find_key(connection: asyncpg.Connection, key_id: bytes) -> WrappedKey | None:
+    """Return the key, or None when it is not there."""
+    row = await connection.fetchrow(
+        "SELECT key_id, org_id, user_id, kek_id, wrapped, created_us"
+        " FROM sealing.data_keys WHERE key_id = $1",
+        key_id,
+    )
+    return None if row is None else WrappedKey(*row)

@@ -1,0 +1,33 @@
+"""The two servers Axon stands on, each of which may go away: PostgreSQL and Valkey."""
+
+from axon.stores.breaker import Breaker
+from axon.stores.errors import (
+    BadAddress,
+    MigrationChanged,
+    MigrationMisnamed,
+    PostgresAway,
+    StoreError,
+    ValkeyAway,
+    ValkeyRefused,
+)
+from axon.stores.migrations import migrate
+from axon.stores.postgres import Postgres, PostgresOptions, means_away
+from axon.stores.valkey import Valkey
+from axon.stores.valkey_pipeline import ValkeyReply
+
+__all__ = [
+    "BadAddress",
+    "Breaker",
+    "MigrationChanged",
+    "MigrationMisnamed",
+    "Postgres",
+    "PostgresAway",
+    "PostgresOptions",
+    "StoreError",
+    "Valkey",
+    "ValkeyAway",
+    "ValkeyRefused",
+    "ValkeyReply",
+    "means_away",
+    "migrate",
+]

@@ -1,0 +1,172 @@
+"""One connection to Valkey: commands of one loop tick leave in one write, answers come in order."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+import hiredis
+
+from axon.base import MIB
+from axon.stores.breaker import Breaker
+from axon.stores.errors import ValkeyAway, ValkeyRefused
+
+ValkeyReply = bytes | int | None | list["ValkeyReply"]
+"""What Valkey answers (RESP2): bulk and simple strings are both bytes."""
+
+CALLS_IN_FLIGHT_MAX = 16_384
+"""Calls that may wait for answers: far above what 50 ms of full speed needs, some 10 MB at most."""
+
+UNSENT_BYTES_MAX = 16 * MIB
+"""Bytes the kernel has not taken yet, above which further calls are refused."""
+
+REPLY_BYTES_MAX = 64 * MIB
+"""The longest unfinished answer that is read on: nothing Axon stores in Valkey comes near it."""
+
+_AWAY = {"OOM", "MISCONF", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS"}
+"""Errors that say that this server cannot take the call now, though the connection is good."""
+
+_USELESS = {"LOADING", "READONLY", "MASTERDOWN", "NOAUTH", "BUSY", "UNBLOCKED"}
+"""Errors after which another connection, perhaps to another server, is needed."""
+
+_NOTHING = object()
+
+
+class ValkeyPipeline(asyncio.Protocol):
+    """A connected pipeline; when it breaks it stays broken and says why in `broken`."""
+
+    def __init__(self, timeout_s: float, breaker: Breaker, on_broken: Callable[[], None]) -> None:
+        """`on_broken()` is called once, when no further call will be taken."""
+        self.broken = ""
+        self._timeout_s = timeout_s
+        self._breaker = breaker
+        self._on_broken = on_broken
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._reader = hiredis.Reader(notEnoughData=_NOTHING)
+        self._unsent: list[bytes] = []
+        self._full = False
+        self._pending: deque[tuple[asyncio.Future[ValkeyReply], float]] = deque()
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = asyncio.Event()
+
+    def call(self, parts: tuple[bytes | str | int, ...]) -> "asyncio.Future[ValkeyReply]":
+        """Return the future of the answer to one command; see Valkey.call."""
+        if self.broken:
+            raise ValkeyAway(self.broken)
+        if self._full or len(self._pending) >= CALLS_IN_FLIGHT_MAX:
+            raise ValkeyAway("too many calls wait for it")
+        packed = hiredis.pack_command(parts)  # type: ignore[arg-type]
+        if not self._unsent:
+            self._deadline = self._loop.time() + self._timeout_s
+            self._loop.call_soon(self._flush)
+        self._unsent.append(packed)
+        future: asyncio.Future[ValkeyReply] = self._loop.create_future()
+        self._pending.append((future, self._deadline))
+        return future
+
+    def set_timeout(self, timeout_s: float) -> None:
+        """Bound the calls from now on; none may be waiting."""
+        self._timeout_s = timeout_s
+        if self._timer is not None:
+            self._timer.cancel()  # it is set for an older, later deadline
+            self._timer = None
+
+    def breaks(self, reason: str) -> None:
+        """Give the connection up: every waiting call gets ValkeyAway."""
+        if self.broken:
+            return
+        self.broken = reason
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        self._unsent.clear()
+        for future, _ in self._pending:
+            if not future.done():
+                future.set_exception(ValkeyAway(reason))
+        self._pending.clear()
+        self._on_broken()
+
+    async def close(self, reason: str) -> None:
+        """Give the connection up and return when its socket is closed; that waits for nobody."""
+        self.breaks(reason)
+        await self._closed.wait()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        self.breaks(f"the connection broke: {exc}" if exc else "it closed the connection")
+        self._closed.set()
+
+    def pause_writing(self) -> None:
+        """Called by asyncio when UNSENT_BYTES_MAX is passed."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Called by asyncio when the kernel takes bytes again."""
+        self._full = False
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio; hands the answers to their callers."""
+        reader, pending = self._reader, self._pending
+        reader.feed(data)
+        answered = False
+        try:
+            while (reply := reader.gets()) is not _NOTHING and not self.broken:
+                if not pending:
+                    self.breaks("it answers what was not asked")
+                    break
+                future = pending.popleft()[0]
+                if future.done():
+                    continue  # it came too late, or the caller went away
+                answered = True
+                if isinstance(reply, hiredis.ReplyError):
+                    self._fail(future, str(reply))
+                else:
+                    future.set_result(reply)
+        except hiredis.ProtocolError as error:
+            self.breaks(f"it does not speak RESP: {error}")
+        if reader.len() > REPLY_BYTES_MAX:
+            self.breaks("its answer is too long")
+        elif answered and not self.broken:
+            self._breaker.succeeded()
+
+    def _fail(self, future: "asyncio.Future[ValkeyReply]", message: str) -> None:
+        code = message.partition(" ")[0]
+        if code in _USELESS or message == "ERR Function not found":
+            future.set_exception(ValkeyAway(message))
+            self.breaks(message)  # reconnecting also loads the functions again
+        elif code in _AWAY:
+            future.set_exception(ValkeyAway(message))
+        else:
+            future.set_exception(ValkeyRefused(message))
+
+    def _flush(self) -> None:
+        if self.broken or self._transport is None:
+            return
+        self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._expire)
+
+    def _expire(self) -> None:
+        # Both asyncio and uvloop read the sockets first, so after a pause of our own (a long
+        # callback, a busy machine) the answers that came meanwhile are already handed out.
+        self._timer = None
+        now = self._loop.time()
+        reason = f"no answer within {self._timeout_s * 1000:.0f} ms"
+        for future, deadline in self._pending:  # they stay, to take their late answers
+            if deadline > now:
+                self._timer = self._loop.call_at(deadline, self._expire)
+                break
+            if not future.done():
+                future.set_exception(ValkeyAway(reason))
+                self._breaker.failed(reason)
+        if self._breaker.state == "open":
+            self.breaks(reason)

@@ -1,0 +1,194 @@
+"""From request to accepted turn: resolve, begin, fit, seal, journal, fsync."""
+
+import asyncio
+import hashlib
+from typing import NamedTuple
+
+import msgspec
+
+from axon.base import MICROS_PER_SECOND
+from axon.conversations import Begun, HistoryItem, NewItem, Owner
+from axon.inference import Model, estimate_tokens
+from axon.records import SealedItem, TurnAccepted, TurnHead, encode
+from axon.sealing import DataKey, item_context, seal
+from axon.turns.answer import Answer
+from axon.turns.chat import ChatAnswer
+from axon.turns.engine_request import Fields, response_echo
+from axon.turns.fitting import History, engine_fields
+from axon.turns.request import RunningTurn, TurnRequest
+from axon.turns.responses import ResponseHead, ResponsesAnswer
+from axon.turns.rooms import TurnOptions, TurnRooms
+
+REQUEST_ITEM = "request"
+ANSWER_ITEM = "answer"
+"""Names under which a turn's own two blobs are bound to it."""
+
+_PREFIX = {"chat": "chatcmpl", "responses": "resp"}
+
+
+async def accept(rooms: TurnRooms, options: TurnOptions, request: TurnRequest) -> RunningTurn:
+    """Return the turn once its acceptance is durable; nothing is kept when this raises."""
+    started_s = rooms.clock.monotonic()
+    rooms.journal.admit()
+    rooms.conversations.tail.admit()
+    model = rooms.models.resolve(request.model)
+    begun, history = await _begin(rooms, options, request)
+    try:
+        fields = await engine_fields(rooms, request, model, history)
+        key = await rooms.data_key(request.org_id, request.user)
+        turn = _build(rooms, request, _Place(model, begun, key, history))
+        turn.started_s = started_s
+        turn.fields = fields
+        accepted = _accepted_record(rooms, turn)
+        turn.accepted_at = await rooms.journal.append(*encode(accepted))
+        rooms.conversations.tail.note(accepted, turn.accepted_at)
+    except BaseException:
+        if begun is not None:
+            await asyncio.shield(rooms.conversations.abort(begun))
+        raise
+    return turn
+
+
+async def _begin(
+    rooms: TurnRooms, options: TurnOptions, request: TurnRequest
+) -> tuple[Begun | None, History]:
+    """Return the turn's place in its conversation, and what was said before it.
+
+    A request that continues the newest response of a chain goes on in the same conversation; one
+    that continues an older response begins a conversation of its own with what came before.
+    """
+    owner = Owner(org_id=request.org_id, user=request.user)
+    conversations = rooms.conversations
+    if request.conversation_id is not None:
+        begun = await conversations.begin(owner, request.conversation_id, options.wait_s)
+        return begun, History(begun.history, begun.complete)
+    if request.previous_response_id is None:
+        if request.surface == "chat" or not request.stored:
+            return None, History()
+        return _start(rooms, request, owner), History()
+    place = await conversations.locate_turn(owner, request.previous_response_id)
+    begun = await conversations.begin(owner, place.conversation_id, options.wait_s)
+    if begun.sequence == place.sequence + 1 and request.stored:
+        return begun, History(begun.history, begun.complete)
+    await conversations.abort(begun)
+    earlier = tuple(turn for turn in begun.history if turn.sequence <= place.sequence)
+    history = History(earlier, begun.complete)
+    return (_start(rooms, request, owner) if request.stored else None), history
+
+
+def _start(rooms: TurnRooms, request: TurnRequest, owner: Owner) -> Begun:
+    conversation_id = rooms.mint.mint("conv", request.org_id, request.user)
+    return rooms.conversations.start(owner, conversation_id)
+
+
+class _Place(NamedTuple):
+    """Where a turn stands: its model, its conversation, its person's key, what came before."""
+
+    model: Model
+    begun: Begun | None
+    key: DataKey
+    history: History
+
+
+def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn:
+    begun, key = place.begun, place.key
+    loop = asyncio.get_running_loop()
+    head = TurnHead(
+        turn_id=rooms.mint.mint(_PREFIX[request.surface], request.org_id, request.user),
+        org_id=request.org_id,
+        user=request.user,
+        credential_id=request.credential_id,
+        conversation_id="" if begun is None else begun.conversation_id,
+        sequence=0 if begun is None else begun.sequence,
+        fence=0 if begun is None else begun.fence,
+        surface=request.surface,
+        model=request.model,
+        accepted_us=rooms.clock.now_us(),
+        implicit=request.conversation_id is None,
+        stored=request.stored,
+    )
+    branches = begun is not None and not begun.history
+    earlier = [_copy(item) for turn in place.history.turns for item in turn.items]
+    new = [*(earlier if branches else ()), *request.items]
+    sealed = [_seal_item(rooms, key, head, item) for item in new]
+    return RunningTurn(
+        head=head,
+        request=request,
+        model=place.model,
+        answer=new_answer(rooms, request, head),
+        key=key,
+        input=[item for item, _ in sealed],
+        contents=tuple(content for _, content in sealed),
+        begun=begun,
+        started_s=0.0,
+        shown=loop.create_future(),
+        ended=loop.create_future(),
+    )
+
+
+def _copy(item: HistoryItem) -> NewItem:
+    """Return an earlier item as a new one, for the conversation that branches off after it."""
+    members = msgspec.json.decode(item.content, type=Fields)
+    members.pop("id", None)
+    return NewItem(kind=item.kind, author=item.author, content=msgspec.json.encode(members))
+
+
+def _seal_item(
+    rooms: TurnRooms, key: DataKey, head: TurnHead, item: NewItem
+) -> tuple[SealedItem, bytes]:
+    """Return the item sealed, and as it was before."""
+    item_id = rooms.mint.mint(item.prefix, head.org_id, head.user)
+    content = item.with_id(item_id)
+    context = item_context(head.org_id, head.user, head.conversation_id, head.turn_id, item_id)
+    sealed = SealedItem(
+        item_id=item_id,
+        kind=item.kind,
+        author=item.author,
+        model_tokens=estimate_tokens(content),
+        blob=seal(key, context, content, rooms.randomness),
+    )
+    return sealed, content
+
+
+def new_answer(rooms: TurnRooms, request: TurnRequest, head: TurnHead) -> Answer:
+    """Return the empty answer of a turn, in the shape its surface speaks."""
+    created_s = head.accepted_us // MICROS_PER_SECOND
+    if request.surface == "chat":
+        return ChatAnswer(head.turn_id, request.model, created_s, request.show_usage)
+    return ResponsesAnswer(
+        ResponseHead(
+            head.turn_id,
+            created_s,
+            response_echo(request.fields, request.model, request.conversation_id),
+        ),
+        lambda prefix: rooms.mint.mint(prefix, head.org_id, head.user),
+        lambda: rooms.clock.now_us() // MICROS_PER_SECOND,
+        request.streamed,
+    )
+
+
+def _accepted_record(rooms: TurnRooms, turn: RunningTurn) -> TurnAccepted:
+    request, head, model = turn.request, turn.head, turn.model
+    context = item_context(head.org_id, head.user, head.conversation_id, head.turn_id, REQUEST_ITEM)
+    cap = request.output_tokens_max or model.output_tokens_max or 0
+    mac = b""
+    if request.idempotency_key is not None:
+        mac = _mac(rooms, request.idempotency_key.encode())
+    turn.request_blob = seal(turn.key, context, request.body, rooms.randomness)
+    return TurnAccepted(
+        head=head,
+        request=turn.request_blob,
+        input=turn.input,
+        streamed=request.streamed,
+        background=False,
+        input_tokens_reserved=sum(item.model_tokens for item in turn.input),
+        output_tokens_reserved=cap,
+        idempotency_mac=mac,
+        body_mac=_mac(rooms, request.body),
+        attempt=request.attempt,
+        assignments=[],
+    )
+
+
+def _mac(rooms: TurnRooms, message: bytes) -> bytes:
+    return hashlib.blake2s(message, key=rooms.identity, digest_size=16).digest()

@@ -1,0 +1,183 @@
+"""A chat completion: the engine's own bytes relayed, read once on the way through."""
+
+import msgspec
+
+from axon.records import TokenUsage
+from axon.turns.answer import Closing, Ending, OutputItem
+from axon.turns.chunks import DONE, BrokenUpstream, Relabel, read_completion, split_events
+from axon.turns.said import Said
+
+_TERMINAL = b"data: [DONE]\n\n"
+
+
+class ChatAnswer:
+    """The answer of `POST /chat/completions`."""
+
+    def __init__(self, turn_id: str, model: str, created_s: int, show_usage: bool) -> None:
+        """`show_usage` is the client's `stream_options.include_usage`."""
+        self.upstream_id = ""
+        self.usage: TokenUsage | None = None
+        self.complete = False
+        self._turn_id = turn_id
+        self._model = model
+        self._created_s = created_s
+        self._show_usage = show_usage
+        self._relabel = Relabel(turn_id, model)
+        self._choices: dict[int, Said] = {}
+        self._whole = b""
+        self._held = b""
+
+    def open(self) -> bytes:
+        """Return nothing: a chat stream begins with the engine's first chunk."""
+        return b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the engine's bytes under our labels; those with the terminal event are held."""
+        done = False
+        usage_only = False
+        first = None
+        events = split_events(data)
+        for event in events:
+            if event == DONE:
+                done = True
+                continue
+            chunk = read_completion(event)
+            if first is None:
+                first = chunk
+            if chunk.usage is not None:
+                self.usage = chunk.usage.token_usage()
+                usage_only = usage_only or not chunk.choices
+            for choice in chunk.choices or ():
+                said = self._choices.get(choice.index)
+                if said is None:
+                    said = self._choices[choice.index] = Said()
+                said.hear(choice)
+        if first is not None:
+            if not self.upstream_id:
+                self.upstream_id = first.id
+            if usage_only and not self._show_usage:
+                data = b"".join(b"data: %b\n\n" % event for event in events if _shown(event))
+            data = self._relabel(data, first)
+        if self._held or done:
+            self._held += data
+            data = b""
+        self.complete = done or self._all_finished()
+        return data
+
+    def take_whole(self, data: bytes) -> None:
+        """Keep the engine's answer under our labels."""
+        completion = read_completion(data)
+        if not completion.choices:
+            raise BrokenUpstream("an answer without choices")
+        for choice in completion.choices:
+            self._choices.setdefault(choice.index, Said()).hear(choice)
+        if completion.usage is not None:
+            self.usage = completion.usage.token_usage()
+        self.upstream_id = completion.id
+        self._whole = self._relabel(data, completion)
+        self.complete = True
+
+    def _all_finished(self) -> bool:
+        choices = self._choices.values()
+        return bool(choices) and all(said.finish_reason is not None for said in choices)
+
+    def said_anything(self) -> bool:
+        """Return whether any choice said something."""
+        return any(said.anything for said in self._choices.values())
+
+    def said_text(self) -> str:
+        """Return every choice's output as one text."""
+        return "".join(said.estimated_text() for said in self._choices.values())
+
+    def items(self, status: str) -> list[OutputItem]:
+        """Return nothing: a chat completion is stored whole, not as items."""
+        return []
+
+    def ending(self) -> Ending:
+        """Return completed: a chat completion says in `finish_reason` how it ended."""
+        return Ending(status="completed")
+
+    def close(self, ending: Ending, usage: TokenUsage) -> Closing:
+        """Return the terminal bytes, or the error chunk that the SDK raises from."""
+        whole = self._whole or self._put_together(usage)
+        if ending.failure is None:
+            shown = self._held or _TERMINAL
+        else:
+            error = {
+                "message": ending.failure.message,
+                "type": ending.failure.kind,
+                "param": ending.failure.param,
+                "code": ending.failure.code,
+            }
+            shown = b"data: %b\n\n" % msgspec.json.encode({"error": error})
+        return Closing(shown=shown, body=whole, kept=whole)
+
+    def _put_together(self, usage: TokenUsage) -> bytes:
+        choices = [
+            {
+                "index": index,
+                "message": _message(said),
+                "logprobs": _logprobs(said),
+                "finish_reason": said.finish_reason,
+            }
+            for index, said in sorted(self._choices.items())
+        ]
+        return msgspec.json.encode(
+            {
+                "id": self._turn_id,
+                "object": "chat.completion",
+                "created": self._created_s,
+                "model": self._model,
+                "choices": choices,
+                "usage": {
+                    "prompt_tokens": usage.input_tokens,
+                    "completion_tokens": usage.output_tokens,
+                    "total_tokens": usage.input_tokens + usage.output_tokens,
+                    "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+                    "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+                },
+            }
+        )
+
+
+def _shown(event: bytes) -> bool:
+    """Return whether a client that did not ask for usage sees this event."""
+    if event == DONE:
+        return True
+    chunk = read_completion(event)
+    return bool(chunk.choices) or chunk.usage is None
+
+
+def _message(said: Said) -> dict[str, object]:
+    message: dict[str, object] = {
+        "role": "assistant",
+        "content": "".join(said.text) if said.text else None,
+        "refusal": "".join(said.refusal) if said.refusal else None,
+    }
+    if said.reasoning:
+        message["reasoning_content"] = "".join(said.reasoning)
+    if said.calls:
+        message["tool_calls"] = [
+            {
+                "id": call.call_id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": "".join(call.arguments)},
+            }
+            for _, call in sorted(said.calls.items())
+        ]
+    elif not said.refusal:
+        message["content"] = "".join(said.text)
+    return message
+
+
+def _logprobs(said: Said) -> dict[str, object] | None:
+    if not said.logprobs:
+        return None
+    content: list[msgspec.Raw] = []
+    for raw in said.logprobs:
+        content.extend(msgspec.json.decode(raw, type=_Logprobs).content or ())
+    return {"content": content, "refusal": None}
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[msgspec.Raw] | None = None

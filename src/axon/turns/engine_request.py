@@ -1,0 +1,202 @@
+"""The body an engine gets: chat-completions members built from either surface's request.
+
+`Fields` is a request body split into its members, each still the client's own bytes: what Axon
+does not know it passes on untouched.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from axon.turns.chunks import ABSENT, given
+
+_encode = msgspec.json.encode
+
+Fields = dict[str, msgspec.Raw]
+
+_CHAT_KEPT_HERE = frozenset(
+    {
+        "model",
+        "stream",
+        "stream_options",
+        "store",
+        "metadata",
+        "user",
+        "safety_identifier",
+        "prompt_cache_key",
+        "service_tier",
+    }
+)
+"""Members that are Axon's business: routing, storage, and who the person is."""
+
+_RESPONSES_RENAMED = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "parallel_tool_calls": "parallel_tool_calls",
+    "max_output_tokens": "max_tokens",
+    "seed": "seed",
+    "stop": "stop",
+    "top_k": "top_k",
+    "min_p": "min_p",
+}
+
+_NULL = b"null"
+_STREAM = b'"stream":true,"stream_options":{"include_usage":true}'
+
+
+def _member(name: str, value: bytes) -> bytes:
+    return b'"%b":%b' % (name.encode(), value)
+
+
+def chat_fields(fields: Fields, streamed: bool) -> bytes:
+    """Return the members of a chat request for the engine, without `model` and braces."""
+    members = [
+        _member(name, bytes(value)) for name, value in fields.items() if name not in _CHAT_KEPT_HERE
+    ]
+    if streamed:
+        members.append(_STREAM)
+    return b",".join(members)
+
+
+class _Tool(msgspec.Struct):
+    type: str
+    name: str = ""
+    description: str | None = None
+    parameters: msgspec.Raw = ABSENT
+    strict: bool | None = None
+
+
+class _Format(msgspec.Struct):
+    type: str = "text"
+    name: str = ""
+    schema: msgspec.Raw = ABSENT
+    strict: bool | None = None
+    description: str | None = None
+
+
+class _Text(msgspec.Struct):
+    format: _Format | None = None
+
+
+class _Reasoning(msgspec.Struct):
+    effort: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    type: str
+    name: str | None = None
+
+
+def responses_fields(
+    fields: Fields, messages: Sequence[bytes], output_tokens_max: int, streamed: bool
+) -> bytes:
+    """Return the members of a responses request for an engine that speaks chat completions.
+
+    `output_tokens_max` bounds the answer when the client does not; 0 leaves it to the engine.
+    """
+    members = [b'"messages":[%b]' % b",".join(messages)]
+    for name, chat_name in _RESPONSES_RENAMED.items():
+        value = fields.get(name)
+        if value is not None and bytes(value) != _NULL:
+            members.append(_member(chat_name, bytes(value)))
+    if output_tokens_max and "max_output_tokens" not in fields:
+        members.append(b'"max_tokens":%d' % output_tokens_max)
+    members.extend(_tool_members(fields))
+    members.extend(_format_members(fields))
+    if streamed:
+        members.append(_STREAM)
+    return b",".join(members)
+
+
+def _tool_members(fields: Fields) -> list[bytes]:
+    members = []
+    raw_tools = fields.get("tools")
+    tools = msgspec.json.decode(raw_tools, type=list[_Tool] | None) if raw_tools else None
+    if tools:
+        chat_tools = [_chat_tool(tool) for tool in tools if tool.type == "function"]
+        members.append(b'"tools":[%b]' % b",".join(chat_tools))
+        choice = fields.get("tool_choice")
+        if choice is not None and bytes(choice) != _NULL:
+            members.append(b'"tool_choice":' + _chat_choice(choice))
+    return members
+
+
+def _chat_tool(tool: _Tool) -> bytes:
+    inner: dict[str, object] = {"name": tool.name}
+    if tool.description is not None:
+        inner["description"] = tool.description
+    if given(tool.parameters):
+        inner["parameters"] = tool.parameters
+    if tool.strict is not None:
+        inner["strict"] = tool.strict
+    return _encode({"type": "function", "function": inner})
+
+
+def _chat_choice(choice: msgspec.Raw) -> bytes:
+    decoded = msgspec.json.decode(choice, type=str | _Choice)
+    if isinstance(decoded, str):
+        return bytes(choice)
+    return _encode({"type": "function", "function": {"name": decoded.name}})
+
+
+def _format_members(fields: Fields) -> list[bytes]:
+    members = []
+    raw_text = fields.get("text")
+    text = msgspec.json.decode(raw_text, type=_Text | None) if raw_text else None
+    if text is not None and text.format is not None and text.format.type != "text":
+        shape = text.format
+        response_format: dict[str, object] = {"type": shape.type}
+        if shape.type == "json_schema":
+            schema: dict[str, object] = {"name": shape.name}
+            if given(shape.schema):
+                schema["schema"] = shape.schema
+            if shape.strict is not None:
+                schema["strict"] = shape.strict
+            response_format["json_schema"] = schema
+        members.append(b'"response_format":' + _encode(response_format))
+    raw_reasoning = fields.get("reasoning")
+    if raw_reasoning:
+        reasoning = msgspec.json.decode(raw_reasoning, type=_Reasoning | None)
+        if reasoning is not None and reasoning.effort is not None:
+            members.append(b'"reasoning_effort":' + _encode(reasoning.effort))
+    return members
+
+
+_ECHO_DEFAULTS: dict[str, bytes] = {
+    "instructions": _NULL,
+    "max_output_tokens": _NULL,
+    "max_tool_calls": _NULL,
+    "metadata": b"{}",
+    "parallel_tool_calls": b"true",
+    "presence_penalty": b"0",
+    "frequency_penalty": b"0",
+    "previous_response_id": _NULL,
+    "prompt_cache_key": _NULL,
+    "reasoning": b'{"effort":null,"summary":null}',
+    "safety_identifier": _NULL,
+    "service_tier": b'"default"',
+    "store": b"true",
+    "background": b"false",
+    "temperature": b"1.0",
+    "text": b'{"format":{"type":"text"}}',
+    "tool_choice": b'"auto"',
+    "tools": b"[]",
+    "top_logprobs": b"0",
+    "top_p": b"1.0",
+    "truncation": b'"disabled"',
+    "user": _NULL,
+}
+
+
+def response_echo(fields: Fields, model: str, conversation_id: str | None) -> bytes:
+    """Return the parameters a Response repeats: every member OpenAI says must be present."""
+    members = [_member("model", _encode(model))]
+    for name, default in _ECHO_DEFAULTS.items():
+        value = fields.get(name)
+        absent = value is None or bytes(value) == _NULL
+        members.append(_member(name, default if absent or value is None else bytes(value)))
+    conversation = {"id": conversation_id} if conversation_id else None
+    members.append(_member("conversation", _encode(conversation)))
+    return b",".join(members)

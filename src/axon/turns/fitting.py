@@ -1,0 +1,105 @@
+"""What the engine gets to read: the instructions, the history that fits, and the new items."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from axon.conversations import HistoryItem, HistoryTurn, fit_window
+from axon.inference import Model, estimate_tokens
+from axon.turns.engine_request import chat_fields, responses_fields
+from axon.turns.failures import ContextOverflow
+from axon.turns.messages import chat_messages
+from axon.turns.request import TurnRequest
+from axon.turns.rooms import TurnRooms
+
+_OUTPUT_SHARE = 4
+"""Without a cap from the client or the model, one part in this many of the window is kept free
+for the answer."""
+
+_FRAME_TOKENS = 64
+"""Room for what a chat template adds around the messages as a whole."""
+
+
+class History(NamedTuple):
+    """What was said before this turn."""
+
+    turns: tuple[HistoryTurn, ...] = ()
+    complete: bool = True
+    """Whether the turns reach back to the beginning of the conversation."""
+
+
+def engine_streams(request: TurnRequest, model: Model) -> bool:
+    """Return whether to ask the engine for a stream: some notice a cancel only while streaming."""
+    return request.streamed or any(upstream.always_stream for upstream in model.upstreams)
+
+
+async def engine_fields(
+    rooms: TurnRooms,
+    request: TurnRequest,
+    model: Model,
+    history: History,
+) -> bytes:
+    """Return the members of the engine's request; raise ContextOverflow when it cannot fit."""
+    streamed = engine_streams(request, model)
+    if request.surface == "chat":
+        return chat_fields(request.fields, streamed)
+    new = [item.content for item in request.items]
+    kept = await _fit(rooms, request, model, history, new)
+    messages = chat_messages(request.instructions, [*(item.content for item in kept), *new])
+    return responses_fields(request.fields, messages, model.output_tokens_max, streamed)
+
+
+async def _fit(
+    rooms: TurnRooms,
+    request: TurnRequest,
+    model: Model,
+    history: History,
+    new: Sequence[bytes],
+) -> Sequence[HistoryItem]:
+    """Return the newest history that fits; counts exactly only when the estimate says it is close.
+
+    The estimate errs on the high side, so what it lets through fits.
+    """
+    fixed = [*new, (request.instructions or "").encode(), bytes(request.fields.get("tools") or b"")]
+    budget = _budget(request, model) - sum(estimate_tokens(part) for part in fixed)
+    fitted = fit_window(history.turns, budget)
+    whole = history.complete and not fitted.dropped_turns
+    if budget >= 0 and whole:
+        return fitted.items
+    exact_budget, exact_turns = await _exactly(rooms, request, model, fixed, history.turns)
+    fitted = fit_window(exact_turns, exact_budget)
+    whole = history.complete and not fitted.dropped_turns
+    if exact_budget < 0 or not (whole or request.truncate):
+        raise ContextOverflow(f"the window of {model.alias} is {model.context_window} tokens")
+    return fitted.items
+
+
+def _budget(request: TurnRequest, model: Model) -> int:
+    output = request.output_tokens_max or model.output_tokens_max
+    output = output or model.context_window // _OUTPUT_SHARE
+    return model.context_window - min(output, model.context_window // 2) - _FRAME_TOKENS
+
+
+async def _exactly(
+    rooms: TurnRooms,
+    request: TurnRequest,
+    model: Model,
+    fixed: Sequence[bytes],
+    history: Sequence[HistoryTurn],
+) -> tuple[int, Sequence[HistoryTurn]]:
+    """Return budget and history in the engine's own tokens, or estimated when it cannot count."""
+    items = [item for turn in history for item in turn.items]
+    texts = [part.decode() for part in (*fixed, *(item.content for item in items))]
+    counts = await rooms.inference.count_tokens(model, texts)
+    if counts is None:
+        budget = _budget(request, model) - sum(estimate_tokens(part) for part in fixed)
+        return budget, history
+    budget = _budget(request, model) - sum(counts[: len(fixed)])
+    counted = iter(counts[len(fixed) :])
+    return budget, [_recounted(turn, counted) for turn in history]
+
+
+def _recounted(turn: HistoryTurn, counts: Iterator[int]) -> HistoryTurn:
+    items = [msgspec.structs.replace(item, model_tokens=next(counts)) for item in turn.items]
+    return HistoryTurn.of(turn.turn_id, turn.sequence, items)

@@ -1,0 +1,91 @@
+"""What a client asked for, as `gateway` understood it, and what becomes of it while it runs."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from axon.conversations import Begun, NewItem
+from axon.inference import JobStream, Model
+from axon.journal import Location
+from axon.records import SealedItem, TurnHead
+from axon.sealing import DataKey
+from axon.turns.answer import Answer, TurnFailure
+from axon.turns.engine_request import Fields
+from axon.turns.stream import TurnStream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRequest:
+    """One request for a turn; everything in it has been validated for shape."""
+
+    org_id: str
+    user: int
+    """The subject's number: the person whose data this is."""
+    credential_id: str
+    surface: str
+    """chat or responses."""
+    model: str
+    streamed: bool
+    stored: bool
+    body: bytes
+    """The client's body as it came; sealed into the journal so that the turn can run again."""
+    fields: Fields
+    items: tuple[NewItem, ...] = ()
+    instructions: str | None = None
+    conversation_id: str | None = None
+    previous_response_id: str | None = None
+    truncate: bool = False
+    """Drop the oldest turns when the history outgrows the model's window; else refuse."""
+    output_tokens_max: int | None = None
+    show_usage: bool = False
+    idempotency_key: str | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnd:
+    """How a turn ended, for a client that waits for the whole answer."""
+
+    status: str
+    body: bytes
+    failure: TurnFailure | None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RunningTurn:
+    """A turn between its acceptance and its acknowledgement."""
+
+    head: TurnHead
+    request: TurnRequest
+    model: Model
+    answer: Answer
+    key: DataKey
+    input: list[SealedItem]
+    contents: tuple[bytes, ...]
+    """The input items before they were sealed."""
+    begun: Begun | None
+    started_s: float
+    """Monotonic instant at which Axon took the turn up."""
+    fields: bytes = b""
+    """The engine's request: JSON members without the model."""
+    request_blob: bytes = b""
+    """The client's body, sealed."""
+    stream: TurnStream = field(default_factory=TurnStream)
+    shown: asyncio.Future[None]
+    """Done when the first output came, or the turn ended without any."""
+    ended: asyncio.Future[TurnEnd]
+    """Done when the turn is durable (or could not be made so)."""
+    accepted_at: Location | None = None
+    job: JobStream | None = None
+    upstream: str = ""
+    submitted_s: float = 0.0
+    engine_done_s: float = 0.0
+    first_output_us: int = 0
+    progress_s: float = 0.0
+
+    def overhead_ms(self, now_s: float) -> float:
+        """Return Axon's own share of the time so far, in milliseconds."""
+        if self.submitted_s == 0.0:
+            return (now_s - self.started_s) * 1e3
+        before = self.submitted_s - self.started_s
+        after = max(0.0, now_s - self.engine_done_s) if self.engine_done_s else 0.0
+        return (before + after) * 1e3

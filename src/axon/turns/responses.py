@@ -1,0 +1,229 @@
+"""A response: the engine's chunks retold as OpenAI's response events and items.
+
+Source: OpenAI's API reference for the Responses API; openai-python 3.54.0 is the reference client.
+Text that one read of the engine's stream delivered leaves as one delta event: never later than
+the engine sent it, and one event to encode instead of many.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from axon.records import TokenUsage
+from axon.turns.answer import Closing, Ending, OutputItem
+from axon.turns.chunks import DONE, BrokenUpstream, MessagePart, read_completion, split_events
+from axon.turns.said import Said
+from axon.turns.spoken import KINDS, Event, Spoken
+
+_encode = msgspec.json.encode
+
+
+class ResponseHead(NamedTuple):
+    """What a response says about itself whatever the engine answers."""
+
+    response_id: str
+    created_s: int
+    echo: bytes
+    """The request's parameters as the API shows them: JSON members, without braces."""
+
+
+class ResponsesAnswer:
+    """The answer of `POST /responses`."""
+
+    def __init__(
+        self,
+        head: ResponseHead,
+        mint_item_id: Callable[[str], str],
+        now_s: Callable[[], int],
+        streamed: bool,
+    ) -> None:
+        """`mint_item_id(prefix)` names the items; events are built only when `streamed`."""
+        self.upstream_id = ""
+        self.usage: TokenUsage | None = None
+        self.complete = False
+        self._head = head
+        self._mint = mint_item_id
+        self._now_s = now_s
+        self._streamed = streamed
+        self._said = Said()
+        self._items: list[Spoken] = []
+        self._calls: dict[int, Spoken] = {}
+        self._events_sent = 0
+        self._closing_from: int | None = None
+        self._out: list[bytes] = []
+
+    def open(self) -> bytes:
+        """Return `response.created` and `response.in_progress`."""
+        response = b'"response":' + self._response("in_progress", b"[]", b"")
+        self._send([("response.created", response), ("response.in_progress", response)])
+        return self._flush()
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the events for what these chunks add."""
+        for event in split_events(data):
+            if event == DONE:
+                self.complete = True
+                continue
+            chunk = read_completion(event)
+            self.upstream_id = self.upstream_id or chunk.id
+            if chunk.usage is not None:
+                self.usage = chunk.usage.token_usage()
+            for choice in chunk.choices or ():
+                part = self._said.hear(choice)
+                if part is not None:
+                    self._speak(part)
+        self.complete = self.complete or self._said.finish_reason is not None
+        for spoken in self._items:
+            if spoken.fresh:
+                self._send(spoken.tell())
+        return self._flush()
+
+    def take_whole(self, data: bytes) -> None:
+        """Take the engine's one answer apart into items."""
+        completion = read_completion(data)
+        if not completion.choices:
+            raise BrokenUpstream("an answer without choices")
+        self.upstream_id = completion.id
+        if completion.usage is not None:
+            self.usage = completion.usage.token_usage()
+        part = self._said.hear(completion.choices[0])
+        if part is not None:
+            self._speak(part)
+        self.complete = True
+
+    def _speak(self, part: MessagePart) -> None:
+        thought = part.reasoning_content or part.reasoning
+        if thought:
+            self._continue("reasoning").add(thought)
+        if part.content:
+            self._continue("text").add(part.content)
+        if part.refusal:
+            self._continue("refusal").add(part.refusal)
+        for place, piece in enumerate(part.tool_calls or ()):
+            index = place if piece.index is None else piece.index
+            spoken = self._calls.get(index)
+            if spoken is None:
+                spoken = self._calls[index] = self._begin("function_call", index)
+            if piece.function is not None and piece.function.arguments:
+                spoken.add(piece.function.arguments)
+
+    def _continue(self, kind: str) -> Spoken:
+        """Return the item being said when it is of this kind, else begin one."""
+        if self._items and self._items[-1].kind == kind and not self._items[-1].finished:
+            return self._items[-1]
+        return self._begin(kind, None)
+
+    def _begin(self, kind: str, call_index: int | None) -> Spoken:
+        if self._items and self._items[-1].kind != "function_call":
+            self._send(self._items[-1].finish("completed"))
+        call = None if call_index is None else self._said.calls[call_index]
+        spoken = Spoken(kind, self._mint(KINDS[kind].prefix), len(self._items), call)
+        self._items.append(spoken)
+        self._send(spoken.begin())
+        return spoken
+
+    def said_anything(self) -> bool:
+        """Return whether there is any output."""
+        return bool(self._items)
+
+    def said_text(self) -> str:
+        """Return the output as one text."""
+        return self._said.estimated_text()
+
+    def items(self, status: str) -> list[OutputItem]:
+        """Return the items so far; the one being said, and open calls, are marked `status`."""
+        return [
+            OutputItem(
+                item_id=spoken.item_id,
+                kind="message" if spoken.kind in ("text", "refusal") else spoken.kind,
+                author="assistant",
+                content=spoken.item("completed" if spoken.finished else status),
+            )
+            for spoken in self._items
+        ]
+
+    def ending(self) -> Ending:
+        """Return incomplete when the engine ran into its output cap or its filter."""
+        if self._said.finish_reason == "length":
+            return Ending(status="incomplete", reason="max_output_tokens")
+        if self._said.finish_reason == "content_filter":
+            return Ending(status="incomplete", reason="content_filter")
+        return Ending(status="completed")
+
+    def close(self, ending: Ending, usage: TokenUsage) -> Closing:
+        """Return the last events, the terminal one at the end.
+
+        Closing again, with another ending, takes back what the first closing would have shown.
+        """
+        if self._closing_from is None:
+            self._closing_from = self._events_sent
+        self._events_sent = self._closing_from
+        item_status = "completed" if ending.status == "completed" else "incomplete"
+        items = self.items(item_status)
+        for spoken in self._items:
+            if not spoken.finished:
+                self._send(spoken.finish(item_status))
+        output = b"[%b]" % b",".join(item.content for item in items)
+        details = self._details(ending, usage)
+        body = self._response(ending.status, output, details)
+        terminal = "failed" if ending.status in ("failed", "cancelled") else ending.status
+        self._send([("response." + terminal, b'"response":' + body)])
+        kept = self._response(ending.status, b"[]", details)
+        return Closing(shown=self._flush(), body=body, kept=kept, output=items)
+
+    def _details(self, ending: Ending, usage: TokenUsage) -> bytes:
+        error: object = None
+        if ending.failure is not None:
+            error = {"code": ending.failure.code, "message": ending.failure.message}
+        incomplete = {"reason": ending.reason} if ending.status == "incomplete" else None
+        completed_s = self._now_s() if ending.status == "completed" else None
+        return b'"completed_at":%b,"error":%b,"incomplete_details":%b,"usage":%b,' % (
+            _encode(completed_s),
+            _encode(error),
+            _encode(incomplete),
+            usage_json(usage),
+        )
+
+    def _response(self, status: str, output: bytes, details: bytes) -> bytes:
+        head = self._head
+        if not details:
+            details = b'"completed_at":null,"error":null,"incomplete_details":null,"usage":null,'
+        return b'{"id":%b,"object":"response","created_at":%d,"status":%b,%b"output":%b,%b}' % (
+            _encode(head.response_id),
+            head.created_s,
+            _encode(status),
+            details,
+            output,
+            head.echo,
+        )
+
+    def _send(self, events: Iterable[Event]) -> None:
+        for kind, members in events:
+            if self._streamed:
+                name = kind.encode()
+                self._out.append(
+                    b'event: %b\ndata: {"type":"%b","sequence_number":%d,%b}\n\n'
+                    % (name, name, self._events_sent, members)
+                )
+                self._events_sent += 1
+
+    def _flush(self) -> bytes:
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+
+def usage_json(usage: TokenUsage) -> bytes:
+    """Return the usage of a response as the API shows it."""
+    return (
+        b'{"input_tokens":%d,"input_tokens_details":{"cached_tokens":%d,"cache_write_tokens":0},'
+        b'"output_tokens":%d,"output_tokens_details":{"reasoning_tokens":%d},"total_tokens":%d}'
+        % (
+            usage.input_tokens,
+            usage.cached_tokens,
+            usage.output_tokens,
+            usage.reasoning_tokens,
+            usage.input_tokens + usage.output_tokens,
+        )
+    )

@@ -1,0 +1,46 @@
+"""What a turn stands on: the rooms below, handed in by `app`, and the bounds of a turn."""
+
+from dataclasses import dataclass
+
+from axon.base import Clock, IdMint, Randomness, TaskOwner
+from axon.conversations import Conversations
+from axon.inference import Inference, ModelTable
+from axon.journal import Journal
+from axon.sealing import DataKey, KeyStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnOptions:
+    """The bounds of a turn."""
+
+    wait_s: float = 30.0
+    """How long a turn waits for the turns before it in its conversation; then 409."""
+    deadline_s: float = 600.0
+    """How long an engine may take; the SDK's own time-out is the same."""
+    progress_every_s: float = 2.0
+    """How often a long stream is journaled: a crash loses at most this much of it."""
+    shown_bytes_max: int = 32 * 1024 * 1024
+    """How much one streamed answer may grow to before it is ended as incomplete."""
+    running_max: int = 20_000
+    """How many turns may run at once in this process; one more is a 503."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRooms:
+    """Everything a turn needs; one per process."""
+
+    journal: Journal
+    conversations: Conversations
+    inference: Inference
+    models: ModelTable
+    keys: KeyStore
+    mint: IdMint
+    clock: Clock
+    randomness: Randomness
+    tasks: TaskOwner
+    identity: bytes
+    """Secret under which idempotency keys and bodies are hashed into records."""
+
+    async def data_key(self, org_id: str, user: int) -> DataKey:
+        """Return the key that seals this person's content."""
+        return self.keys.cached(org_id, user) or await self.keys.current(org_id, user)

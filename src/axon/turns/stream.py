@@ -1,0 +1,68 @@
+"""What a running turn has shown so far: one log of bytes that any number of clients follow.
+
+The turn appends and never waits; each follower keeps only its own place. A slow client therefore
+costs nothing but its place, and the engine never waits for anybody.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+
+class TurnStream:
+    """The bytes of one streamed answer, growing until the turn ends."""
+
+    __slots__ = ("_chunks", "_ended", "_waiters", "shown_bytes")
+
+    def __init__(self) -> None:
+        """Start with nothing shown."""
+        self._chunks: list[bytes] = []
+        self._ended = False
+        self._waiters: list[asyncio.Future[None]] = []
+        self.shown_bytes = 0
+
+    def show(self, data: bytes) -> None:
+        """Append bytes that every follower shall see; the caller bounds `shown_bytes`."""
+        if data:
+            self._chunks.append(data)
+            self.shown_bytes += len(data)
+            self._wake()
+
+    def end(self) -> None:
+        """Say that nothing more will come."""
+        self._ended = True
+        self._wake()
+
+    @property
+    def ended(self) -> bool:
+        """Return whether everything has been shown."""
+        return self._ended
+
+    def _wake(self) -> None:
+        waiters = self._waiters
+        if waiters:
+            self._waiters = []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def follow(self) -> AsyncIterator[tuple[bytes, bool]]:
+        """Yield everything shown, from the beginning to the end, and whether it was the last.
+
+        All that has come since the last step is joined into one piece, so a burst is one write.
+        """
+        place = 0
+        while True:
+            chunks = self._chunks
+            if place < len(chunks):
+                fresh = chunks[place] if place + 1 == len(chunks) else b"".join(chunks[place:])
+                place = len(chunks)
+                yield fresh, self._ended
+                if self._ended and place == len(self._chunks):
+                    return
+            elif self._ended:
+                yield b"", True
+                return
+            else:
+                waiter = asyncio.get_running_loop().create_future()
+                self._waiters.append(waiter)
+                await waiter

@@ -1,0 +1,78 @@
+"""Organizations, users and keys, made and revoked by the commands."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from axon.accounts import UnknownAccount
+from axon.app.cli.main import axon
+
+
+class Commands:
+    """Runs commands against one database and one data folder."""
+
+    def __init__(self, data: Path, database: str) -> None:
+        self._environment = {"AXON_DATA": str(data), "AXON_DATABASE_URL": database}
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(axon, arguments, env=self._environment)
+
+    def json(self, *arguments: str) -> list[dict[str, Any]]:
+        answer = self.run(*arguments, "--json")
+        assert answer.exit_code == 0, answer.output
+        return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+@pytest.fixture
+def commands(tmp_path: Path, database: str) -> Commands:
+    return Commands(tmp_path, database)
+
+
+def test_a_key_is_made_shown_once_listed_and_revoked(commands: Commands) -> None:
+    commands.json("orgs", "create", "acme", "--tier", "pro", "--region", "eu")
+    commands.json("users", "create", "ada", "--org", "acme", "--permission", "admin")
+    (created,) = commands.json(
+        "keys", "create", "--org", "acme", "--user", "ada", "--name", "ci", "--expires", "90d"
+    )
+    assert created["secret"].startswith("sk-axon-")
+    key = created["key"]
+    lifetime_us = key["expires_us"] - key["created_us"]
+    assert abs(lifetime_us - 90 * 86_400 * 1_000_000) < 60_000_000
+
+    listed = commands.run("keys", "list", "--org", "acme")
+    assert created["secret"] not in listed.output
+    assert key["credential_id"] in listed.output
+
+    (revoked,) = commands.json("keys", "revoke", key["credential_id"])
+    assert revoked["revoked_us"] > 0
+
+
+def test_organizations_and_users_are_listed(commands: Commands) -> None:
+    commands.json("orgs", "create", "acme")
+    commands.json("users", "create", "ada", "--org", "acme")
+    assert [org["name"] for org in commands.json("orgs", "list")] == ["acme"]
+    assert [user["name"] for user in commands.json("users", "list", "--org", "acme")] == ["ada"]
+    assert "acme" in commands.run("orgs", "list").output
+    assert "ada" in commands.run("users", "list", "--org", "acme").output
+
+
+def test_who_does_not_exist_is_named_with_the_command_that_lists(commands: Commands) -> None:
+    answer = commands.run("users", "list", "--org", "nobody")
+    assert isinstance(answer.exception, UnknownAccount)
+    assert "axon orgs list" in str(answer.exception)
+
+
+@pytest.mark.parametrize("lifetime", ["90", "d", "-1d", "1w", "1.5h"])
+def test_a_lifetime_that_is_not_understood_is_refused(commands: Commands, lifetime: str) -> None:
+    answer = commands.run("keys", "create", "--name", "x", "--expires", lifetime)
+    assert answer.exit_code == 2
+    assert "90d" in answer.output
+
+
+def test_migrate_says_what_it_did(commands: Commands) -> None:
+    assert "accounts: up to date" in commands.run("migrate").output
+    (applied,) = commands.json("migrate")
+    assert applied["accounts"] == []

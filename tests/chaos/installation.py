@@ -1,0 +1,165 @@
+"""One `axon up` under test: started, its processes killed by role, found ready again."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+READY_WITHIN_S = 60.0
+PROJECTED_WITHIN_S = 120.0
+"""A backlog of a campaign's length is applied in a small part of this."""
+_POLL_S = 0.02
+
+ENGINE = "engine"
+SUPERVISOR = "supervisor"
+
+
+class NotReady(Exception):
+    """Axon, or the engine behind it, did not come back within READY_WITHIN_S."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Installation:
+    """Axon in front of the chaos engine; the engine is ours, so the role `engine` is too."""
+
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    base_url: str = ""
+    api_key: str = ""
+    _port: int = 0
+    _engine_port: int = 0
+    _up: subprocess.Popen[str] | None = None
+    _engine: subprocess.Popen[str] | None = None
+
+    @property
+    def data(self) -> Path:
+        """Return the data folder of `axon up`."""
+        return self.folder / "data"
+
+    def start(self) -> None:
+        """Start what does not run and wait until it is ready; raises NotReady."""
+        self._port = self._port or _free_port()
+        self._engine_port = self._engine_port or _free_port()
+        if self._engine is None:
+            self._engine = self._child("tests.chaos.engine", "--port", str(self._engine_port))
+            _first_line(self._engine)
+        if self._up is None:
+            upstream = f"http://127.0.0.1:{self._engine_port}/v1"
+            self._up = self._child(
+                "axon.app.cli", "up", "--data", str(self.data), "--port", str(self._port),
+                "--upstream", upstream, "--json",
+            )  # fmt: skip
+            ready = json.loads(_first_line(self._up))
+            self.base_url, self.api_key = ready["base_url"], ready["api_key"]
+
+    def kill(self, role: str) -> None:
+        """Send SIGKILL to every process of the role that lives now."""
+        if role in {ENGINE, SUPERVISOR}:
+            self._kill_child(role)
+            return
+        for pid in self.pids(role):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def pids(self, role: str) -> list[int]:
+        """Return the processes of a role as `axon up` names them in its state file."""
+        state = json.loads((self.data / "up.json").read_text())
+        return [int(pid) for pid in state["pids"].get(role, [])]
+
+    def wait_ready(self) -> None:
+        """Start what we own and wait until Axon says that it is ready; raises NotReady."""
+        self.start()
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not self._is_ready():
+            if time.monotonic() > deadline:
+                raise NotReady(self._log())
+            time.sleep(_POLL_S)
+
+    def wait_projected(self) -> None:
+        """Wait until PostgreSQL holds every record; raises NotReady, also when one is parked."""
+        asked_us = time.time_ns() // 1000
+        deadline = time.monotonic() + PROJECTED_WITHIN_S
+        status = self.data / "journal" / "projector.json"
+        while True:
+            said = json.loads(status.read_text()) if status.exists() else {"at_us": 0}
+            is_news = said["at_us"] > asked_us
+            if is_news and not said["lag_records"] and not said["parked"] and not said["waiting"]:
+                return
+            if time.monotonic() > deadline:
+                raise NotReady(f"PostgreSQL is behind: {said}\n{self._log()}")
+            time.sleep(_POLL_S)
+
+    def stop(self) -> None:
+        """Stop Axon in order, then the engine."""
+        for child in (self._up, self._engine):
+            if child is not None:
+                child.terminate()
+                child.wait(READY_WITHIN_S)
+                _close(child)
+        self._up = self._engine = None
+
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _kill_child(self, role: str) -> None:
+        child = self._engine if role == ENGINE else self._up
+        assert child is not None
+        child.kill()
+        child.wait(READY_WITHIN_S)
+        _close(child)
+        if role == ENGINE:
+            self._engine = None
+        else:
+            self._up = None
+
+    def _child(self, module: str, *arguments: str) -> subprocess.Popen[str]:
+        with (self.folder / "children.log").open("a") as log:
+            return subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", module, *arguments],
+                cwd=ROOT,
+                env={**os.environ, **self.environment, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def _log(self) -> str:
+        logs = [self.folder / "children.log", *sorted((self.data / "logs").glob("*.log"))]
+        tails = [f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in logs]
+        return "\n".join(tails)
+
+
+def _first_line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    line = child.stdout.readline()
+    if not line.strip():
+        raise NotReady(f"{child.args!r} ended before it was ready; see children.log")
+    return line
+
+
+def _close(child: subprocess.Popen[str]) -> None:
+    if child.stdout is not None:
+        child.stdout.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

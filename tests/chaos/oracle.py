@@ -1,0 +1,126 @@
+"""The oracle: people who chat through the official SDK, and write down what they were promised.
+
+A process of its own, outside Axon: `python -m tests.chaos.oracle --base-url U --api-key K
+--ledger FILE`. Runs until SIGTERM, then lets the turns under way end. Never retries: what a client
+was told once is what counts.
+"""
+
+import argparse
+import asyncio
+import itertools
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from httpx2 import HTTPError
+from openai import APIError, AsyncOpenAI
+from openai.types.responses import ResponseStreamEvent
+
+from tests.chaos.engine import question
+from tests.chaos.ledger import Attempt, Ledger
+
+PEOPLE = 32
+SHARED_BY = 4
+"""So many people of the last quarter use one conversation: they queue for it and are refused."""
+TURNS_PER_CONVERSATION = 20
+TIMEOUT_S = 30.0
+PAUSE_AFTER_REFUSAL_S = 0.1
+DRAIN_S = 45.0
+
+
+@dataclass(slots=True)
+class Seat:
+    """The conversation that one person, or a few, are having; a new one after some turns."""
+
+    conversation: str = ""
+    turns: int = TURNS_PER_CONVERSATION
+
+
+class Oracle:
+    """Chats until told to stop and keeps the ledger."""
+
+    def __init__(self, client: AsyncOpenAI, ledger: Ledger) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._numbers = itertools.count()
+        self._mark_prefix = f"{time.monotonic_ns():x}"
+        self.stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Seat everybody and return when all have left."""
+        alone = PEOPLE * 3 // 4
+        seats = [Seat() for _ in range(alone)]
+        shared = [Seat() for _ in range((PEOPLE - alone) // SHARED_BY)]
+        seats += [seat for seat in shared for _ in range(SHARED_BY)]
+        people = [asyncio.create_task(self._chat(seat)) for seat in seats]
+        await self.stop.wait()
+        _, late = await asyncio.wait(people, timeout=DRAIN_S)
+        for person in late:
+            person.cancel()
+        await asyncio.gather(*people)
+
+    async def _chat(self, seat: Seat) -> None:
+        while not self.stop.is_set():
+            if seat.turns >= TURNS_PER_CONVERSATION and not await self._sit_down(seat):
+                continue
+            seat.turns += 1
+            attempt = await self._attempt(seat.conversation)
+            self._ledger.write(attempt)
+            if not attempt.acknowledged:
+                await asyncio.sleep(PAUSE_AFTER_REFUSAL_S)
+
+    async def _sit_down(self, seat: Seat) -> bool:
+        try:
+            created = await self._client.conversations.create()
+        except APIError:
+            await asyncio.sleep(PAUSE_AFTER_REFUSAL_S)
+            return False
+        seat.conversation, seat.turns = created.id, 0
+        return True
+
+    async def _attempt(self, conversation: str) -> Attempt:
+        mark = f"{self._mark_prefix}-{next(self._numbers)}"
+        seen: dict[str, Any] = {"conversation": conversation, "mark": mark}
+        seen |= {"sent_ns": time.monotonic_ns(), "acknowledged": False}
+        try:
+            raw = await self._client.responses.with_raw_response.create(
+                model="chaos", input=question(mark), conversation=conversation, stream=True
+            )
+            seen["degraded"] = raw.headers.get("axon-degraded", "")
+            async for event in raw.parse():
+                _note(event, seen)
+        except (APIError, HTTPError) as error:  # the SDK passes on a stream that broke as it is
+            seen["error"] = f"{type(error).__name__}: {error}"[:300]
+        return Attempt(ended_ns=time.monotonic_ns(), **seen)
+
+
+def _note(event: ResponseStreamEvent, seen: dict[str, Any]) -> None:
+    if event.type == "response.created":
+        seen["response_id"] = event.response.id
+    elif event.type == "response.completed":
+        seen["acknowledged"] = True
+        seen["text"] = event.response.output_text
+    elif event.type in {"response.failed", "response.incomplete", "error"}:
+        seen["error"] = event.type
+
+
+async def chat(base_url: str, api_key: str, path: Path) -> None:
+    """Run the oracle until SIGTERM."""
+    ledger = Ledger(path)
+    client = AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, timeout=TIMEOUT_S)
+    oracle = Oracle(client, ledger)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, oracle.stop.set)
+    async with client:
+        await oracle.run()
+    ledger.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base-url", required=True)
+    parser.add_argument("--api-key", required=True)
+    parser.add_argument("--ledger", type=Path, required=True)
+    chosen = parser.parse_args()
+    asyncio.run(chat(chosen.base_url, chosen.api_key, chosen.ledger))

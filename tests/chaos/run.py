@@ -1,0 +1,45 @@
+"""`make chaos CYCLES=300`: kill everything at random under load and count what was lost.
+
+Exits 0 when every acknowledged turn is there, whole, once and in order.
+"""
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.campaign import Campaign, run_campaign
+from tests.chaos.installation import Installation
+
+
+def main() -> int:
+    """Run one campaign in a fresh folder and print its verdict."""
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--cycles", type=int, default=300)
+    parser.add_argument("--seed", type=int, help="repeat an earlier campaign's order of kills")
+    chosen = parser.parse_args()
+    seed = random.SystemRandom().randrange(1 << 32) if chosen.seed is None else chosen.seed
+    folder = Path(tempfile.mkdtemp(prefix="axon-chaos-"))
+    print(f"seed {seed}, files in {folder}", flush=True)
+    installation = Installation(folder=folder)
+    try:
+        verdict = run_campaign(
+            Campaign(cycles=chosen.cycles, seed=seed),
+            installation,
+            lambda text: print(text, flush=True),
+        )
+    finally:
+        installation.stop()
+    print(verdict)
+    for kind, found in verdict.findings().items():
+        for finding in found:
+            print(f"{kind}: {finding}")
+    if verdict.kept:
+        shutil.rmtree(folder)
+    return 0 if verdict.kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

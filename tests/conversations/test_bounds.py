@@ -1,0 +1,93 @@
+"""The bounds of the line, of the tail and of what is held in memory."""
+
+import asyncio
+
+import pytest
+
+from axon.conversations import ConversationBusy, Conversations, HistoryItem, HistoryTurn, TailFull
+from axon.conversations.history import EMPTY_WINDOW
+from axon.conversations.line import Line
+from axon.conversations.opened import OpenedWindows
+from tests.conversations.scene import ORG, WAIT_S, Process
+
+
+async def test_a_line_has_an_end() -> None:
+    line = Line(waiters_max=2)
+    await line.enter("c", 1.0)
+    waiting = [asyncio.ensure_future(line.enter("c", 60.0)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(ConversationBusy):
+        await line.enter("c", 60.0)
+    await line.enter("another", 1.0)
+    for waiter in waiting:
+        line.leave("c")
+        await waiter
+    line.leave("c")
+    assert "c" not in line
+
+
+async def test_who_is_let_in_while_being_cancelled_lets_the_next_one_in() -> None:
+    line = Line()
+    await line.enter("c", 1.0)
+    first, second = (asyncio.ensure_future(line.enter("c", 60.0)) for _ in range(2))
+    await asyncio.sleep(0)
+    line.leave("c")
+    first.cancel()
+    await second
+    assert first.cancelled()
+    line.leave("c")
+    assert "c" not in line
+
+
+async def test_a_full_tail_takes_no_more_turns(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = await process.conversation("hello")
+    begun = await process.conversations.begin(process.owner(), conversation, WAIT_S)
+    monkeypatch.setattr(process.conversations.tail, "_entries_max", 1)
+    for begin in (_begin, _start):
+        with pytest.raises(TailFull):
+            await begin(process.conversations, process, conversation)
+    await process.end(begun, "accepted before", "is still remembered")
+    await process.project()
+    assert (await process.heard(conversation))[-1] == "is still remembered"
+
+
+async def _begin(conversations: Conversations, process: Process, conversation: str) -> None:
+    await conversations.begin(process.owner(), conversation, WAIT_S)
+
+
+async def _start(conversations: Conversations, process: Process, _: str) -> None:
+    conversations.start(process.owner(), process.mint.mint("conv", ORG, 7))
+
+
+async def test_the_tail_forgets_what_is_projected(process: Process) -> None:
+    tail = process.conversations.tail
+    conversation = await process.conversation("hello")
+    turn_id = await process.say(conversation, "one", "two")
+    assert (len(tail), tail.head(conversation)) == (2, 2)
+    entry = tail.turn(turn_id)
+    assert entry is not None
+    [record] = await tail.read([entry])
+    tail.prune(1)
+    assert [one.sequence for one in tail.places(conversation)] == [2]
+    tail.prune(2)
+    assert (len(tail), tail.head(conversation), tail.turn(turn_id)) == (0, 0, None)
+    tail.note(record, entry.location)  # told late of what is projected already
+    assert len(tail) == 0
+
+
+def test_opened_windows_are_bounded_in_bytes() -> None:
+    item = HistoryItem("i", "message", "user", 1, b"x" * 1000)
+    turn = HistoryTurn.of("t", 1, [item])
+    window = EMPTY_WINDOW.followed_by(turn, 1, [])
+    opened = OpenedWindows(bytes_max=5 * window.opened_bytes)
+    for number in range(9):
+        opened.put(str(number), window)
+        assert opened.get("0") is (window if number < 9 else None)
+    assert len(opened) == 5
+    assert opened.get("0") is window  # used all the time
+    assert opened.get("1") is None
+    opened.put("0", window)
+    opened.drop("0")
+    assert len(opened) == 4

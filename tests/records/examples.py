@@ -1,0 +1,152 @@
+"""One example of every record version, every field set to something of its own.
+
+Run this file to write the golden files that are missing; one that exists is never written again,
+because journals full of its kind are out there. A changed record is a new class, a new kind, and
+a new example here.
+"""
+
+from pathlib import Path
+
+from axon.records import (
+    Assignment,
+    ConversationChanged,
+    ItemsAppended,
+    Record,
+    SealedItem,
+    SubjectErased,
+    TokenUsage,
+    TurnAccepted,
+    TurnCompleted,
+    TurnHead,
+    TurnInterrupted,
+    TurnProgress,
+    encode,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+
+ITEM = SealedItem(
+    item_id="msg_01", kind="message", author="user", model_tokens=7, blob=b"\x00sealed\xff"
+)
+CALL = SealedItem(
+    item_id="fc_02", kind="function_call", author="", model_tokens=300, blob=b"\x01" * 40
+)
+HEAD = TurnHead(
+    turn_id="resp_03",
+    org_id="org_04",
+    user=2**63 - 1,
+    credential_id="key_05",
+    conversation_id="conv_06",
+    sequence=8,
+    fence=9,
+    surface="responses",
+    model="small",
+    accepted_us=1_790_000_000_000_010,
+    implicit=True,
+    stored=False,
+)
+USAGE = TokenUsage(
+    input_tokens=11, cached_tokens=12, output_tokens=13, reasoning_tokens=14, estimated=True
+)
+ASSIGNMENT = Assignment(
+    flag="tone",
+    variant="warm",
+    reason="SPLIT",
+    definition_version=15,
+    bucketing_version=16,
+    unit="subject",
+)
+
+EXAMPLES: dict[int, Record] = {
+    1: TurnAccepted(
+        head=HEAD,
+        request=b"\x02request",
+        input=[ITEM, CALL],
+        streamed=True,
+        background=False,
+        input_tokens_reserved=17,
+        output_tokens_reserved=18,
+        idempotency_mac=b"\x03" * 32,
+        body_mac=b"\x04" * 32,
+        attempt=2,
+        assignments=[ASSIGNMENT],
+    ),
+    2: TurnProgress(head=HEAD, output=[CALL], output_tokens=19),
+    3: TurnCompleted(
+        head=HEAD,
+        input=[ITEM],
+        output=[CALL],
+        answer=b"\x05answer",
+        status="completed",
+        usage=USAGE,
+        upstream="vllm-1",
+        upstream_id="chatcmpl-20",
+        completed_us=1_790_000_000_000_021,
+        first_token_us=1_790_000_000_000_022,
+        assignments=[ASSIGNMENT],
+    ),
+    4: TurnInterrupted(
+        head=HEAD,
+        input=[],
+        output=[],
+        answer=b"",
+        status="failed",
+        reason="upstream_error",
+        usage=USAGE,
+        upstream="vllm-2",
+        upstream_id="",
+        completed_us=1_790_000_000_000_023,
+        first_token_us=0,
+        assignments=[],
+    ),
+    5: ItemsAppended(
+        change_id="chg_24",
+        org_id="org_04",
+        user=25,
+        credential_id="key_05",
+        conversation_id="conv_06",
+        sequence=26,
+        fence=27,
+        at_us=1_790_000_000_000_028,
+        items=[ITEM, CALL],
+    ),
+    6: ConversationChanged(
+        change_id="chg_29",
+        org_id="org_04",
+        user=30,
+        credential_id="key_05",
+        conversation_id="conv_06",
+        sequence=31,
+        fence=32,
+        at_us=1_790_000_000_000_033,
+        change="created",
+        metadata={"topic": "größe", "empty": ""},
+        item_id="msg_34",
+        items=[ITEM],
+    ),
+    7: SubjectErased(
+        change_id="chg_35",
+        org_id="org_04",
+        user=36,
+        credential_id="key_05",
+        at_us=1_790_000_000_000_037,
+        reason="asked to be forgotten",
+    ),
+}
+
+
+def golden_file(kind: int) -> Path:
+    return GOLDEN / f"{kind}.bin"
+
+
+def write_missing() -> None:
+    GOLDEN.mkdir(exist_ok=True)
+    for kind, record in EXAMPLES.items():
+        if not golden_file(kind).exists():
+            written_kind, payload = encode(record)
+            assert written_kind == kind
+            golden_file(kind).write_bytes(payload)
+
+
+if __name__ == "__main__":
+    write_missing()

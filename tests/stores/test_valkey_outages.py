@@ -1,0 +1,239 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
+
+import pytest
+import uvloop
+
+from axon.app.embedded import EmbeddedServer
+from axon.stores import Valkey, ValkeyAway
+from axon.stores import valkey_pipeline as pipeline_module
+from axon.stores.valkey import HANDSHAKE_TIMEOUT_S
+
+LIBRARY = "#!lua name=axon_test\nredis.register_function('answer', function() return 42 end)"
+PATIENCE_S = 20.0
+"""Bounds a wait that would otherwise hang the tests; nothing is measured against it."""
+
+
+@pytest.fixture
+async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
+    client = Valkey(valkey_url)
+    client.load_functions("axon_test", LIBRARY)
+    await client.start()
+    yield client
+    await client.stop()
+
+
+async def back(valkey: Valkey) -> None:
+    await asyncio.wait_for(valkey.wait_until_available(), PATIENCE_S)
+
+
+async def test_frozen(valkey: Valkey, valkey_server: EmbeddedServer) -> None:
+    valkey_server.freeze()
+    for _ in range(5):
+        with pytest.raises(ValkeyAway, match="no answer within 50 ms"):
+            await valkey.call("PING")
+    with pytest.raises(ValkeyAway, match="no answer within 50 ms"):
+        valkey.call("PING")  # at once: there is nothing to await
+    assert not valkey.available and valkey.generation == ""
+    valkey_server.thaw()
+    await back(valkey)
+    assert await valkey.call("FCALL", "answer", 0) == 42
+
+
+async def test_one_frozen_tick_of_many_calls_is_enough(
+    valkey: Valkey, valkey_server: EmbeddedServer
+) -> None:
+    valkey_server.freeze()
+    calls = [valkey.call("PING") for _ in range(5)]
+    for outcome in await asyncio.gather(*calls, return_exceptions=True):
+        assert isinstance(outcome, ValkeyAway)
+    assert not valkey.available
+
+
+async def test_the_first_call_is_not_given_the_time_of_the_handshake(
+    valkey: Valkey, valkey_server: EmbeddedServer
+) -> None:
+    valkey_server.freeze()
+    call = valkey.call("PING")
+    await asyncio.wait([call], timeout=HANDSHAKE_TIMEOUT_S * 0.75)
+    assert call.done() and isinstance(call.exception(), ValkeyAway)
+
+
+async def test_late_answers_go_to_nobody_else(
+    valkey: Valkey, valkey_server: EmbeddedServer
+) -> None:
+    valkey_server.freeze()
+    with pytest.raises(ValkeyAway):
+        await valkey.call("ECHO", "late")
+    valkey_server.thaw()
+    assert await valkey.call("ECHO", "on time") == b"on time"
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_our_own_pause_is_not_held_against_it(
+    valkey_url: str, run: Callable[[Coroutine[None, None, None]], None]
+) -> None:
+    async def pause() -> None:
+        client = Valkey(valkey_url)
+        await client.start()
+        call = client.call("PING")
+        await asyncio.sleep(0)  # it has left
+        loop = asyncio.get_running_loop()
+        until = loop.time() + 0.2
+        while loop.time() < until:
+            pass  # the loop is held up, far beyond the timeout
+        assert await call == b"PONG"
+        await client.stop()
+
+    run(pause())
+
+
+async def test_killed_and_back_under_another_run_id(
+    valkey: Valkey, valkey_server: EmbeddedServer
+) -> None:
+    generations: list[str] = []
+    refused: list[bool] = []
+
+    async def note(generation: str) -> None:
+        generations.append(generation)
+        refused.append(not valkey.available)
+
+    valkey.on_connected.append(note)
+    first = valkey.generation
+    waiting = valkey.call("BLPOP", "nothing", 0)
+    await asyncio.sleep(0)
+    valkey_server.kill()
+    with pytest.raises(ValkeyAway):
+        await waiting
+    with pytest.raises(ValkeyAway):
+        await valkey.call("PING")
+    valkey_server.start()
+    await back(valkey)
+    assert await valkey.call("FCALL", "answer", 0) == 42
+    assert generations == [valkey.generation] and first not in ("", valkey.generation)
+    assert refused == [True]
+
+
+async def test_away_at_start(valkey_url: str, valkey_server: EmbeddedServer) -> None:
+    valkey_server.kill()
+    client = Valkey(valkey_url)
+    await client.start()
+    with pytest.raises(ValkeyAway):
+        client.call("PING")
+    valkey_server.start()
+    await back(client)
+    assert await client.call("PING") == b"PONG"
+    await client.stop()
+
+
+async def test_a_wrong_password_is_said_once(
+    valkey: Valkey, valkey_url: str, log_lines: Callable[[], list[str]]
+) -> None:
+    await valkey.call("ACL", "SETUSER", "visitor", "on", ">right", "~*", "+@all")
+    client = Valkey(f"{valkey_url}?username=visitor&password=wrong")
+    await client.start()
+    for _ in range(100):
+        with pytest.raises(ValkeyAway, match="WRONGPASS"):
+            client.call("PING")
+    said = [line for line in log_lines() if "WRONGPASS" in line]
+    assert len(said) == 1 and "valkey is away" in said[0]
+    assert not any('wrong"' in line or "password=wrong" in line for line in log_lines())
+    await valkey.call("ACL", "SETUSER", "visitor", ">wrong")
+    await back(client)
+    assert await client.call("PING") == b"PONG"
+    await client.stop()
+    await valkey.call("ACL", "DELUSER", "visitor")
+
+
+async def test_one_line_for_each_change(
+    valkey: Valkey, valkey_server: EmbeddedServer, log_lines: Callable[[], list[str]]
+) -> None:
+    valkey_server.freeze()
+    for _ in range(50):
+        with pytest.raises(ValkeyAway):
+            await valkey.call("PING")
+    valkey_server.thaw()
+    await back(valkey)
+    assert [line.count("valkey is") for line in log_lines()] == [1, 1]
+
+
+async def test_a_refusing_observer_keeps_the_gate_closed(valkey_url: str) -> None:
+    async def refuse(generation: str) -> None:
+        raise ValkeyAway(f"not {generation}")
+
+    client = Valkey(valkey_url)
+    client.on_connected.append(refuse)
+    await client.start()
+    with pytest.raises(ValkeyAway, match=r"not [0-9a-f]{40}"):
+        client.call("PING")
+    client.on_connected.clear()
+    await back(client)
+    await client.stop()
+
+
+class Stand:
+    """A server that answers INFO as Valkey does and everything else with fixed bytes."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+        self.address = ""
+
+    async def __aenter__(self) -> "Stand":
+        self._writers: list[asyncio.StreamWriter] = []
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.address = f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        while data := await reader.read(65536):
+            writer.write(b"$11\r\nrun_id:1234\r\n" if b"INFO" in data else self.answer)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+        await self._server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak RESP"),
+        (b"+OK\r\n+OK\r\n", "answers what was not asked"),
+        (b"$5000\r\n" + b"x" * 4999, "too long"),
+        (b"-READONLY You can't write against a read only replica.\r\n", "READONLY"),
+        (b"-LOADING Valkey is loading the dataset in memory\r\n", "LOADING"),
+    ],
+)
+async def test_a_server_of_no_use(
+    answer: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_module, "REPLY_BYTES_MAX", 4096)
+    async with Stand(answer) as stand:
+        client = Valkey(stand.address)
+        await client.start()
+        assert client.generation == "1234"
+        call = client.call("GET", "key")
+        await asyncio.wait([call], timeout=PATIENCE_S)
+        if call.exception() is not None:
+            with pytest.raises(ValkeyAway, match=reason):
+                await call
+        with pytest.raises(ValkeyAway, match=reason):
+            client.call("GET", "key")
+        await client.stop()
+
+
+async def test_unsent_bytes_are_bounded(
+    valkey: Valkey, valkey_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valkey_server.freeze()
+    call = valkey.call("SET", "key", b"x" * (pipeline_module.UNSENT_BYTES_MAX + 1_000_000))
+    await asyncio.sleep(0)  # it is written, and the kernel takes only some of it
+    with pytest.raises(ValkeyAway, match="too many calls"):
+        valkey.call("PING")
+    with pytest.raises(ValkeyAway, match="no answer"):
+        await call

@@ -1,0 +1,90 @@
+"""A relayed chat completion: the engine's bytes under our id, the terminal event held back."""
+
+import json
+
+import pytest
+from openai.types.chat import ChatCompletion
+
+from axon.records import TokenUsage
+from axon.turns.answer import Ending, TurnFailure
+from axon.turns.chat import ChatAnswer
+from axon.turns.chunks import BrokenUpstream
+
+USAGE = TokenUsage(input_tokens=7, output_tokens=5)
+
+
+def new_answer(*, show_usage: bool = False) -> ChatAnswer:
+    return ChatAnswer("chatcmpl_ours", "alias", 1_700_000_000, show_usage)
+
+
+def chunk(
+    content: str, finish: str | None = None, separators: tuple[str, str] = (",", ":")
+) -> bytes:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish}
+    body = {"id": "theirs", "model": "engine-model", "choices": [choice]}
+    return b"data: " + json.dumps(body, separators=separators).encode() + b"\n\n"
+
+
+USAGE_CHUNK = (
+    b'data: {"id":"theirs","model":"engine-model","choices":[],'
+    b'"usage":{"prompt_tokens":7,"completion_tokens":5}}\n\n'
+)
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_our_names_replace_the_engines(separators: tuple[str, str]) -> None:
+    shown = new_answer().feed(chunk("hi", separators=separators))
+    event = json.loads(shown.removeprefix(b"data: "))
+    assert event["id"] == "chatcmpl_ours"
+    assert event["model"] == "alias"
+    assert event["choices"][0]["delta"]["content"] == "hi"
+
+
+def test_content_that_looks_like_a_member_is_left_alone() -> None:
+    content = '"id":"theirs","model":"engine-model"'
+    shown = new_answer().feed(chunk(content))
+    event = json.loads(shown.removeprefix(b"data: "))
+    assert event["choices"][0]["delta"]["content"] == content
+
+
+def test_the_terminal_event_is_held_until_the_turn_is_closed() -> None:
+    answer = new_answer()
+    assert answer.feed(chunk("a")) != b""
+    assert answer.feed(chunk("b", "stop") + DONE) == b""
+    closing = answer.close(answer.ending(), USAGE)
+    assert closing.shown.endswith(DONE)
+    assert b'"content":"b"' in closing.shown
+    assert closing.shown.count(b"[DONE]") == 1
+
+
+@pytest.mark.parametrize("show_usage", [True, False])
+def test_usage_is_shown_only_when_asked_for(show_usage: bool) -> None:
+    answer = new_answer(show_usage=show_usage)
+    shown = answer.feed(chunk("a", "stop") + USAGE_CHUNK)
+    assert (b'"usage"' in shown) is show_usage
+    assert answer.usage == USAGE
+
+
+def test_a_stream_is_put_together_into_a_whole_completion() -> None:
+    answer = new_answer()
+    answer.feed(chunk("Hel"))
+    answer.feed(chunk("lo", "stop") + USAGE_CHUNK + DONE)
+    completion = ChatCompletion.model_validate_json(answer.close(answer.ending(), USAGE).body)
+    assert completion.choices[0].message.content == "Hello"
+    assert completion.choices[0].finish_reason == "stop"
+    assert completion.usage is not None and completion.usage.total_tokens == 12
+
+
+def test_a_failure_after_output_is_an_error_chunk_without_a_terminal_event() -> None:
+    answer = new_answer()
+    answer.feed(chunk("a"))
+    failure = TurnFailure(status=502, code="server_error", message="gone")
+    shown = answer.close(Ending(status="failed", failure=failure), USAGE).shown
+    assert json.loads(shown.removeprefix(b"data: "))["error"]["message"] == "gone"
+    assert DONE not in shown
+
+
+def test_an_answer_without_choices_is_broken() -> None:
+    with pytest.raises(BrokenUpstream):
+        new_answer().take_whole(b'{"id":"theirs","choices":[]}')
