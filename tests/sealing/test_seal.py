@@ -96,7 +96,7 @@ def test_equal_content_never_gives_equal_blobs() -> None:
 
 
 def test_compresses_only_what_gains() -> None:
-    text = b"the same again " * 100
+    text = b"the same again " * 1000
     assert len(seal(KEY, CONTEXT, text, RANDOM)) < len(text) // 4
     noise = RANDOM.bytes(COMPRESS_FROM_BYTES * 2)
     assert len(seal(KEY, CONTEXT, noise, RANDOM)) == len(noise) + _HEADER.size + 16

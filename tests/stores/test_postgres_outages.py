@@ -141,6 +141,24 @@ async def test_savepoints_show_an_outage_as_one(
     assert not means_away(asyncpg.InterfaceError("another operation is in progress"))
 
 
+async def test_an_outage_that_a_failing_rollback_hides(postgres: Postgres) -> None:
+    """A server killed within a COPY may leave asyncpg's connection open, but of no use."""
+
+    def roll_back() -> None:
+        raise asyncpg.InterfaceError("another operation is in progress")
+
+    with pytest.raises(PostgresAway):
+        async with postgres.connection(PATIENCE_S):
+            try:
+                raise asyncpg.InternalClientError("cannot switch to state 21")
+            finally:
+                roll_back()
+    with pytest.raises(asyncpg.InterfaceError):
+        async with postgres.connection(PATIENCE_S):
+            roll_back()
+    assert await ask(postgres) == 1
+
+
 async def test_a_wrong_password_is_said_once(
     database: str, log_lines: Callable[[], list[str]]
 ) -> None:

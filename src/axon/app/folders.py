@@ -5,10 +5,14 @@ from pathlib import Path
 
 from axon.app.embedded.folders import private_folder
 from axon.app.settings import Settings
-from axon.base import Randomness
+from axon.base import AxonError, Randomness
 
-_NODE_ID_BYTES = 6
-"""48 random bits tell the nodes of one installation apart."""
+_DRAWN_BYTES = 6
+"""48 random bits tell the journals of one installation apart."""
+
+
+class JournalAmbiguous(AxonError):
+    """Two journals have this process's name: move the one that is not its own out of the folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +76,21 @@ class DataFolder:
         """Return the folder of the processes' log lines."""
         return self.root / "logs"
 
-    def node_id(self, randomness: Randomness) -> str:
-        """Return this node's name, the same at every start; drawn at the first."""
-        path = self.root / "node-id"
-        try:
-            with path.open("x") as fresh:
-                fresh.write(randomness.bytes(_NODE_ID_BYTES).hex())
-        except FileExistsError:
-            pass
-        return path.read_text()
-
     def journal_instance(self, settings: Settings, randomness: Randomness) -> str:
-        """Return the name of this process's journal, unique among all nodes' journals."""
-        return f"{self.node_id(randomness)}-{settings.instance}"
+        """Return the name of this process's journal, drawn anew when it has none yet.
+
+        PostgreSQL remembers by this name how far it has read, so a journal that was wiped must
+        not come back under its old name. Raises JournalAmbiguous.
+        """
+        drawn = "[0-9a-f]" * (2 * _DRAWN_BYTES)
+        found = []
+        for folder in self.journals.glob(f"{drawn}-{settings.instance}"):
+            if any(folder.iterdir()):
+                found.append(folder)
+            else:
+                folder.rmdir()
+        if len(found) > 1:
+            raise JournalAmbiguous(", ".join(sorted(folder.name for folder in found)))
+        if found:
+            return found[0].name
+        return f"{randomness.bytes(_DRAWN_BYTES).hex()}-{settings.instance}"

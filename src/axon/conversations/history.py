@@ -22,6 +22,9 @@ class HistoryItem(msgspec.Struct, frozen=True, gc=False):
     model_tokens: int
     content: bytes
     """The item's JSON as the API shows it."""
+    memo: list[bytes] = []
+    """What the reader of the window made of the content, kept for the next time; a window in
+    memory is read once a turn, and its items do not change."""
 
     @property
     def pinned(self) -> bool:

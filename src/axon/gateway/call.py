@@ -57,7 +57,7 @@ class Call:
         self.status = 0
         self.streaming = False
         self.extra: Headers = []
-        self.log: dict[str, str | int | float] = {}
+        self.log: dict[str, str | int | float | bool | None] = {}
 
     @property
     def caller(self) -> Principal:

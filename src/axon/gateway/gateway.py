@@ -10,7 +10,13 @@ from axon.gateway.call import Call, ClientGone, Message, Receive, Scope, Send
 from axon.gateway.door import Door
 from axon.gateway.operation import Operation
 from axon.gateway.problems import Problem, RequestRefused, problem_of
-from axon.telemetry import Counter, Histogram, counter, histogram, log
+from axon.telemetry import (
+    CounterTallies,
+    CounterTally,
+    HistogramTallies,
+    HistogramTally,
+    log,
+)
 
 Route = Callable[..., Awaitable[None]]
 
@@ -43,10 +49,10 @@ _OPERATION: dict[str, Route] = {
     "/metrics": operation.metrics,
 }
 
-_requests = counter(
+_requests = CounterTallies(
     "axon_http_requests_total", "Requests answered, by route and status.", ("route", "status")
 )
-_duration = histogram(
+_duration = HistogramTallies(
     "http_server_request_duration_seconds", "From the request to the last byte.", ("route",)
 )
 _NO_SUCH_ROUTE = "unknown"
@@ -109,25 +115,21 @@ class Gateway:
         duration.observe(took_s)
         if call.path in _OPERATION:
             return
-        log.info(
-            "http.request",
-            "Answered a request.",
-            **{
-                "http__request__id": call.request_id,
-                "http__request__method": call.method,
-                "url__path": call.path,
-                "http__response__status_code": call.status,
-                "event__duration": int(took_s * 1e9),
-                "axon__org__id": call.principal.org_id if call.principal is not None else "",
-                **{key.replace(".", "__"): value for key, value in call.log.items()},
-            },
-        )
+        fields = call.log
+        fields["http.request.id"] = call.request_id
+        fields["http.request.method"] = call.method
+        fields["url.path"] = call.path
+        fields["http.response.status_code"] = call.status
+        fields["event.duration"] = int(took_s * 1e9)
+        if call.principal is not None:
+            fields["axon.org.id"] = call.principal.org_id
+        log.event("http.request", "Answered a request.", fields)
 
 
 @cache
-def _measures(route: str, status: int) -> tuple[Counter, Histogram]:
-    """Return the two series of a route; looked up once each, for the look-up takes a lock."""
-    return _requests.labels(route, status), _duration.labels(route)
+def _measures(route: str, status: int) -> tuple[CounterTally, HistogramTally]:
+    """Return the two series of a route."""
+    return _requests.series(route, str(status)), _duration.series(route)
 
 
 def _route(method: str, path: str) -> tuple[Route | None, tuple[str, ...], str]:

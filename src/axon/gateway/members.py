@@ -1,6 +1,7 @@
 """Reading the members of a request body: typed, bounded, and refused in OpenAI's words."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -43,7 +44,7 @@ class ConversationName(msgspec.Struct):
     id: str
 
 
-CHAT_MEMBERS: dict[str, Any] = {
+_CHAT: dict[str, Any] = {
     "messages": Annotated[list[ChatMessage], Meta(min_length=1)],
     "n": Annotated[int, Meta(ge=1, le=128)],
     "max_tokens": Count,
@@ -62,7 +63,7 @@ CHAT_MEMBERS: dict[str, Any] = {
     "response_format": dict[str, msgspec.Raw],
 }
 
-RESPONSES_MEMBERS: dict[str, Any] = {
+_RESPONSES: dict[str, Any] = {
     "temperature": Temperature,
     "top_p": Share,
     "presence_penalty": Penalty,
@@ -77,11 +78,20 @@ RESPONSES_MEMBERS: dict[str, Any] = {
     "include": list[str],
     "user": Text,
 }
+Decoder = msgspec.json.Decoder[Any]
+
+
+def _decoders(members: dict[str, Any]) -> dict[str, Decoder]:
+    return {name: msgspec.json.Decoder(wanted | None) for name, wanted in members.items()}
+
+
+CHAT_MEMBERS = _decoders(_CHAT)
+RESPONSES_MEMBERS = _decoders(_RESPONSES)
 """The members checked for their type; what is not listed passes on untouched."""
 
 
 @cache
-def _decoder(wanted: Any) -> "msgspec.json.Decoder[Any]":
+def _decoder(wanted: Any) -> Decoder:
     return msgspec.json.Decoder(wanted | None)
 
 
@@ -107,12 +117,15 @@ def required(fields: Fields, name: str, wanted: type[T]) -> T:
     return value
 
 
-def check(fields: Fields, members: dict[str, Any]) -> None:
+def check(fields: Fields, members: Mapping[str, Decoder]) -> None:
     """Refuse the request when one of these members is of a wrong type or out of range."""
-    for name in fields:
-        wanted = members.get(name)
-        if wanted is not None:
-            member(fields, name, wanted)
+    for name, raw in fields.items():
+        decoder = members.get(name)
+        if decoder is not None:
+            try:
+                decoder.decode(raw)
+            except msgspec.ValidationError as error:
+                raise _wrong(name, str(error)) from error
 
 
 def metadata(fields: Fields) -> dict[str, str] | None:

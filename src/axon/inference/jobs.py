@@ -1,13 +1,13 @@
 """A job for an engine, and what comes back of it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from axon.inference.models import Model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One chat completion to be made for a turn."""
 
     turn_id: str
@@ -44,34 +44,29 @@ class FailureKind(StrEnum):
     """The worker went away after output had been shown, or too often."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True, gc=False):
     """The answer's body has begun; what follows comes from this upstream and no other."""
 
     upstream: str
 
 
-@dataclass(frozen=True, slots=True)
-class SseBytes:
+class SseBytes(msgspec.Struct, frozen=True, gc=False):
     """One or more complete server-sent events, exactly as the upstream sent them."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class WholeBody:
+class WholeBody(msgspec.Struct, frozen=True, gc=False):
     """The JSON body of an unstreamed answer, whole."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class JobDone:
+class JobDone(msgspec.Struct, frozen=True, gc=False):
     """The answer is complete; nothing follows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFailed:
+class JobFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The job ended without a complete answer; nothing follows."""
 
     kind: FailureKind

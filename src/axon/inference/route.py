@@ -42,6 +42,10 @@ class Route:
         merely full is waited for, because orders say what to do in a failure, not under load.
         """
         for lots in self._groups:
+            if len(lots) == 1 and not tried:  # by far the most: one upstream, first try
+                engine = lots[0].engine
+                if engine.free_slots > 0 and engine.breaker.allow():
+                    return Choice(engine=engine)
             left = [lot for lot in lots if lot.engine not in tried] if tried else lots
             free = [lot for lot in left if lot.engine.free_slots > 0]
             full = tuple(lot.engine for lot in left if lot.engine.free_slots <= 0)

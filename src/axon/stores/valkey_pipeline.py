@@ -20,6 +20,10 @@ CALLS_IN_FLIGHT_MAX = 16_384
 UNSENT_BYTES_MAX = 16 * MIB
 """Bytes the kernel has not taken yet, above which further calls are refused."""
 
+READ_GRACE_S = 0.005
+"""Between a deadline and giving up. A loop with sixty turns in hand takes tens of milliseconds for
+one round, and learns that the time is up before it has read the socket."""
+
 REPLY_BYTES_MAX = 64 * MIB
 """The longest unfinished answer that is read on: nothing Axon stores in Valkey comes near it."""
 
@@ -156,13 +160,15 @@ class ValkeyPipeline(asyncio.Protocol):
             self._timer = self._loop.call_at(self._deadline, self._expire)
 
     def _expire(self) -> None:
-        # Both asyncio and uvloop read the sockets first, so after a pause of our own (a long
-        # callback, a busy machine) the answers that came meanwhile are already handed out.
+        """Read once more before giving up: a loop that was busy itself may have the answer."""
+        self._timer = self._loop.call_later(READ_GRACE_S, self._give_up, self._loop.time())
+
+    def _give_up(self, due: float) -> None:
+        """Fail the calls that were to be answered at `due` and still are not."""
         self._timer = None
-        now = self._loop.time()
         reason = f"no answer within {self._timeout_s * 1000:.0f} ms"
         for future, deadline in self._pending:  # they stay, to take their late answers
-            if deadline > now:
+            if deadline > due:
                 self._timer = self._loop.call_at(deadline, self._expire)
                 break
             if not future.done():

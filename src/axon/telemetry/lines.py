@@ -61,11 +61,20 @@ class Log:
         """Write what a person must look at."""
         self._line("error", action, message, fields)
 
+    def event(self, action: str, message: str, fields: dict[str, Field]) -> None:
+        """Write an info line whose field names are given as they stand in it, dots and all."""
+        self._write("info", action, message, fields)
+
     def flush(self, within_s: float) -> bool:
         """Block until the lines so far are written; return False after `within_s` seconds."""
         return self._writer.flush(within_s)
 
     def _line(self, level: str, action: str, message: str, fields: dict[str, Field]) -> None:
+        if LEVELS[level] >= self._threshold:
+            dotted = {_dotted(name): value for name, value in fields.items()}
+            self._write(level, action, message, dotted)
+
+    def _write(self, level: str, action: str, message: str, fields: dict[str, Field]) -> None:
         if LEVELS[level] < self._threshold:
             return
         event: dict[str, Field] = {
@@ -76,8 +85,7 @@ class Log:
             "event.action": action,
         }
         core = len(event)
-        for name, value in fields.items():
-            event[_dotted(name)] = value
+        event.update(fields)
         self._writer.put(_encode(event, core))
 
 

@@ -21,9 +21,10 @@ DURATION_BUCKETS_S = (
 # A second series per child that holds only its birth: twice the scrape, and nobody reads it.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library forgot to type it
 
-_registry = CollectorRegistry()
+registry = CollectorRegistry()
+"""Axon's own: what other libraries register elsewhere is not ours to show."""
 _metrics: dict[str, Counter | Gauge | Histogram] = {}
-ProcessCollector(registry=_registry)
+ProcessCollector(registry=registry)
 
 
 def counter(name: str, description: str, labels: Sequence[str] = ()) -> Counter:
@@ -35,7 +36,7 @@ def counter(name: str, description: str, labels: Sequence[str] = ()) -> Counter:
     """
     known = _known(name, labels)
     if known is None:
-        known = _metrics[name] = Counter(name, description, labels, registry=_registry)
+        known = _metrics[name] = Counter(name, description, labels, registry=registry)
     if not isinstance(known, Counter):
         raise TypeError(f"{name} is already a {known._type}")
     return known
@@ -45,7 +46,7 @@ def gauge(name: str, description: str, labels: Sequence[str] = ()) -> Gauge:
     """Return the gauge of this name, made by the first call; rules and errors as for counter."""
     known = _known(name, labels)
     if known is None:
-        known = _metrics[name] = Gauge(name, description, labels, registry=_registry)
+        known = _metrics[name] = Gauge(name, description, labels, registry=registry)
     if not isinstance(known, Gauge):
         raise TypeError(f"{name} is already a {known._type}")
     return known
@@ -64,7 +65,7 @@ def histogram(
     known = _known(name, labels)
     if known is None:
         known = _metrics[name] = Histogram(
-            name, description, labels, registry=_registry, buckets=buckets
+            name, description, labels, registry=registry, buckets=buckets
         )
     if not isinstance(known, Histogram):
         raise TypeError(f"{name} is already a {known._type}")
@@ -73,7 +74,7 @@ def histogram(
 
 def render_metrics() -> bytes:
     """Return every metric in Prometheus' text format 0.0.4, as `GET /metrics` answers it."""
-    return generate_latest(_registry)
+    return generate_latest(registry)
 
 
 def _known(name: str, labels: Sequence[str]) -> Counter | Gauge | Histogram | None:

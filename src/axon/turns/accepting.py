@@ -18,6 +18,7 @@ from axon.turns.fitting import History, engine_fields
 from axon.turns.request import RunningTurn, TurnRequest
 from axon.turns.responses import ResponseHead, ResponsesAnswer
 from axon.turns.rooms import TurnOptions, TurnRooms
+from axon.turns.stream import TurnStream
 
 REQUEST_ITEM = "request"
 ANSWER_ITEM = "answer"
@@ -108,9 +109,9 @@ def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn
         stored=request.stored,
     )
     branches = begun is not None and not begun.history
-    earlier = [_copy(item) for turn in place.history.turns for item in turn.items]
-    new = [*(earlier if branches else ()), *request.items]
-    sealed = [_seal_item(rooms, key, head, item) for item in new]
+    earlier = place.history.turns if branches else ()
+    copies = [_copy(item) for turn in earlier for item in turn.items]
+    sealed = [_seal_item(rooms, key, head, item) for item in (*copies, *request.items)]
     return RunningTurn(
         head=head,
         request=request,
@@ -121,6 +122,7 @@ def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn
         contents=tuple(content for _, content in sealed),
         begun=begun,
         started_s=0.0,
+        stream=TurnStream(),
         shown=loop.create_future(),
         ended=loop.create_future(),
     )

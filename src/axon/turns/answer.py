@@ -1,13 +1,13 @@
 """The two shapes of an answer (chat completions and responses) behind one small interface."""
 
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from axon.records import TokenUsage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputItem:
+class OutputItem(msgspec.Struct, frozen=True, kw_only=True):
     """One item the turn said, as the API shows it."""
 
     item_id: str
@@ -17,8 +17,7 @@ class OutputItem:
     """The item's JSON object."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnFailure:
+class TurnFailure(msgspec.Struct, frozen=True, kw_only=True):
     """Why a turn did not end well, in OpenAI's terms; `gateway` turns it into an answer."""
 
     status: int
@@ -31,8 +30,7 @@ class TurnFailure:
     """The engine's own error body when it may be shown as it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How the engine's part of a turn ended."""
 
     status: str
@@ -41,8 +39,7 @@ class Ending:
     failure: TurnFailure | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Closing:
+class Closing(msgspec.Struct, frozen=True, kw_only=True):
     """The last of an answer, shown only once it is durable."""
 
     shown: bytes
@@ -51,7 +48,7 @@ class Closing:
     """The whole answer for a client that did not stream."""
     kept: bytes
     """What is stored of the answer, before sealing."""
-    output: list[OutputItem] = field(default_factory=list)
+    output: list[OutputItem] = []
 
 
 class Answer(Protocol):

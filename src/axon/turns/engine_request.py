@@ -5,6 +5,7 @@ does not know it passes on untouched.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -192,11 +193,20 @@ _ECHO_DEFAULTS: dict[str, bytes] = {
 
 def response_echo(fields: Fields, model: str, conversation_id: str | None) -> bytes:
     """Return the parameters a Response repeats: every member OpenAI says must be present."""
-    members = [_member("model", _encode(model))]
-    for name, default in _ECHO_DEFAULTS.items():
-        value = fields.get(name)
-        absent = value is None or bytes(value) == _NULL
-        members.append(_member(name, default if absent or value is None else bytes(value)))
+    given_members = {name: fields[name] for name in fields if name in _ECHO_DEFAULTS}
+    told = tuple(name for name, value in given_members.items() if given(value))
     conversation = {"id": conversation_id} if conversation_id else None
-    members.append(_member("conversation", _encode(conversation)))
-    return b",".join(members)
+    members = [
+        _member("model", _encode(model)),
+        *(_member(name, bytes(given_members[name])) for name in told),
+        _echo_defaults(told),
+        _member("conversation", _encode(conversation)),
+    ]
+    return b",".join(filter(None, members))
+
+
+@lru_cache(maxsize=1024)  # clients name the same few parameters every time
+def _echo_defaults(told: tuple[str, ...]) -> bytes:
+    """Return the members a request did not name."""
+    defaults = [_member(name, value) for name, value in _ECHO_DEFAULTS.items() if name not in told]
+    return b",".join(defaults)

@@ -9,7 +9,7 @@ from axon.conversations import HistoryItem, HistoryTurn, fit_window
 from axon.inference import Model, estimate_tokens
 from axon.turns.engine_request import chat_fields, responses_fields
 from axon.turns.failures import ContextOverflow
-from axon.turns.messages import chat_messages
+from axon.turns.messages import chat_messages, piece_of
 from axon.turns.request import TurnRequest
 from axon.turns.rooms import TurnRooms
 
@@ -46,8 +46,17 @@ async def engine_fields(
         return chat_fields(request.fields, streamed)
     new = [item.content for item in request.items]
     kept = await _fit(rooms, request, model, history, new)
-    messages = chat_messages(request.instructions, [*(item.content for item in kept), *new])
+    pieces = [*map(_kept_piece, kept), *map(piece_of, new)]
+    messages = chat_messages(request.instructions, pieces)
     return responses_fields(request.fields, messages, model.output_tokens_max, streamed)
+
+
+def _kept_piece(item: HistoryItem) -> bytes:
+    """Return an item of the history as a piece, from its memo when it was read before."""
+    memo = item.memo
+    if not memo:
+        memo.append(piece_of(item.content))
+    return memo[0]
 
 
 async def _fit(

@@ -4,42 +4,42 @@ from functools import cache
 from typing import NamedTuple
 
 from axon.base import MICROS_PER_SECOND, Clock
-from axon.telemetry import Counter, Histogram, counter, histogram
+from axon.telemetry import CounterTallies, CounterTally, HistogramTallies, HistogramTally
 from axon.turns.request import RunningTurn
 
-_turns = counter("axon_turns_total", "Turns that ended, by how.", ("surface", "status"))
-_duration = histogram(
+_turns = CounterTallies("axon_turns_total", "Turns that ended, by how.", ("surface", "status"))
+_duration = HistogramTallies(
     "axon_turn_duration_seconds", "Time from acceptance to acknowledgement.", ("surface",)
 )
-_first_output = histogram(
+_first_output = HistogramTallies(
     "gen_ai_server_time_to_first_token_seconds", "Time to the first output.", ("surface",)
 )
-_overhead = histogram("axon_overhead_seconds", "Axon's own share of a turn.", ("surface",))
-_tokens = counter("axon_tokens_total", "Model tokens of ended turns.", ("direction",))
+_overhead = HistogramTallies("axon_overhead_seconds", "Axon's own share of a turn.", ("surface",))
+_tokens = CounterTallies("axon_tokens_total", "Model tokens of ended turns.", ("direction",))
 
 
 class _Series(NamedTuple):
-    """The series of one surface, looked up once: the look-up takes a lock."""
+    """The series of one surface, looked up once."""
 
-    duration: Histogram
-    first_output: Histogram
-    overhead: Histogram
+    duration: HistogramTally
+    first_output: HistogramTally
+    overhead: HistogramTally
 
 
 @cache
 def _series(surface: str) -> _Series:
     return _Series(
-        _duration.labels(surface), _first_output.labels(surface), _overhead.labels(surface)
+        _duration.series(surface), _first_output.series(surface), _overhead.series(surface)
     )
 
 
 @cache
-def _ended(surface: str, status: str) -> Counter:
-    return _turns.labels(surface, status)
+def _ended(surface: str, status: str) -> CounterTally:
+    return _turns.series(surface, status)
 
 
-_input_tokens = _tokens.labels("input")
-_output_tokens = _tokens.labels("output")
+_input_tokens = _tokens.series("input")
+_output_tokens = _tokens.series("output")
 
 
 def measure(turn: RunningTurn, clock: Clock) -> None:

@@ -50,51 +50,62 @@ _SILENT = frozenset({"reasoning", "item_reference", "compaction"})
 """Items that have no place in a chat message: thinking is not fed back."""
 
 
-def chat_messages(instructions: str | None, items: Iterable[bytes]) -> list[bytes]:
-    """Return the JSON of each chat message for these items, the instructions first.
+_CALL, _SAID, _NOTHING, _WHOLE = b"c", b"s", b"-", b"w"
+"""The first byte of a piece: a call, an assistant's text, nothing, or a message of its own."""
+
+
+def piece_of(content: bytes) -> bytes:
+    """Return an item as the piece of a chat message it becomes; raise UnsupportedItem.
+
+    A piece does not depend on its neighbours, so it can be kept.
+    """
+    item = _decoder.decode(content)
+    if item.type == "message":
+        if item.role == "assistant":
+            return _SAID + _encode(_text(item.content))
+        role = _ROLES.get(item.role, item.role)
+        return _WHOLE + b'{"role":%b,"content":%b}' % (_encode(role), _content(item.content))
+    if item.type in ("function_call", "custom_tool_call"):
+        return _CALL + b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
+            _encode(item.call_id),
+            _encode(item.name),
+            _encode(item.arguments or item.input),
+        )
+    if item.type in ("function_call_output", "custom_tool_call_output"):
+        return _WHOLE + b'{"role":"tool","tool_call_id":%b,"content":%b}' % (
+            _encode(item.call_id),
+            _encode(_text(item.output)),
+        )
+    if item.type in _SILENT:
+        return _NOTHING
+    raise UnsupportedItem(f"item of type {item.type!r}")
+
+
+def chat_messages(instructions: str | None, pieces: Iterable[bytes]) -> list[bytes]:
+    """Return the JSON of each chat message for these pieces, the instructions first.
 
     Calls that follow each other, or follow the assistant's text, become one assistant message.
-    Raises UnsupportedItem for an item no chat completion can express.
     """
     messages: list[bytes] = []
     if instructions:
         messages.append(b'{"role":"system","content":%b}' % _encode(instructions))
     said: bytes | None = None
     calls: list[bytes] = []
-    for raw in items:
-        item = _decoder.decode(raw)
-        if item.type in ("function_call", "custom_tool_call"):
-            calls.append(_call(item))
-            continue
-        if item.type in _SILENT:
-            continue
-        if said is not None or calls:
-            messages.append(_assistant(said, calls))
-            said, calls = None, []
-        if item.type == "message" and item.role == "assistant":
-            said = _encode(_text(item.content))
-        elif item.type == "message":
-            role = _ROLES.get(item.role, item.role)
-            messages.append(b'{"role":%b,"content":%b}' % (_encode(role), _content(item.content)))
-        elif item.type in ("function_call_output", "custom_tool_call_output"):
-            messages.append(
-                b'{"role":"tool","tool_call_id":%b,"content":%b}'
-                % (_encode(item.call_id), _encode(_text(item.output)))
-            )
-        else:
-            raise UnsupportedItem(f"item of type {item.type!r}")
+    for piece in pieces:
+        kind, data = piece[:1], piece[1:]
+        if kind == _CALL:
+            calls.append(data)
+        elif kind != _NOTHING:
+            if said is not None or calls:
+                messages.append(_assistant(said, calls))
+                said, calls = None, []
+            if kind == _SAID:
+                said = data
+            else:
+                messages.append(data)
     if said is not None or calls:
         messages.append(_assistant(said, calls))
     return messages
-
-
-def _call(item: _Item) -> bytes:
-    arguments = item.arguments or item.input
-    return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
-        _encode(item.call_id),
-        _encode(item.name),
-        _encode(arguments),
-    )
 
 
 def _assistant(said: bytes | None, calls: Sequence[bytes]) -> bytes:

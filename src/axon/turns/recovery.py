@@ -41,6 +41,7 @@ from axon.turns.failures import ContextOverflow
 from axon.turns.fitting import History, engine_fields
 from axon.turns.request import RunningTurn, TurnRequest
 from axon.turns.rooms import TurnOptions, TurnRooms
+from axon.turns.stream import TurnStream
 
 _CRASH = TurnFailure(
     status=500,
@@ -172,6 +173,7 @@ async def reopen(rooms: TurnRooms, options: TurnOptions, left: OpenTurn) -> Runn
         contents=tuple(item.content for item in request.items),
         begun=begun,
         started_s=rooms.clock.monotonic(),
+        stream=TurnStream(),
         fields=fields,
         request_blob=accepted.request,
         shown=loop.create_future(),

@@ -1,7 +1,8 @@
 """What a client asked for, as `gateway` understood it, and what becomes of it while it runs."""
 
 import asyncio
-from dataclasses import dataclass, field
+
+import msgspec
 
 from axon.conversations import Begun, NewItem
 from axon.inference import JobStream, Model
@@ -13,8 +14,7 @@ from axon.turns.engine_request import Fields
 from axon.turns.stream import TurnStream
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnRequest:
+class TurnRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request for a turn; everything in it has been validated for shape."""
 
     org_id: str
@@ -41,8 +41,7 @@ class TurnRequest:
     attempt: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnEnd:
+class TurnEnd(msgspec.Struct, frozen=True, kw_only=True):
     """How a turn ended, for a client that waits for the whole answer."""
 
     status: str
@@ -50,8 +49,7 @@ class TurnEnd:
     failure: TurnFailure | None
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class RunningTurn:
+class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     """A turn between its acceptance and its acknowledgement."""
 
     head: TurnHead
@@ -69,7 +67,7 @@ class RunningTurn:
     """The engine's request: JSON members without the model."""
     request_blob: bytes = b""
     """The client's body, sealed."""
-    stream: TurnStream = field(default_factory=TurnStream)
+    stream: TurnStream
     shown: asyncio.Future[None]
     """Done when the first output came, or the turn ended without any."""
     ended: asyncio.Future[TurnEnd]

@@ -37,6 +37,9 @@ _PARAMETERS = (
     "max_connections=200",
     "shared_buffers=128MB",
     "jit=off",
+    # After a crash every file is synced before the recovery: one call for all of them is done in
+    # a tenth of the time that a thousand take beside a busy journal.
+    "recovery_init_sync_method=syncfs",
     "log_timezone=UTC",
     "timezone=UTC",
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from axon.app.roles.joined_writes import JoiningProtocol
 from axon.app.settings import HttpSettings
 from axon.gateway import Gateway
 
@@ -26,7 +27,7 @@ def http_server(gateway: Gateway, settings: HttpSettings) -> HttpServer:
     config = uvicorn.Config(
         gateway,
         loop="none",
-        http="httptools",
+        http=JoiningProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -215,12 +215,21 @@ def _open_journal(
     on_fatal: Callable[[BaseException], None],
 ) -> Journal:
     instance = folder.journal_instance(settings, ground.randomness)
-    return Journal.open(
+    journal = Journal.open(
         folder.journals / instance,
         instance,
         _journal_options(settings.journal),
         JournalEnvironment(disk=SystemDisk(), clock=ground.clock, on_fatal=on_fatal),
     )
+    recovery = journal.recovery
+    if recovery.torn_bytes:
+        log.warning(
+            "journal.torn",
+            "A write the last process did not finish was cut off; it was never acknowledged.",
+            axon__journal__torn_bytes=recovery.torn_bytes,
+            axon__journal__torn_copy=str(recovery.torn_copy),
+        )
+    return journal
 
 
 def _journal_options(settings: JournalSettings) -> JournalOptions:

@@ -2,8 +2,9 @@
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
-HEALTHY_AFTER_S = 10.0
-"""A process that lived this long had a new reason to die, so its count starts over."""
+HEALTHY_AFTER_S = 2.0
+"""A process that lived this long had a new reason to die, so its count starts over: it is longer
+than any of ours takes to start, and what dies at every start never gets so far."""
 
 
 class Backoff:

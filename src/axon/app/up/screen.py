@@ -51,6 +51,11 @@ class Screen:
         else:
             self._status.update(what)
 
+    def progress(self, what: str) -> None:
+        """Say how far it is; only where that replaces what was said before."""
+        if self._console.is_terminal:
+            self.doing(what)
+
     def stopping(self) -> None:
         """Say that everything is being stopped; ends are no news from now on."""
         self._stopping = True

@@ -13,12 +13,13 @@ import msgspec
 from rich.console import Console
 
 from axon.app.administration import development_key
-from axon.app.embedded.model import fetch_model, find_model, require_engine
+from axon.app.embedded.model import find_model, require_engine
 from axon.app.folders import DataFolder
 from axon.app.migrations import migrate_all
 from axon.app.settings import Settings
 from axon.app.sockets import listening_socket
 from axon.app.supervisor import Change, Supervisor
+from axon.app.up.download import PACKAGE_MB, download_model
 from axon.app.up.folder_lock import FolderLock
 from axon.app.up.logs import trim_logs
 from axon.app.up.plan import Plan
@@ -117,12 +118,15 @@ class _Up:
         chosen = plan.settings.engine.model_path
         model = Path(chosen) if chosen else find_model(root)
         if model is None:
-            self._screen.doing("downloading the small model (85 MB, once)")
-            model = await asyncio.to_thread(fetch_model, root)
-            self._screen.done("the small model is downloaded")
+            self._screen.doing(f"downloading the small model ({PACKAGE_MB} MB, once)")
+            model = await download_model(root, self._model_comes)
+            self._screen.done("the small model is here")
         engine = plan.engine(model)
         await self._supervisor.start(engine.program())
         return engine.url()
+
+    def _model_comes(self, megabytes: float) -> None:
+        self._screen.progress(f"downloading the small model: {megabytes:.0f} of {PACKAGE_MB} MB")
 
     async def _prepare_database(self) -> str:
         """Apply the migrations and register the development key; return it."""
