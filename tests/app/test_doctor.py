@@ -12,6 +12,8 @@ from axon.app.doctor import Finding, examine
 from axon.app.embedded import EmbeddedServer
 from axon.app.folders import DataFolder
 from axon.app.settings import Settings, load_settings
+from axon.app.up import Running
+from axon.app.up.running import write_running
 from axon.base import SystemRandomness
 from axon.sealing import Keyring
 
@@ -67,6 +69,14 @@ async def test_a_valkey_that_is_away_is_named(tmp_path: Path) -> None:
 async def test_an_upstream_that_does_not_answer_is_named(tmp_path: Path) -> None:
     found = await finding(settings(tmp_path, AXON_UPSTREAM_URL=NOBODY), "upstream upstream")
     assert (found.state, "base_url" in found.advice) == ("broken", True)
+
+
+async def test_the_upstream_of_a_running_axon_up_is_asked(tmp_path: Path) -> None:
+    ended = {"serving": [1]}
+    running = Running(pid=1, base_url=NOBODY, pids=ended, upstream_url=NOBODY)
+    write_running(DataFolder(tmp_path), running)
+    found = await finding(settings(tmp_path), "upstream upstream")
+    assert (found.state, NOBODY in found.seen) == ("broken", True)
 
 
 async def test_a_folder_others_can_read_is_mended_by_using_it(tmp_path: Path) -> None:

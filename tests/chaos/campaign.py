@@ -7,12 +7,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.installation import ENGINE, ROOT, SUPERVISOR, Installation
-from tests.chaos.ledger import read_ledger
+from tests.chaos.installation import (
+    ENGINE,
+    POWER,
+    READY_WITHIN_S,
+    ROOT,
+    SUPERVISOR,
+    Installation,
+    NotReady,
+)
+from tests.chaos.ledger import Attempt, read_ledger
 from tests.chaos.oracle import DRAIN_S, TIMEOUT_S
+from tests.chaos.power import lose_unsynced
+from tests.chaos.report import Strike
 from tests.chaos.stored import read_stored
 from tests.chaos.verdict import Verdict, judge
 
@@ -26,8 +36,10 @@ TARGETS: tuple[tuple[str, ...], ...] = (
     ("postgres", "valkey"),
     ("serving", "valkey"),
     ("serving", "postgres"),
+    (POWER,),
 )
-"""Killing the supervisor takes every process of the installation along at once."""
+"""Killing the supervisor takes every process along, each in its own time. The power takes them all
+at one moment, and with them what the journals had not synced."""
 
 QUIET_MIN_S, QUIET_MAX_S = 0.3, 2.0
 """How long people chat between two kills."""
@@ -35,44 +47,50 @@ QUIET_MIN_S, QUIET_MAX_S = 0.3, 2.0
 RECOVERED_SHARE = 0.7
 """So often a kill waits until Axon is ready; the rest hits it while it recovers."""
 
-
-def _nothing(data: Path) -> None:
-    """Do nothing while everything is down."""
+_POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """How long, in which order, and under which conditions.
-
-    `while_down` is called with the data folder whenever the whole installation is dead: the place
-    where a negative control drops what was never synced.
-    """
+    """How long, and in which order."""
 
     cycles: int
     seed: int
     targets: tuple[tuple[str, ...], ...] = TARGETS
-    while_down: Callable[[Path], None] = _nothing
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What was done, what the oracle was told, and the judgement."""
+
+    strikes: list[Strike] = field(default_factory=list)
+    unsynced_bytes: int = 0
+    """Of the journals; what the power losses took."""
+    attempts: list[Attempt] = field(default_factory=list)
+    verdict: Verdict = field(default_factory=Verdict)
 
 
 def run_campaign(
     campaign: Campaign, installation: Installation, say: Callable[[str], None]
-) -> Verdict:
+) -> Outcome:
     """Run it and return the judgement; raises NotReady when Axon does not come back.
 
     The data is read back twice: at once, while PostgreSQL may be behind, and again after
     everything was killed, started from what is on disk, and PostgreSQL has caught up.
     """
+    outcome = Outcome()
     ledger = installation.folder / "ledger.jsonl"
     installation.wait_ready()
     oracle = _start_oracle(installation, ledger)
     chance = random.Random(campaign.seed)
     targets = _bag(campaign.targets, chance)
     try:
+        _wait_for_first_turn(ledger)
         for cycle in range(campaign.cycles):
             time.sleep(chance.uniform(QUIET_MIN_S, QUIET_MAX_S))
             target = next(targets)
             say(f"cycle {cycle + 1}/{campaign.cycles}: SIGKILL {' + '.join(target)}")
-            _strike(target, campaign, installation)
+            _strike(target, installation, outcome)
             if chance.random() < RECOVERED_SHARE:
                 installation.wait_ready()
         installation.wait_ready()
@@ -81,31 +99,41 @@ def run_campaign(
         oracle.send_signal(signal.SIGTERM)
         code = oracle.wait(TIMEOUT_S + DRAIN_S)
     assert code == 0, "the oracle itself failed; its error is above"
-    first = _judge(installation, ledger)
-    say(f"read at once: {first}")
-    if not first.kept:
-        return first
-    _strike((SUPERVISOR,), campaign, installation)
-    installation.wait_ready()
-    installation.wait_projected()
-    second = _judge(installation, ledger)
-    say(f"read from PostgreSQL after a restart: {second}")
-    return second
+    outcome.attempts = read_ledger(ledger)
+    outcome.verdict = _judge(installation, outcome)
+    say(f"read at once: {outcome.verdict}")
+    if outcome.verdict.kept:
+        installation.kill(POWER)
+        outcome.unsynced_bytes += lose_unsynced(installation.journals)
+        installation.wait_ready()
+        installation.wait_projected()
+        outcome.verdict = _judge(installation, outcome)
+        say(f"read from PostgreSQL after a restart: {outcome.verdict}")
+    return outcome
 
 
-def _strike(target: tuple[str, ...], campaign: Campaign, installation: Installation) -> None:
+def _strike(target: tuple[str, ...], installation: Installation, outcome: Outcome) -> None:
     """Kill the roles of one target; what is ours to start again is started again."""
+    outcome.strikes.append(Strike(target=target, at_ns=time.monotonic_ns()))
     for role in target:
         installation.kill(role)
-    if SUPERVISOR in target:
-        campaign.while_down(installation.data)
+    if POWER in target:
+        outcome.unsynced_bytes += lose_unsynced(installation.journals)
     installation.start()
 
 
-def _judge(installation: Installation, ledger: Path) -> Verdict:
-    attempts = read_ledger(ledger)
-    stored = read_stored(installation.base_url, installation.api_key, attempts)
-    return judge(attempts, stored.items, stored.endings)
+def _judge(installation: Installation, outcome: Outcome) -> Verdict:
+    stored = read_stored(installation.base_url, installation.api_key, outcome.attempts)
+    return judge(outcome.attempts, stored.items, stored.endings)
+
+
+def _wait_for_first_turn(ledger: Path) -> None:
+    """Return when the oracle has been told something; raises NotReady."""
+    deadline = time.monotonic() + READY_WITHIN_S
+    while not (ledger.exists() and ledger.stat().st_size):
+        if time.monotonic() > deadline:
+            raise NotReady("the oracle has not had a single turn")
+        time.sleep(_POLL_S)
 
 
 def _bag(targets: tuple[tuple[str, ...], ...], chance: random.Random) -> Iterator[tuple[str, ...]]:

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -12,6 +13,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from axon.app.embedded import freeze, kill, tree_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -22,6 +25,8 @@ _POLL_S = 0.02
 
 ENGINE = "engine"
 SUPERVISOR = "supervisor"
+POWER = "power"
+"""No role: killing it kills every process of Axon at the same moment, as a power loss does."""
 
 
 class NotReady(Exception):
@@ -34,6 +39,8 @@ class Installation:
 
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    python_path: tuple[Path, ...] = ()
+    """Where Axon's processes look for modules first."""
     base_url: str = ""
     api_key: str = ""
     _port: int = 0
@@ -45,6 +52,11 @@ class Installation:
     def data(self) -> Path:
         """Return the data folder of `axon up`."""
         return self.folder / "data"
+
+    @property
+    def journals(self) -> Path:
+        """Return the folder that holds one folder for each journal."""
+        return self.data / "journal"
 
     def start(self) -> None:
         """Start what does not run and wait until it is ready; raises NotReady."""
@@ -64,8 +76,10 @@ class Installation:
 
     def kill(self, role: str) -> None:
         """Send SIGKILL to every process of the role that lives now."""
-        if role in {ENGINE, SUPERVISOR}:
-            self._kill_child(role)
+        if role == POWER:
+            self._kill_everything()
+        if role in {ENGINE, SUPERVISOR, POWER}:
+            self._reap_child(role)
             return
         for pid in self.pids(role):
             with contextlib.suppress(ProcessLookupError):
@@ -89,7 +103,7 @@ class Installation:
         """Wait until PostgreSQL holds every record; raises NotReady, also when one is parked."""
         asked_us = time.time_ns() // 1000
         deadline = time.monotonic() + PROJECTED_WITHIN_S
-        status = self.data / "journal" / "projector.json"
+        status = self.journals / "projector.json"
         while True:
             said = json.loads(status.read_text()) if status.exists() else {"at_us": 0}
             is_news = said["at_us"] > asked_us
@@ -118,7 +132,19 @@ class Installation:
         finally:
             connection.close()
 
-    def _kill_child(self, role: str) -> None:
+    def _kill_everything(self) -> None:
+        """Kill Axon's whole tree and return when none of it runs any more."""
+        assert self._up is not None
+        freeze(self._up.pid)  # nothing is done, and nothing is started, after the first death
+        watches = [os.pidfd_open(pid) for pid in tree_of(self._up.pid)]
+        kill(self._up.pid)
+        for watch in watches:
+            gone, _, _ = select.select([watch], [], [], READY_WITHIN_S)
+            assert gone, "a process survives SIGKILL"
+            os.close(watch)
+
+    def _reap_child(self, role: str) -> None:
+        """Kill one of our own children, if it still lives, and bury it."""
         child = self._engine if role == ENGINE else self._up
         assert child is not None
         child.kill()
@@ -130,11 +156,12 @@ class Installation:
             self._up = None
 
     def _child(self, module: str, *arguments: str) -> subprocess.Popen[str]:
+        path = [*self.python_path, ROOT / "src", ROOT]
         with (self.folder / "children.log").open("a") as log:
             return subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", module, *arguments],
                 cwd=ROOT,
-                env={**os.environ, **self.environment, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+                env={**os.environ, **self.environment, "PYTHONPATH": ":".join(map(str, path))},
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

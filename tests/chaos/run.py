@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.chaos.campaign import Campaign, run_campaign
 from tests.chaos.installation import Installation
+from tests.chaos.report import figures
 
 
 def main() -> int:
@@ -25,20 +26,22 @@ def main() -> int:
     print(f"seed {seed}, files in {folder}", flush=True)
     installation = Installation(folder=folder)
     try:
-        verdict = run_campaign(
+        outcome = run_campaign(
             Campaign(cycles=chosen.cycles, seed=seed),
             installation,
             lambda text: print(text, flush=True),
         )
     finally:
         installation.stop()
-    print(verdict)
-    for kind, found in verdict.findings().items():
+    print(*figures(outcome.strikes, outcome.attempts), sep="\n")
+    print(f"{len(outcome.strikes)} cycles, power losses took {outcome.unsynced_bytes} bytes")
+    print(outcome.verdict)
+    for kind, found in outcome.verdict.findings().items():
         for finding in found:
             print(f"{kind}: {finding}")
-    if verdict.kept:
+    if outcome.verdict.kept:
         shutil.rmtree(folder)
-    return 0 if verdict.kept else 1
+    return 0 if outcome.verdict.kept else 1
 
 
 if __name__ == "__main__":

@@ -74,10 +74,13 @@ async def _patiently(read: Callable[[], Coroutine[Any, Any, _Value]]) -> _Value:
 async def _items(client: AsyncOpenAI, conversation: str) -> list[StoredItem]:
     found = []
     pages = client.conversations.items.list(conversation, order="asc", limit=PAGE_ITEMS)
-    async for item in pages:
-        assert isinstance(item, Message), item
-        text = "".join(str(getattr(part, "text", "")) for part in item.content)
-        found.append(StoredItem(item_id=item.id, author=item.role, text=text))
+    try:
+        async for item in pages:
+            assert isinstance(item, Message), item
+            text = "".join(str(getattr(part, "text", "")) for part in item.content)
+            found.append(StoredItem(item_id=item.id, author=item.role, text=text))
+    except NotFoundError:
+        return []  # a whole conversation is lost, and that is for the judge to say
     return found
 
 

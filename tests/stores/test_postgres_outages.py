@@ -144,18 +144,16 @@ async def test_savepoints_show_an_outage_as_one(
 async def test_an_outage_that_a_failing_rollback_hides(postgres: Postgres) -> None:
     """A server killed within a COPY may leave asyncpg's connection open, but of no use."""
 
-    def roll_back() -> None:
-        raise asyncpg.InterfaceError("another operation is in progress")
+    async def misuse(hidden: Exception | None) -> None:
+        async with postgres.connection(PATIENCE_S):
+            error = asyncpg.InterfaceError("another operation is in progress")
+            error.__context__ = hidden
+            raise error
 
     with pytest.raises(PostgresAway):
-        async with postgres.connection(PATIENCE_S):
-            try:
-                raise asyncpg.InternalClientError("cannot switch to state 21")
-            finally:
-                roll_back()
+        await misuse(asyncpg.InternalClientError("cannot switch to state 21"))
     with pytest.raises(asyncpg.InterfaceError):
-        async with postgres.connection(PATIENCE_S):
-            roll_back()
+        await misuse(None)
     assert await ask(postgres) == 1
 
 

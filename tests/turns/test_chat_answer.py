@@ -7,14 +7,14 @@ from openai.types.chat import ChatCompletion
 
 from axon.records import TokenUsage
 from axon.turns.answer import Ending, TurnFailure
-from axon.turns.chat import ChatAnswer
+from axon.turns.chat import ChatAnswer, ChatHead
 from axon.turns.chunks import BrokenUpstream
 
 USAGE = TokenUsage(input_tokens=7, output_tokens=5)
 
 
-def new_answer(*, show_usage: bool = False) -> ChatAnswer:
-    return ChatAnswer("chatcmpl_ours", "alias", 1_700_000_000, show_usage)
+def new_answer(*, show_usage: bool = False, choices: int = 1) -> ChatAnswer:
+    return ChatAnswer(ChatHead("chatcmpl_ours", "alias", 1_700_000_000), show_usage, choices)
 
 
 def chunk(
@@ -61,7 +61,8 @@ def test_the_terminal_event_is_held_until_the_turn_is_closed() -> None:
 @pytest.mark.parametrize("show_usage", [True, False])
 def test_usage_is_shown_only_when_asked_for(show_usage: bool) -> None:
     answer = new_answer(show_usage=show_usage)
-    shown = answer.feed(chunk("a", "stop") + USAGE_CHUNK)
+    answer.feed(chunk("a", "stop") + USAGE_CHUNK + DONE)
+    shown = answer.close(answer.ending(), USAGE).shown
     assert (b'"usage"' in shown) is show_usage
     assert answer.usage == USAGE
 
@@ -83,6 +84,41 @@ def test_a_failure_after_output_is_an_error_chunk_without_a_terminal_event() -> 
     shown = answer.close(Ending(status="failed", failure=failure), USAGE).shown
     assert json.loads(shown.removeprefix(b"data: "))["error"]["message"] == "gone"
     assert DONE not in shown
+
+
+def test_the_chunk_that_says_why_it_ended_is_held_too() -> None:
+    answer = new_answer()
+    assert answer.feed(chunk("a", "stop")) == b""
+    assert answer.complete
+    shown = answer.close(answer.ending(), USAGE).shown
+    assert b'"finish_reason": "stop"' in shown or b'"finish_reason":"stop"' in shown
+
+
+def test_an_answer_is_complete_when_every_choice_asked_for_is() -> None:
+    answer = new_answer(choices=2)
+    answer.feed(chunk("a", "stop"))
+    assert not answer.complete
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'data: {"id":"\xff"}\n\n',
+        b'data: {"usage":{"prompt_tokens":18446744073709551616}}\n\n',
+        b'data: {"usage":{"prompt_tokens":-1}}\n\n',
+        b"data: " + b'{"a":' * 5000 + b"\n\n",
+    ],
+)
+def test_chunks_no_engine_should_send_are_the_engines_fault(data: bytes) -> None:
+    with pytest.raises(BrokenUpstream):
+        new_answer().feed(data)
+
+
+def test_log_probabilities_of_an_unknown_shape_do_no_harm() -> None:
+    answer = new_answer()
+    body = b'{"id":"t","choices":[{"delta":{"content":"a"},"logprobs":[1],"finish_reason":"stop"}]}'
+    answer.feed(b"data: " + body + b"\n\n")
+    assert b'"content":[]' in answer.close(answer.ending(), USAGE).body
 
 
 def test_an_answer_without_choices_is_broken() -> None:

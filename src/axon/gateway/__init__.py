@@ -1,8 +1,8 @@
 """HTTP in, SSE out: OpenAI's API over the rooms below, without SQL or business rules."""
 
 from axon.gateway.door import Door, GatewayOptions
-from axon.gateway.gateway import Gateway
+from axon.gateway.gateway import Gateway, routes
 from axon.gateway.operation import Operation, Status
 from axon.gateway.streaming import Streams
 
-__all__ = ["Door", "Gateway", "GatewayOptions", "Operation", "Status", "Streams"]
+__all__ = ["Door", "Gateway", "GatewayOptions", "Operation", "Status", "Streams", "routes"]

@@ -109,10 +109,11 @@ class Call:
     def read_fields(body: bytes) -> Fields:
         """Return the members of a JSON object, each still JSON."""
         try:
+            body.decode()  # what stays raw is passed on, so it is looked at here
             return _fields.decode(body)
         except msgspec.ValidationError:
             raise refuse("The body must be a JSON object.", code="invalid_type") from None
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             message = (
                 f"We could not parse the JSON body of your request ({error}). The API expects a "
                 "JSON payload, but what was sent was not valid JSON."

@@ -31,6 +31,7 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         body=body,
         fields=fields,
         output_tokens_max=cap,
+        choices=member(fields, "n", int) or 1,
         show_usage=bool(options is not None and options.include_usage),
         idempotency_key=call.header(b"idempotency-key"),
         attempt=door.attempt(call),

@@ -165,7 +165,8 @@ def _too_many(count: int) -> RequestRefused:
 def _limit(text: str | None) -> int:
     if text is None:
         return PAGE_DEFAULT
-    if not text.isdigit() or not 1 <= int(text) <= PAGE_MAX:
+    short = text.isascii() and text.isdigit() and len(text) <= len(str(PAGE_MAX))
+    if not short or not 1 <= int(text) <= PAGE_MAX:
         message = f"Invalid 'limit': expected a number between 1 and {PAGE_MAX}."
         raise refuse(message, param="limit", code="invalid_value")
     return int(text)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from axon.accounts import Accounts
 from axon.base import Clock, IdMint, UnknownId
 from axon.conversations import Conversations, Owner
@@ -13,8 +15,8 @@ from axon.inference import ModelDirectory
 from axon.turns import Fields, RunningTurn, TurnRequest, Turns
 
 _JSON = (b"content-type", b"application/json")
-_RETRIES_MAX = 100
-"""A larger `x-stainless-retry-count` is no SDK's."""
+_RETRY_DIGITS_MAX = 3
+"""A longer `x-stainless-retry-count` is no SDK's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,8 @@ class Door:
     def attempt(call: Call) -> int:
         """Return which retry of the SDK this is; 0 for the first try."""
         count = call.headers.get(b"x-stainless-retry-count", b"0")
-        return min(int(count), _RETRIES_MAX) if count.isdigit() else 0
+        short = count.isdigit() and len(count) <= _RETRY_DIGITS_MAX
+        return int(count) if short else 0
 
     async def answer_turn(self, call: Call, request: TurnRequest) -> None:
         """Take the turn, and answer with its stream or with the whole of it."""
@@ -88,7 +91,7 @@ class Door:
         failure = end.failure
         if failure is None:
             await call.reply_json(end.body)
-        elif failure.body is not None and failure.body.startswith(b"{"):
+        elif failure.body is not None and _is_error(failure.body):
             await call.reply(failure.status, failure.body, [_JSON])
         else:
             headers: Headers = []
@@ -99,6 +102,22 @@ class Door:
     def _overhead(self, turn: RunningTurn) -> tuple[bytes, bytes]:
         spent_ms = turn.overhead_ms(self.clock.monotonic())
         return (b"x-axon-overhead-ms", b"%.2f" % spent_ms)
+
+
+class _Error(msgspec.Struct):
+    error: dict[str, msgspec.Raw]
+
+
+_error = msgspec.json.Decoder(_Error)
+
+
+def _is_error(body: bytes) -> bool:
+    """Return whether an engine's error body is whole and of OpenAI's shape."""
+    try:
+        _error.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def _named_user(fields: Fields) -> str | None:

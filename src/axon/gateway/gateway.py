@@ -49,6 +49,9 @@ _OPERATION: dict[str, Route] = {
     "/metrics": operation.metrics,
 }
 
+_ONE_MODEL = "/v1/models/{id}"
+"""The one route whose id may hold slashes."""
+
 _requests = CounterTallies(
     "axon_http_requests_total", "Requests answered, by route and status.", ("route", "status")
 )
@@ -141,13 +144,25 @@ def _route(method: str, path: str) -> tuple[Route | None, tuple[str, ...], str]:
     if parts[0] != "v1" or len(parts) < 3:
         return None, (), path if path in _OPERATION else _NO_SUCH_ROUTE
     if parts[1] == "models" and method == "GET":
-        return models.get_model, ("/".join(parts[2:]),), "/v1/models/{id}"
+        return models.get_model, ("/".join(parts[2:]),), _ONE_MODEL
     thing = "/".join([parts[1], *parts[3:4]])
     ids = tuple(parts[2::2])
     route = _WITH_IDS.get((method, thing, len(ids)))
     if route is None or len(parts) > 5:
         return None, (), _NO_SUCH_ROUTE
     return route, ids, f"/v1/{thing}/{len(ids)}"
+
+
+def routes() -> list[tuple[str, str, str]]:
+    """Return every route as method, path and the first line of what it says of itself."""
+    found = [(method, path, route) for (method, path), route in _FIXED.items()]
+    found.append(("GET", _ONE_MODEL, models.get_model))
+    for (method, thing, ids), route in _WITH_IDS.items():
+        name, *below = thing.split("/")
+        path = "/".join(["/v1", name, "{id}", *below])
+        found.append((method, path + "/{id}" * (ids - 1), route))
+    found += [("GET", path, route) for path, route in _OPERATION.items()]
+    return [(method, path, (route.__doc__ or "").split("\n")[0]) for method, path, route in found]
 
 
 def _no_route(call: Call) -> RequestRefused:

@@ -7,6 +7,7 @@ import msgspec
 
 from axon.conversations import NewItem
 from axon.gateway.problems import RequestRefused, refuse
+from axon.turns import UnsupportedItem, piece_of
 
 ITEMS_MAX = 20
 """OpenAI's bound of items in one call that creates a conversation or adds to one."""
@@ -32,7 +33,7 @@ def from_json(raw: msgspec.Raw, param: str) -> tuple[NewItem, ...]:
     """Return the items of a JSON array; refuse what is no item, naming its place."""
     try:
         items = msgspec.json.decode(raw, type=list[Item])
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         message = f"Invalid type for '{param}': expected an array of objects ({error})."
         raise refuse(message, param=param, code="invalid_type") from error
     return tuple(_stored(item, f"{param}[{place}]") for place, item in enumerate(items))
@@ -41,8 +42,8 @@ def from_json(raw: msgspec.Raw, param: str) -> tuple[NewItem, ...]:
 def _stored(item: Item, param: str) -> NewItem:
     kind = item.get("type", "message" if "role" in item else None)
     if kind == "message":
-        return _message(item, param)
-    if kind not in _NEEDS:
+        return _readable(_message(item, param), param)
+    if not isinstance(kind, str) or kind not in _NEEDS:
         raise refuse(
             f"Invalid value for '{param}.type': {kind!r}.", f"{param}.type", "invalid_value"
         )
@@ -55,12 +56,22 @@ def _stored(item: Item, param: str) -> NewItem:
     shown = {key: value for key, value in item.items() if key not in ("id", "status")}
     shown.setdefault("type", kind)
     shown["status"] = item.get("status") or "completed"
-    return NewItem(kind=kind, author=author, content=msgspec.json.encode(shown))
+    new = NewItem(kind=kind, author=author, content=msgspec.json.encode(shown))
+    return _readable(new, param)
+
+
+def _readable(item: NewItem, param: str) -> NewItem:
+    """Return the item; refuse one no model could be shown, before it stands in a conversation."""
+    try:
+        piece_of(item.content)
+    except UnsupportedItem as error:
+        raise refuse(str(error), param, "unsupported_value") from error
+    return item
 
 
 def _message(item: Item, param: str) -> NewItem:
     author = item.get("role")
-    if author not in _AUTHORS:
+    if not isinstance(author, str) or author not in _AUTHORS:
         message = f"Invalid value for '{param}.role': {author!r}."
         raise refuse(message, f"{param}.role", "invalid_value")
     if "content" not in item:

@@ -21,7 +21,7 @@ METADATA_VALUE_CHARS_MAX = 512
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Text = Annotated[str, Meta(max_length=512)]
 
 
@@ -55,7 +55,7 @@ _CHAT: dict[str, Any] = {
     "frequency_penalty": Penalty,
     "tools": list[dict[str, msgspec.Raw]],
     "stop": str | list[str],
-    "seed": int,
+    "seed": Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)],
     "user": Text,
     "logprobs": bool,
     "top_logprobs": Annotated[int, Meta(ge=0, le=20)],
@@ -71,6 +71,7 @@ _RESPONSES: dict[str, Any] = {
     "tools": list[dict[str, msgspec.Raw]],
     "parallel_tool_calls": bool,
     "max_tool_calls": Count,
+    "max_output_tokens": Count,
     "text": dict[str, msgspec.Raw],
     "reasoning": dict[str, msgspec.Raw],
     "top_logprobs": Annotated[int, Meta(ge=0, le=20)],
@@ -103,7 +104,7 @@ def member(fields: Fields, name: str, wanted: type[T]) -> T | None:
     kind: Any = wanted
     try:
         value: T | None = _decoder(kind).decode(raw)
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise _wrong(name, str(error)) from error
     return value
 
@@ -124,7 +125,7 @@ def check(fields: Fields, members: Mapping[str, Decoder]) -> None:
         if decoder is not None:
             try:
                 decoder.decode(raw)
-            except msgspec.ValidationError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise _wrong(name, str(error)) from error
 
 
@@ -137,6 +138,9 @@ def metadata(fields: Fields) -> dict[str, str] | None:
         message = f"Invalid 'metadata': too many properties (at most {METADATA_PAIRS_MAX})."
         raise refuse(message, param="metadata", code="object_above_max_properties")
     for key, value in pairs.items():
+        if "\0" in key or "\0" in value:
+            message = "Invalid 'metadata': the character U+0000 cannot be stored."
+            raise refuse(message, param="metadata", code="invalid_value")
         if len(key) > METADATA_KEY_CHARS_MAX or len(value) > METADATA_VALUE_CHARS_MAX:
             message = (
                 f"Invalid 'metadata': keys have at most {METADATA_KEY_CHARS_MAX} and values at "

@@ -16,11 +16,13 @@ from axon.conversations import (
     TailFull,
     TurnNotFound,
 )
-from axon.inference import QueueFull, UnknownModel
-from axon.journal import DiskLow, JournalError, JournalFull
+from axon.inference import QueueFull, TurnAlreadySubmitted, UnknownModel
+from axon.journal import DiskLow, EntryTooLarge, JournalError, JournalFull
+from axon.sealing import ContentTooLarge, KeyStoreBusy, KeyStoreFailed
 from axon.turns import (
     ContextOverflow,
     Draining,
+    InvalidParameter,
     TooManyTurns,
     TurnFailure,
     UnsupportedItem,
@@ -102,7 +104,12 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
     QueueFull: "server_overloaded",
     TooManyTurns: "server_overloaded",
     Draining: "server_draining",
+    TurnAlreadySubmitted: "server_overloaded",
+    KeyStoreBusy: "key_store_busy",
+    KeyStoreFailed: "key_store_unavailable",
+    JournalError: "journal_unavailable",
 }
+"""The first that fits; the journal's own kinds stand before it."""
 
 _NOT_FOUND = (ConversationNotFound, ItemNotFound, TurnNotFound, UnknownId)
 
@@ -134,10 +141,13 @@ def problem_of(error: AxonError) -> Problem:
         return Problem(status=400, message=message, code=code, param="input")
     if isinstance(error, UnsupportedItem):
         return Problem(status=400, message=message, code="unsupported_value", param="input")
-    if type(error) in _UNAVAILABLE:
-        return unavailable(message, _UNAVAILABLE[type(error)])
-    if isinstance(error, JournalError):
-        return unavailable(message, "journal_unavailable")
+    if isinstance(error, InvalidParameter):
+        return Problem(status=400, message=message, code="invalid_type")
+    if isinstance(error, ContentTooLarge | EntryTooLarge):
+        return Problem(status=413, message=message, code="request_too_large")
+    for kind, code in _UNAVAILABLE.items():
+        if isinstance(error, kind):
+            return unavailable(message, code)
     return Problem(status=500, message="The server failed.", kind="server_error")
 
 

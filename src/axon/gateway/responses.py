@@ -56,9 +56,6 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         message = f"Invalid value for 'truncation': {truncation!r}; use 'auto' or 'disabled'."
         raise refuse(message, param="truncation", code="invalid_value")
     cap = member(fields, "max_output_tokens", int)
-    if cap is not None and cap < 1:
-        message = "Invalid value for 'max_output_tokens': it is at least 1."
-        raise refuse(message, param="max_output_tokens", code="integer_below_min_value")
     stored = member(fields, "store", bool)
     return TurnRequest(
         org_id=call.caller.org_id,

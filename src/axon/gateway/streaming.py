@@ -29,6 +29,7 @@ class Streams:
         self._clock = clock
         self._slow_client_s = slow_client_s
         self._sending: dict[asyncio.Task[object], float] = {}
+        self._cut: set[asyncio.Task[object]] = set()
 
     async def send(self, call: Call, turn: RunningTurn) -> None:
         """Send everything the turn shows, to the end or until the client proves too slow."""
@@ -42,13 +43,14 @@ class Streams:
                 await call.send_piece(data, last)
                 del self._sending[task]
         except asyncio.CancelledError:
-            if self._sending.get(task) != _CUT:
+            if task not in self._cut:
                 raise
             task.uncancel()
             _cut.inc()
             call.log["axon.cut"] = "slow client"
         finally:
             self._sending.pop(task, None)
+            self._cut.discard(task)
 
     async def cut_slow_clients(self) -> None:
         """Let go of clients that do not read, for ever; run as a background task."""
@@ -56,10 +58,6 @@ class Streams:
             await asyncio.sleep(_CHECK_EVERY_S)
             late_s = self._clock.monotonic() - self._slow_client_s
             for task, since_s in list(self._sending.items()):
-                if _CUT < since_s < late_s:
-                    self._sending[task] = _CUT
+                if since_s < late_s and task not in self._cut:
+                    self._cut.add(task)
                     task.cancel()
-
-
-_CUT = -1.0
-"""Stands for the instant of a stream that has been cut."""

@@ -1,7 +1,14 @@
 """What Axon says about itself: one JSON line per event, and Prometheus metrics."""
 
 from axon.telemetry.lines import Field, Log, configure_log, log
-from axon.telemetry.metrics import counter, gauge, histogram, render_metrics
+from axon.telemetry.metrics import (
+    Described,
+    counter,
+    described_metrics,
+    gauge,
+    histogram,
+    render_metrics,
+)
 from axon.telemetry.tallies import (
     CounterTallies,
     CounterTally,
@@ -10,17 +17,16 @@ from axon.telemetry.tallies import (
 )
 
 __all__ = [
-    "Counter",
     "CounterTallies",
     "CounterTally",
+    "Described",
     "Field",
-    "Gauge",
-    "Histogram",
     "HistogramTallies",
     "HistogramTally",
     "Log",
     "configure_log",
     "counter",
+    "described_metrics",
     "gauge",
     "histogram",
     "log",

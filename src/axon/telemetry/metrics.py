@@ -1,6 +1,7 @@
 """Prometheus metrics on Axon's own registry."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -27,6 +28,28 @@ _metrics: dict[str, Counter | Gauge | Histogram] = {}
 ProcessCollector(registry=registry)
 
 
+class Described(NamedTuple):
+    """A metric as the reference page shows it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    description: str
+
+
+_described: dict[str, Described] = {}
+
+
+def describe(kind: str, name: str, description: str, labels: Sequence[str]) -> None:
+    """Remember a metric for the reference page."""
+    _described[name] = Described(name, kind, tuple(labels), description)
+
+
+def described_metrics() -> list[Described]:
+    """Return every metric made so far, by name."""
+    return sorted(_described.values())
+
+
 def counter(name: str, description: str, labels: Sequence[str] = ()) -> Counter:
     """Return the counter of this name, made by the first call.
 
@@ -37,6 +60,7 @@ def counter(name: str, description: str, labels: Sequence[str] = ()) -> Counter:
     known = _known(name, labels)
     if known is None:
         known = _metrics[name] = Counter(name, description, labels, registry=registry)
+        describe("counter", name, description, labels)
     if not isinstance(known, Counter):
         raise TypeError(f"{name} is already a {known._type}")
     return known
@@ -47,6 +71,7 @@ def gauge(name: str, description: str, labels: Sequence[str] = ()) -> Gauge:
     known = _known(name, labels)
     if known is None:
         known = _metrics[name] = Gauge(name, description, labels, registry=registry)
+        describe("gauge", name, description, labels)
     if not isinstance(known, Gauge):
         raise TypeError(f"{name} is already a {known._type}")
     return known
@@ -67,6 +92,7 @@ def histogram(
         known = _metrics[name] = Histogram(
             name, description, labels, registry=registry, buckets=buckets
         )
+        describe("histogram", name, description, labels)
     if not isinstance(known, Histogram):
         raise TypeError(f"{name} is already a {known._type}")
     return known

@@ -13,7 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from axon.telemetry.metrics import DURATION_BUCKETS_S, registry
+from axon.telemetry.metrics import DURATION_BUCKETS_S, describe, registry
 
 
 class CounterTally:
@@ -55,6 +55,7 @@ class CounterTallies(Collector):
         self._name, self._description, self._labels = name, description, labels
         self._series: dict[tuple[str, ...], CounterTally] = {}
         registry.register(self)
+        describe("counter", name, description, labels)
 
     def series(self, *values: str) -> CounterTally:
         """Return the series with these label values, few and known ones only."""
@@ -85,6 +86,7 @@ class HistogramTallies(Collector):
         self._buckets = buckets
         self._series: dict[tuple[str, ...], HistogramTally] = {}
         registry.register(self)
+        describe("histogram", name, description, labels)
 
     def series(self, *values: str) -> HistogramTally:
         """Return the series with these label values, few and known ones only."""

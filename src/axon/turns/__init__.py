@@ -5,10 +5,11 @@ from axon.turns.engine_request import Fields
 from axon.turns.failures import (
     ContextOverflow,
     Draining,
+    InvalidParameter,
     TooManyTurns,
     TurnError,
 )
-from axon.turns.messages import UnsupportedItem
+from axon.turns.messages import UnsupportedItem, piece_of
 from axon.turns.recovery import OpenTurn, read_back
 from axon.turns.request import RunningTurn, TurnEnd, TurnRequest
 from axon.turns.rooms import TurnOptions, TurnRooms
@@ -18,6 +19,7 @@ __all__ = [
     "ContextOverflow",
     "Draining",
     "Fields",
+    "InvalidParameter",
     "OpenTurn",
     "RunningTurn",
     "TooManyTurns",
@@ -29,5 +31,6 @@ __all__ = [
     "TurnRooms",
     "Turns",
     "UnsupportedItem",
+    "piece_of",
     "read_back",
 ]

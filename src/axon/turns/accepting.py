@@ -9,10 +9,11 @@ import msgspec
 from axon.base import MICROS_PER_SECOND
 from axon.conversations import Begun, HistoryItem, NewItem, Owner
 from axon.inference import Model, estimate_tokens
+from axon.journal import Location
 from axon.records import SealedItem, TurnAccepted, TurnHead, encode
 from axon.sealing import DataKey, item_context, seal
 from axon.turns.answer import Answer
-from axon.turns.chat import ChatAnswer
+from axon.turns.chat import ChatAnswer, ChatHead
 from axon.turns.engine_request import Fields, response_echo
 from axon.turns.fitting import History, engine_fields
 from axon.turns.request import RunningTurn, TurnRequest
@@ -23,6 +24,8 @@ from axon.turns.stream import TurnStream
 REQUEST_ITEM = "request"
 ANSWER_ITEM = "answer"
 """Names under which a turn's own two blobs are bound to it."""
+
+_NOWHERE_YET = Location(0, 0, 0, 0)
 
 _PREFIX = {"chat": "chatcmpl", "responses": "resp"}
 
@@ -121,6 +124,7 @@ def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn
         input=[item for item, _ in sealed],
         contents=tuple(content for _, content in sealed),
         begun=begun,
+        accepted_at=_NOWHERE_YET,
         started_s=0.0,
         stream=TurnStream(),
         shown=loop.create_future(),
@@ -156,7 +160,8 @@ def new_answer(rooms: TurnRooms, request: TurnRequest, head: TurnHead) -> Answer
     """Return the empty answer of a turn, in the shape its surface speaks."""
     created_s = head.accepted_us // MICROS_PER_SECOND
     if request.surface == "chat":
-        return ChatAnswer(head.turn_id, request.model, created_s, request.show_usage)
+        chat = ChatHead(head.turn_id, request.model, created_s)
+        return ChatAnswer(chat, request.show_usage, request.choices)
     return ResponsesAnswer(
         ResponseHead(
             head.turn_id,

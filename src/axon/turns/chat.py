@@ -1,5 +1,7 @@
 """A chat completion: the engine's own bytes relayed, read once on the way through."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from axon.records import TokenUsage
@@ -10,19 +12,26 @@ from axon.turns.said import Said
 _TERMINAL = b"data: [DONE]\n\n"
 
 
+class ChatHead(NamedTuple):
+    """What a chat completion says about itself whatever the engine answers."""
+
+    turn_id: str
+    model: str
+    created_s: int
+
+
 class ChatAnswer:
     """The answer of `POST /chat/completions`."""
 
-    def __init__(self, turn_id: str, model: str, created_s: int, show_usage: bool) -> None:
-        """`show_usage` is the client's `stream_options.include_usage`."""
+    def __init__(self, head: ChatHead, show_usage: bool, choices: int) -> None:
+        """`show_usage` is the client's `stream_options.include_usage`, `choices` its `n`."""
         self.upstream_id = ""
         self.usage: TokenUsage | None = None
         self.complete = False
-        self._turn_id = turn_id
-        self._model = model
-        self._created_s = created_s
+        self._head = head
         self._show_usage = show_usage
-        self._relabel = Relabel(turn_id, model)
+        self._asked = choices
+        self._relabel = Relabel(head.turn_id, head.model)
         self._choices: dict[int, Said] = {}
         self._whole = b""
         self._held = b""
@@ -32,7 +41,7 @@ class ChatAnswer:
         return b""
 
     def feed(self, data: bytes) -> bytes:
-        """Return the engine's bytes under our labels; those with the terminal event are held."""
+        """Return the engine's bytes under our labels; those that end the answer are held."""
         done = False
         usage_only = False
         first = None
@@ -58,10 +67,10 @@ class ChatAnswer:
             if usage_only and not self._show_usage:
                 data = b"".join(b"data: %b\n\n" % event for event in events if _shown(event))
             data = self._relabel(data, first)
-        if self._held or done:
+        self.complete = self.complete or done or self._all_finished()
+        if self.complete:
             self._held += data
             data = b""
-        self.complete = done or self._all_finished()
         return data
 
     def take_whole(self, data: bytes) -> None:
@@ -78,8 +87,8 @@ class ChatAnswer:
         self.complete = True
 
     def _all_finished(self) -> bool:
-        choices = self._choices.values()
-        return bool(choices) and all(said.finish_reason is not None for said in choices)
+        finished = [said.finish_reason is not None for said in self._choices.values()]
+        return len(finished) >= self._asked and all(finished)
 
     def said_anything(self) -> bool:
         """Return whether any choice said something."""
@@ -124,10 +133,10 @@ class ChatAnswer:
         ]
         return msgspec.json.encode(
             {
-                "id": self._turn_id,
+                "id": self._head.turn_id,
                 "object": "chat.completion",
-                "created": self._created_s,
-                "model": self._model,
+                "created": self._head.created_s,
+                "model": self._head.model,
                 "choices": choices,
                 "usage": {
                     "prompt_tokens": usage.input_tokens,
@@ -175,7 +184,10 @@ def _logprobs(said: Said) -> dict[str, object] | None:
         return None
     content: list[msgspec.Raw] = []
     for raw in said.logprobs:
-        content.extend(msgspec.json.decode(raw, type=_Logprobs).content or ())
+        try:
+            content.extend(msgspec.json.decode(raw, type=_Logprobs).content or ())
+        except msgspec.DecodeError:
+            continue  # an engine's own shape: shown as it came, but not put together
     return {"content": content, "refusal": None}
 
 

@@ -4,6 +4,7 @@ Source: OpenAI's API reference for chat completions and what vLLM, TGI and llama
 """
 
 import re
+from typing import Annotated
 
 import msgspec
 
@@ -53,23 +54,27 @@ class Choice(msgspec.Struct, gc=False):
     logprobs: msgspec.Raw = ABSENT
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""No engine counts further, and PostgreSQL's integer does not either."""
+
+
 class InputDetails(msgspec.Struct, gc=False):
     """How much of the input the engine had in its cache."""
 
-    cached_tokens: int | None = None
+    cached_tokens: Count | None = None
 
 
 class OutputDetails(msgspec.Struct, gc=False):
     """How much of the output was reasoning."""
 
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Count | None = None
 
 
 class Usage(msgspec.Struct, gc=False):
     """What the engine counted."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
     prompt_tokens_details: InputDetails | None = None
     completion_tokens_details: OutputDetails | None = None
 
@@ -78,9 +83,9 @@ class Usage(msgspec.Struct, gc=False):
         cached = self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens
         thought = self.completion_tokens_details and self.completion_tokens_details.reasoning_tokens
         return TokenUsage(
-            input_tokens=self.prompt_tokens,
+            input_tokens=self.prompt_tokens or 0,
             cached_tokens=cached or 0,
-            output_tokens=self.completion_tokens,
+            output_tokens=self.completion_tokens or 0,
             reasoning_tokens=thought or 0,
         )
 
@@ -107,7 +112,7 @@ def read_completion(data: bytes) -> Completion:
     """Return the completion or chunk in `data`; raise BrokenUpstream when it is none."""
     try:
         completion = _decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BrokenUpstream(str(error)) from error
     if given(completion.error):
         raise BrokenUpstream(f"the engine reported: {bytes(completion.error)[:500]!r}")

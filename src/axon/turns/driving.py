@@ -24,10 +24,12 @@ from axon.records import (
     encode,
 )
 from axon.sealing import item_context, seal
+from axon.telemetry import log
 from axon.turns.accepting import ANSWER_ITEM, REQUEST_ITEM
 from axon.turns.answer import Closing, Ending, OutputItem, TurnFailure
 from axon.turns.chunks import BrokenUpstream
 from axon.turns.failures import (
+    BROKEN,
     LEASE_LOST,
     NOT_DURABLE,
     OVERLOADED,
@@ -51,6 +53,9 @@ async def drive(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> No
         ending = failed(OVERLOADED)
     except asyncio.CancelledError:  # the process is draining and its time is up
         ending = failed(SHUTDOWN)
+    except Exception as error:  # noqa: BLE001 - an answer we cannot read is the engine's fault
+        log.error("turn.unreadable", "An answer broke the turn.", error__message=repr(error))
+        ending = failed(broken(type(error).__name__))
     turn.engine_done_s = rooms.clock.monotonic()
     await finish(rooms, turn, ending)
 
@@ -70,7 +75,7 @@ async def _relay(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> E
     output = rooms.inference.submit(job)
     try:
         return await _pass_on(rooms, options, turn, output)
-    except (BrokenUpstream, asyncio.CancelledError):
+    except BaseException:
         rooms.inference.cancel(turn.head.turn_id)
         raise
 
@@ -79,11 +84,13 @@ async def _pass_on(
     rooms: TurnRooms, options: TurnOptions, turn: RunningTurn, output: JobStream
 ) -> Ending:
     answer = turn.answer
+    answer_bytes = 0
     while True:
         part = await output.next()
         if type(part) is SseBytes:
             _show(rooms, turn, answer.feed(part.data))
-            if turn.stream.shown_bytes > options.shown_bytes_max:
+            answer_bytes += len(part.data)
+            if answer_bytes > options.answer_bytes_max:
                 rooms.inference.cancel(turn.head.turn_id)
                 return Ending(status="incomplete", reason="max_output_tokens")
             if turn.request.streamed:
@@ -135,6 +142,20 @@ def _ignore_failure(written: "asyncio.Future[Location]") -> None:
     """A failed progress note needs no report: the journal has ended the process."""
     if not written.cancelled():
         written.exception()
+
+
+def ended_durably(turn: RunningTurn) -> bool:
+    """Return whether the turn's end is in the journal."""
+    return turn.ended.done() and turn.ended.result().failure not in (NOT_DURABLE, BROKEN)
+
+
+async def let_go(rooms: TurnRooms, turn: RunningTurn) -> None:
+    """Let go of whoever waits for a turn that could not be ended; it stays open in the journal."""
+    if not turn.ended.done():
+        closing = Closing(shown=b"", body=b"", kept=b"")
+        _tell(turn, closing, TurnEnd(status="failed", body=b"", failure=BROKEN))
+    if turn.begun is not None:
+        await rooms.conversations.abort(turn.begun)
 
 
 async def finish(rooms: TurnRooms, turn: RunningTurn, ending: Ending) -> None:

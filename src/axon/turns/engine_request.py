@@ -48,7 +48,8 @@ _STREAM = b'"stream":true,"stream_options":{"include_usage":true}'
 
 
 def _member(name: str, value: bytes) -> bytes:
-    return b'"%b":%b' % (name.encode(), value)
+    """Return a member as JSON; a name is the client's too, and may hold a quote."""
+    return b"%b:%b" % (_encode(name), value)
 
 
 def chat_fields(fields: Fields, streamed: bool) -> bytes:

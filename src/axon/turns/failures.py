@@ -13,8 +13,8 @@ class ContextOverflow(TurnError):
     """Your input exceeds the context window of this model. Please shorten it and try again."""
 
 
-class TurnNotDurable(TurnError):
-    """The turn could not be made durable, so it is not acknowledged."""
+class InvalidParameter(TurnError):
+    """A parameter of the request has a wrong type."""
 
 
 class TooManyTurns(TurnError):
@@ -28,9 +28,11 @@ class Draining(TurnError):
 NOT_DURABLE = TurnFailure(
     status=503,
     code="server_error",
-    message="The turn could not be made durable and was not stored.",
+    message="The turn could not be made durable; it may not be stored.",
     retry_after_ms=1000,
 )
+
+BROKEN = TurnFailure(status=500, code="server_error", message="The server could not end the turn.")
 
 LEASE_LOST = TurnFailure(
     status=503,

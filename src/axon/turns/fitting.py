@@ -8,7 +8,7 @@ import msgspec
 from axon.conversations import HistoryItem, HistoryTurn, fit_window
 from axon.inference import Model, estimate_tokens
 from axon.turns.engine_request import chat_fields, responses_fields
-from axon.turns.failures import ContextOverflow
+from axon.turns.failures import ContextOverflow, InvalidParameter
 from axon.turns.messages import chat_messages, piece_of
 from axon.turns.request import TurnRequest
 from axon.turns.rooms import TurnRooms
@@ -40,7 +40,10 @@ async def engine_fields(
     model: Model,
     history: History,
 ) -> bytes:
-    """Return the members of the engine's request; raise ContextOverflow when it cannot fit."""
+    """Return the members of the engine's request.
+
+    Raises ContextOverflow when it cannot fit, InvalidParameter, UnsupportedItem.
+    """
     streamed = engine_streams(request, model)
     if request.surface == "chat":
         return chat_fields(request.fields, streamed)
@@ -48,7 +51,10 @@ async def engine_fields(
     kept = await _fit(rooms, request, model, history, new)
     pieces = [*map(_kept_piece, kept), *map(piece_of, new)]
     messages = chat_messages(request.instructions, pieces)
-    return responses_fields(request.fields, messages, model.output_tokens_max, streamed)
+    try:
+        return responses_fields(request.fields, messages, model.output_tokens_max, streamed)
+    except msgspec.ValidationError as error:
+        raise InvalidParameter(str(error)) from error
 
 
 def _kept_piece(item: HistoryItem) -> bytes:

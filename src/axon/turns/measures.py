@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from axon.base import MICROS_PER_SECOND, Clock
 from axon.telemetry import CounterTallies, CounterTally, HistogramTallies, HistogramTally
-from axon.turns.request import RunningTurn
+from axon.turns.request import RunningTurn, TurnEnd
 
 _turns = CounterTallies("axon_turns_total", "Turns that ended, by how.", ("surface", "status"))
 _duration = HistogramTallies(
@@ -42,12 +42,18 @@ _input_tokens = _tokens.series("input")
 _output_tokens = _tokens.series("output")
 
 
+def _how(end: TurnEnd | None) -> str:
+    if end is None:
+        return "lost"
+    return end.status if end.failure is None else "failed"
+
+
 def measure(turn: RunningTurn, clock: Clock) -> None:
     """Count a turn that has just ended."""
     surface = turn.head.surface
     now_s = clock.monotonic()
     end = turn.ended.result() if turn.ended.done() and not turn.ended.cancelled() else None
-    _ended(surface, "lost" if end is None else end.status).inc()
+    _ended(surface, _how(end)).inc()
     series = _series(surface)
     series.duration.observe(now_s - turn.started_s)
     series.overhead.observe(turn.overhead_ms(now_s) / 1e3)

@@ -59,7 +59,10 @@ def piece_of(content: bytes) -> bytes:
 
     A piece does not depend on its neighbours, so it can be kept.
     """
-    item = _decoder.decode(content)
+    try:
+        item = _decoder.decode(content)
+    except msgspec.DecodeError as error:
+        raise UnsupportedItem(str(error)) from error
     if item.type == "message":
         if item.role == "assistant":
             return _SAID + _encode(_text(item.content))

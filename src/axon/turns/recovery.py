@@ -14,12 +14,12 @@ import msgspec
 from axon.base import MICROS_PER_SECOND
 from axon.conversations import (
     Begun,
-    ConversationError,
     ConversationNotFound,
+    HistoryUnavailable,
     NewItem,
     Owner,
 )
-from axon.journal import Entry, Location
+from axon.journal import Entry, EntryTooLarge, Location
 from axon.records import (
     KINDS,
     Record,
@@ -33,11 +33,11 @@ from axon.records import (
     decode,
     encode,
 )
-from axon.sealing import DataKey, KeyGone, item_context, key_id_of, open_sealed, seal
+from axon.sealing import DataKey, SealingError, item_context, key_id_of, open_sealed, seal
 from axon.turns.accepting import ANSWER_ITEM, REQUEST_ITEM, new_answer
 from axon.turns.answer import Ending, TurnFailure
 from axon.turns.engine_request import Fields
-from axon.turns.failures import ContextOverflow
+from axon.turns.failures import TurnError
 from axon.turns.fitting import History, engine_fields
 from axon.turns.request import RunningTurn, TurnRequest
 from axon.turns.rooms import TurnOptions, TurnRooms
@@ -48,6 +48,17 @@ _CRASH = TurnFailure(
     code="server_error",
     message="The server stopped before the answer was complete; what was said so far is kept.",
 )
+
+
+_ENDINGS_AT_ONCE = 256
+"""Turns ended in one group commit: far below the journal's bounds, whatever they hold."""
+
+_BEGIN_AGAIN_EVERY_S = 0.5
+"""How often a turn whose history cannot be read yet is tried again."""
+
+
+class PlaceTaken(TurnError):
+    """Another turn has taken this turn's place in its conversation."""
 
 
 @dataclass(slots=True)
@@ -94,13 +105,19 @@ def runs_again(left: OpenTurn, now_us: int, options: TurnOptions) -> bool:
 
 
 async def end_as_interrupted(rooms: TurnRooms, left_open: list[OpenTurn]) -> None:
-    """Journal the end of each turn as far as it had come, in one group commit."""
-    written = []
-    for left in left_open:
-        record = await _interrupted(rooms, left)
-        written.append((record, rooms.journal.append(*encode(record))))
-    for record, appended in written:
-        rooms.conversations.tail.note(record, await appended)
+    """Journal the end of each turn as far as it had come, many in one group commit."""
+    for first in range(0, len(left_open), _ENDINGS_AT_ONCE):
+        written = []
+        for left in left_open[first : first + _ENDINGS_AT_ONCE]:
+            record = await _interrupted(rooms, left)
+            try:
+                appended = rooms.journal.append(*encode(record))
+            except EntryTooLarge:  # input and progress fit one entry each, but not one together
+                record = msgspec.structs.replace(record, input=[], output=[])
+                appended = rooms.journal.append(*encode(record))
+            written.append((record, appended))
+        for record, appended in written:
+            rooms.conversations.tail.note(record, await appended)
 
 
 async def _interrupted(rooms: TurnRooms, left: OpenTurn) -> TurnInterrupted:
@@ -109,8 +126,8 @@ async def _interrupted(rooms: TurnRooms, left: OpenTurn) -> TurnInterrupted:
     answer = b""
     try:
         request = await _request(rooms, accepted)
-    except KeyGone:
-        output = []  # the person was erased meanwhile: nothing of theirs may return
+    except (SealingError, UnicodeDecodeError, msgspec.DecodeError):
+        output = []  # the person was erased meanwhile, or the seal is broken: nothing may return
     else:
         ending = Ending(status="failed", reason="crash", failure=_CRASH)
         kept = new_answer(rooms, request, head).close(ending, TokenUsage()).kept
@@ -141,27 +158,28 @@ def _context(head: TurnHead, item_id: str) -> bytes:
     return item_context(head.org_id, head.user, head.conversation_id, head.turn_id, item_id)
 
 
-async def reopen(rooms: TurnRooms, options: TurnOptions, left: OpenTurn) -> RunningTurn | None:
-    """Return the turn ready to run again, or None when it had to be ended instead."""
+async def reopen(rooms: TurnRooms, options: TurnOptions, left: OpenTurn) -> RunningTurn:
+    """Return the turn ready to run again; it holds its place in the conversation.
+
+    Raises whatever keeps it from that, and then holds nothing: the turn is to be ended instead.
+    """
+    head = left.accepted.head
+    begun = await _begin_again(rooms, options, head)
+    try:
+        if begun.sequence != head.sequence:
+            raise PlaceTaken
+        return await _reopened(rooms, left, begun)
+    except BaseException:
+        await asyncio.shield(rooms.conversations.abort(begun))
+        raise
+
+
+async def _reopened(rooms: TurnRooms, left: OpenTurn, begun: Begun) -> RunningTurn:
     accepted, head = left.accepted, left.accepted.head
-    owner = Owner(org_id=head.org_id, user=head.user)
-    try:
-        request = await _request(rooms, accepted)
-        model = rooms.models.resolve(request.model)
-        begun = await _begin_again(rooms, options, owner, head)
-    except (KeyGone, ConversationError):
-        await end_as_interrupted(rooms, [left])
-        return None
-    if begun.sequence != head.sequence:
-        await rooms.conversations.abort(begun)
-        await end_as_interrupted(rooms, [left])
-        return None
-    try:
-        fields = await engine_fields(rooms, request, model, History(begun.history, begun.complete))
-    except ContextOverflow:
-        await rooms.conversations.abort(begun)
-        await end_as_interrupted(rooms, [left])
-        return None
+    request = await _request(rooms, accepted)
+    model = rooms.models.resolve(request.model)
+    history = History(begun.history, begun.complete)
+    fields = await engine_fields(rooms, request, model, history)
     loop = asyncio.get_running_loop()
     return RunningTurn(
         head=msgspec.structs.replace(head, fence=begun.fence),
@@ -182,17 +200,25 @@ async def reopen(rooms: TurnRooms, options: TurnOptions, left: OpenTurn) -> Runn
     )
 
 
-async def _begin_again(
-    rooms: TurnRooms, options: TurnOptions, owner: Owner, head: TurnHead
-) -> Begun:
-    """Take the turn's place in its conversation again; a chain it was to begin is begun now."""
+async def _begin_again(rooms: TurnRooms, options: TurnOptions, head: TurnHead) -> Begun:
+    """Take the turn's place in its conversation again; a chain it was to begin is begun now.
+
+    While the stores are away it is tried again, up to the turn's deadline.
+    """
+    owner = Owner(org_id=head.org_id, user=head.user)
     conversations = rooms.conversations
-    try:
-        return await conversations.begin(owner, head.conversation_id, options.wait_s)
-    except ConversationNotFound:
-        if head.implicit and head.sequence == 1:
-            return conversations.start(owner, head.conversation_id)
-        raise
+    deadline_us = head.accepted_us + int(options.deadline_s * MICROS_PER_SECOND)
+    while True:
+        try:
+            return await conversations.begin(owner, head.conversation_id, options.wait_s)
+        except ConversationNotFound:
+            if head.implicit and head.sequence == 1:
+                return conversations.start(owner, head.conversation_id)
+            raise
+        except HistoryUnavailable:
+            if rooms.clock.now_us() > deadline_us:
+                raise
+        await asyncio.sleep(_BEGIN_AGAIN_EVERY_S)
 
 
 async def _request(rooms: TurnRooms, accepted: TurnAccepted) -> TurnRequest:

@@ -37,6 +37,8 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Drop the oldest turns when the history outgrows the model's window; else refuse."""
     output_tokens_max: int | None = None
     show_usage: bool = False
+    choices: int = 1
+    """How many answers a chat completion was asked for."""
     idempotency_key: str | None = None
     attempt: int = 0
 
@@ -72,7 +74,7 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     """Done when the first output came, or the turn ended without any."""
     ended: asyncio.Future[TurnEnd]
     """Done when the turn is durable (or could not be made so)."""
-    accepted_at: Location | None = None
+    accepted_at: Location
     job: JobStream | None = None
     upstream: str = ""
     submitted_s: float = 0.0

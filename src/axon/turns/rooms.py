@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from axon.base import Clock, IdMint, Randomness, TaskOwner
+from axon.base import MIB, Clock, IdMint, Randomness, TaskOwner
 from axon.conversations import Conversations
 from axon.inference import Inference, ModelTable
 from axon.journal import Journal
@@ -19,8 +19,8 @@ class TurnOptions:
     """How long an engine may take; the SDK's own time-out is the same."""
     progress_every_s: float = 2.0
     """How often a long stream is journaled: a crash loses at most this much of it."""
-    shown_bytes_max: int = 32 * 1024 * 1024
-    """How much one streamed answer may grow to before it is ended as incomplete."""
+    answer_bytes_max: int = 32 * MIB
+    """How much an engine may stream for one answer before it is ended as incomplete."""
     running_max: int = 20_000
     """How many turns may run at once in this process; one more is a 503."""
 

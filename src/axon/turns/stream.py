@@ -11,20 +11,18 @@ from collections.abc import AsyncIterator
 class TurnStream:
     """The bytes of one streamed answer, growing until the turn ends."""
 
-    __slots__ = ("_chunks", "_ended", "_waiters", "shown_bytes")
+    __slots__ = ("_chunks", "_ended", "_waiters")
 
     def __init__(self) -> None:
         """Start with nothing shown."""
         self._chunks: list[bytes] = []
         self._ended = False
         self._waiters: list[asyncio.Future[None]] = []
-        self.shown_bytes = 0
 
     def show(self, data: bytes) -> None:
-        """Append bytes that every follower shall see; the caller bounds `shown_bytes`."""
+        """Append bytes that every follower shall see; the caller bounds how many."""
         if data:
             self._chunks.append(data)
-            self.shown_bytes += len(data)
             self._wake()
 
     def end(self) -> None:

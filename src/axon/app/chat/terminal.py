@@ -46,8 +46,8 @@ class Chat:
 
     def talk(self) -> None:
         """Read lines and answer them until the person leaves."""
-        about = f"{self._model}, {self._conversation}"
-        self._console.print(f"[dim]{escape(about)}. /help explains.[/]\n")
+        about = f"{self._model} · {self._conversation} · /help"
+        self._console.print(f"[dim]{escape(about)}[/]\n")
         while True:
             try:
                 text = self._console.input("[bold cyan]you >[/] ").strip()

@@ -72,7 +72,8 @@ def verify_journals(
     """
     findings: list[Finding] = []
     folders = _journals(data, config, instance)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for folder in folders:
             task = progress.add_task(folder.name)
 
@@ -87,7 +88,6 @@ def verify_journals(
             "Damage": [one.finding for one in findings],
         }
         show(findings, columns, as_json)
-    console = Console(stderr=True)
     if findings:
         console.print("[red]✗[/] damaged. Copy the folder, then: axon journal salvage INSTANCE")
         sys.exit(1)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from axon.app.cli.command import ExampleGroup, config_option, data_option, settings_from
 from axon.app.folders import DataFolder
@@ -33,4 +34,5 @@ def backup(target: Path, data: str | None, config: Path | None) -> None:
     """
     folder = DataFolder.of(settings_from(config, {"AXON_DATA": data}))
     written = back_up(folder, target, SystemClock())
-    Console().print(f"[green]✓[/] {written}; to restore it, copy it to {folder.keyring}")
+    note = f"{escape(str(written))}; to restore it, copy it to {escape(str(folder.keyring))}"
+    Console().print(f"[green]✓[/] {note}", highlight=False, soft_wrap=True)

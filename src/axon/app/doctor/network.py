@@ -59,6 +59,11 @@ async def check_models(examined: Examined) -> list[Finding]:
         for model in model_table(examined.settings).served()
         for upstream in model.upstreams
     }
+    running = examined.running
+    if not upstreams and running is not None and running.upstream_url:
+        name = "engine" if "engine" in running.pids else "upstream"
+        chosen = Upstream(name=name, base_url=running.upstream_url, model="")
+        return [await asyncio.to_thread(_ask, chosen, key_known=False)]
     if not upstreams:
         return [_embedded_engine(examined)]
     asked = (asyncio.to_thread(_ask, upstream) for upstream in upstreams.values())
@@ -76,7 +81,7 @@ def _embedded_engine(examined: Examined) -> Finding:
     return ok("engine", str(model))
 
 
-def _ask(upstream: Upstream) -> Finding:
+def _ask(upstream: Upstream, key_known: bool = True) -> Finding:
     """Fetch the upstream's list of models; blocks for a few seconds at most."""
     part = f"upstream {upstream.name}"
     address = urlsplit(upstream.base_url)
@@ -90,7 +95,7 @@ def _ask(upstream: Upstream) -> Finding:
     except (OSError, http.client.HTTPException) as error:
         advice = "Check its base_url, and that it runs."
         return broken(part, f"{upstream.base_url}: {error}", advice)
-    if status in _REFUSED_KEY:
+    if status in _REFUSED_KEY and key_known:
         return broken(part, f"refuses the key ({status})", "Check its key in the settings.")
     if status >= 500:
         return broken(part, f"answers {status}", "Look at that server.")

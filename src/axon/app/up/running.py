@@ -14,6 +14,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     base_url: str
     pids: dict[str, list[int]]
+    upstream_url: str = ""
+    """Its own engine, or --upstream; empty when the settings name the upstreams."""
 
 
 def write_running(folder: DataFolder, running: Running) -> None:

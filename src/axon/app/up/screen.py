@@ -1,6 +1,11 @@
 """What a person sees of `axon up`: progress while it starts, then how to use it."""
 
+import shlex
+import shutil
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,7 +18,7 @@ _CURL = """curl {base_url}/chat/completions \\
   -H "Content-Type: application/json" \\
   -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'"""
 
-_PYTHON = """from openai import OpenAI  # pip install openai
+_PYTHON = """from openai import OpenAI
 
 client = OpenAI(base_url="{base_url}", api_key="{api_key}")
 conversation = client.conversations.create().id
@@ -80,7 +85,7 @@ class Screen:
 
     def _line(self, style: str, sign: str, text: str) -> None:
         seconds = f"{self._clock():6.2f} s"
-        self._console.print(f"[dim]{seconds}[/dim]  [{style}]{sign}[/{style}] {escape(text)}")
+        self._say(f"[dim]{seconds}[/dim]  [{style}]{sign}[/{style}] {escape(text)}")
 
     def quiet(self) -> None:
         """Take the spinner away."""
@@ -88,18 +93,47 @@ class Screen:
             self._status.stop()
             self._status = None
 
-    def welcome(self, base_url: str, api_key: str, model: str) -> None:
+    def welcome(self, base_url: str, api_key: str, model: str, data: Path) -> None:
         """Show the address, the key and two snippets; the snippets come unwrapped, for pasting."""
         self.quiet()
         curl, python = snippets(base_url, api_key, model)
-        print_ = self._console.print
-        print_(f"\n[bold green]Axon is ready[/] after {self._clock():.2f} s\n")
-        print_(f"  Base URL  [bold]{base_url}[/]")
-        print_(f"  API key   [bold]{api_key}[/]")
-        for title, text in (("In a shell", curl), ("In Python", python)):
-            print_(f"\n[dim]{title}[/]\n")
-            print_(text, markup=False, highlight=False, soft_wrap=True)
-        print_("\n[dim]To talk to it:[/] axon chat    [dim]To stop it:[/] Ctrl-C\n")
+        say = self._say
+        say(f"\n[bold green]Axon is ready[/] after {self._clock():.2f} s\n")
+        say(f"  Base URL  [bold]{base_url}[/]")
+        say(f"  API key   [bold]{api_key}[/]")
+        say(f"  Kept in   {escape(_short(data))}")
+        for title, text in (("In a shell", curl), (f"In {_python()}", python)):
+            say(f"\n[dim]{escape(title)}[/]\n")
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        command = escape(_command("chat", data))
+        say(f"\n[dim]To talk to it:[/] {command}    [dim]To stop it:[/] Ctrl-C\n")
+
+    def stopped(self, data: Path) -> None:
+        """Say that all has ended, and where it is kept."""
+        self.quiet()
+        self._say(f"[dim]Stopped. The next start finds everything in {escape(_short(data))}.[/]")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+
+def _python() -> str:
+    """Return which Python the snippet can be pasted into."""
+    return _short(Path(sys.executable)) if find_spec("openai") else "Python (pip install openai)"
+
+
+def _command(name: str, data: Path) -> str:
+    """Return how this person calls a command of axon for this data folder."""
+    program = sys.argv[0] if Path(sys.argv[0]).name == "axon" else "axon"
+    if shutil.which("axon") == program:
+        program = "axon"
+    option = [] if data == Path(".axon").absolute() else ["--data", _short(data)]
+    return shlex.join([_short(Path(program)), name, *option])
+
+
+def _short(path: Path) -> str:
+    """Return the path as seen from the current folder, where it lies inside it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _how_it_ended(exit_code: int) -> str:

@@ -54,6 +54,7 @@ class _Up:
         self._screen = screen
         self._as_json = as_json
         self._base_url = ""
+        self._upstream_url = plan.settings.upstream.url
         self._supervisor = Supervisor(SystemClock(), self._changed)
         self._told_to_stop = asyncio.Event()
 
@@ -77,6 +78,7 @@ class _Up:
         await self._supervisor.stop()
         if failures:
             raise failures[0]
+        self._screen.stopped(self._plan.folder.root)
         return 0
 
     def _stop_or_kill(self) -> None:
@@ -122,6 +124,7 @@ class _Up:
             model = await download_model(root, self._model_comes)
             self._screen.done("the small model is here")
         engine = plan.engine(model)
+        self._upstream_url = engine.url()
         await self._supervisor.start(engine.program())
         return engine.url()
 
@@ -140,7 +143,8 @@ class _Up:
     async def _tell_ready(self, listener: socket.socket, key: str) -> None:
         """Say how Axon is reached: one line for scripts, a page for people."""
         if not self._as_json:
-            self._screen.welcome(self._base_url, key, await self._plan.first_model(listener, key))
+            model = await self._plan.first_model(listener, key)
+            self._screen.welcome(self._base_url, key, model, self._plan.folder.root)
         else:
             line = {"base_url": self._base_url, "api_key": key, "pids": self._pids()}
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
@@ -150,7 +154,12 @@ class _Up:
 
     def _changed(self, change: Change) -> None:
         self._screen.changed(change)
-        running = Running(pid=os.getpid(), base_url=self._base_url, pids=self._pids())
+        running = Running(
+            pid=os.getpid(),
+            base_url=self._base_url,
+            pids=self._pids(),
+            upstream_url=self._upstream_url,
+        )
         write_running(self._plan.folder, running)
 
     def _pids(self) -> dict[str, list[int]]:

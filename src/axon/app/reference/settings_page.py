@@ -1,7 +1,5 @@
-"""Writes docs/settings.md from the tree of settings: `python -m axon.app.reference`."""
+"""docs/settings.md, from the tree of settings."""
 
-import sys
-from pathlib import Path
 from typing import Annotated, get_args, get_origin
 
 import msgspec
@@ -67,14 +65,3 @@ def _struct_in(expected: object) -> type[msgspec.Struct] | None:
         if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
             return candidate
     return None
-
-
-def main() -> None:
-    """Write the page to the file given, or to docs/settings.md."""
-    path = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/settings.md")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(settings_page())
-
-
-if __name__ == "__main__":
-    main()

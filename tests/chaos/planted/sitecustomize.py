@@ -1,0 +1,30 @@
+"""Faults for the processes under test; Python imports this when its folder is on the path.
+
+`PLANTED` names them. `slow-fsync`: a flush takes its time, so that a power loss finds entries
+that were written and are not on disk. `early-acknowledgement`: the journal acknowledges before
+the fsync, a bug that the oracle must notice.
+"""
+
+import os
+import time
+
+SYNC_TAKES_S = 0.4
+"""About as long as a turn of the chaos engine, so that some turn always ends within it."""
+
+_planted = os.environ.get("PLANTED", "").split(",")
+_fdatasync = os.fdatasync
+
+
+def _sync_slowly(descriptor: int) -> None:
+    time.sleep(SYNC_TAKES_S)
+    _fdatasync(descriptor)
+
+
+if "slow-fsync" in _planted:
+    os.fdatasync = _sync_slowly
+
+if "early-acknowledgement" in _planted:
+    from axon.journal import JournalOptions
+
+    # No setting of the product turns this on; here it becomes the default of this process.
+    JournalOptions.__init__.__kwdefaults__["acknowledge_before_fsync"] = True  # type: ignore[index]
