@@ -3,7 +3,9 @@
 import ast
 import io
 import shlex
+from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from axon.app.supervisor import Change
@@ -41,6 +43,22 @@ def test_the_curl_line_is_one_command() -> None:
     words = shlex.split(curl)
     assert words[0] == "curl"
     assert f"{BASE_URL}/chat/completions" in words
+
+
+def test_the_welcome_names_the_command_for_this_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(tmp_path / ".venv" / "bin" / "axon"), "up"])
+    for data, command in ((".axon", "chat"), ("other", "chat --data other")):
+        output = io.StringIO()
+        Screen(Console(file=output, width=40), lambda: 1.5).welcome(
+            BASE_URL, "sk-axon-1", "small", tmp_path / data
+        )
+        assert f"To talk to it: .venv/bin/axon {command}    " in output.getvalue()
+        assert all(
+            snippet in output.getvalue() for snippet in snippets(BASE_URL, "sk-axon-1", "small")
+        )
 
 
 def test_a_death_is_told_with_its_cause_and_the_restart() -> None:

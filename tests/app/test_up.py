@@ -186,12 +186,16 @@ def test_after_ctrl_c_nothing_runs_and_a_new_start_knows_key_and_conversations(
     assert end(up, signal.SIGINT) == (0, "")
     wait_until_gone(family)
     assert not (data / "up.json").exists()
+    (segment,) = data.glob("journal/*-serving/*.segment")
+    with segment.open("ab") as journal:
+        journal.write(b"torn by a power loss")
 
     again = start(data, upstream)
     try:
         assert again.api_key == up.api_key
         status, found = again.ask("GET", f"/conversations/{conversation['id']}")
         assert (status, found["metadata"]) == (200, {"kept": "yes"})
+        assert '"axon.journal.torn_bytes":20' in (data / "logs" / "serving.log").read_text()
     finally:
         family = tree_of(again.process.pid)
         end(again, signal.SIGKILL)

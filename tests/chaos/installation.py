@@ -54,6 +54,11 @@ class Installation:
         return self.folder / "data"
 
     @property
+    def ledger(self) -> Path:
+        """Return the file the oracle writes."""
+        return self.folder / "ledger.jsonl"
+
+    @property
     def journals(self) -> Path:
         """Return the folder that holds one folder for each journal."""
         return self.data / "journal"

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from axon.conversations import ConversationBusy, Conversations, HistoryItem, HistoryTurn, TailFull
@@ -91,3 +92,19 @@ def test_opened_windows_are_bounded_in_bytes() -> None:
     opened.put("0", window)
     opened.drop("0")
     assert len(opened) == 4
+
+
+async def test_the_tails_head_is_its_highest_place(process: Process) -> None:
+    """A recovered turn is noted after turns that stand behind it."""
+    conversation = await process.conversation("hello")
+    begun = await process.conversations.begin(process.owner(), conversation, WAIT_S)
+    left_open = await process.head(begun)
+    await process.end(begun, "one", "two")
+    await process.say(conversation, "three", "four")
+    recovered, _ = await process.completed(
+        msgspec.structs.replace(left_open, fence=left_open.fence - 1), "lost", "to another"
+    )
+    await process.append(recovered)
+    assert process.conversations.tail.head(conversation) == 3
+    process.conversations.tail.prune(4)
+    assert process.conversations.tail.head(conversation) == 0

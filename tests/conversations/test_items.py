@@ -2,8 +2,10 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
+from axon.app.embedded import EmbeddedServer
 from axon.conversations import (
     ConversationNotFound,
     ItemNotFound,
@@ -196,6 +198,8 @@ async def test_a_turn_outside_any_conversation(process: Process) -> None:
     for _ in range(2):
         found = await process.conversations.find_turn(ORG, head.turn_id)
         assert (found.answer, found.input, found.conversation_id) == (b'{"answer": 1}', (), "")
+        with pytest.raises(TurnNotFound):  # there is nothing to continue
+            await process.conversations.locate_turn(process.owner(), head.turn_id)
         await process.project()
     await process.conversations.forget_turn(process.owner(), KEY, head.turn_id)
     with pytest.raises(TurnNotFound):
@@ -272,3 +276,55 @@ async def test_what_was_projected_after_the_view_is_not_shown_twice() -> None:
         False,
         False,
     ]
+
+
+async def test_a_turn_that_is_not_stored_cannot_be_continued(process: Process) -> None:
+    conversation = await process.conversation("a")
+    begun = await process.conversations.begin(process.owner(), conversation, WAIT_S)
+    head = msgspec.structs.replace(await process.head(begun), stored=False)
+    record, turn = await process.completed(head, "b", "c")
+
+    async def commit() -> None:
+        await process.conversations.commit(begun, turn)
+
+    accepted = await process.accepted(head)
+    for step in (process.append(accepted), process.append(record), commit(), process.project()):
+        await step
+        with pytest.raises(TurnNotFound):
+            await process.conversations.locate_turn(process.owner(), head.turn_id)
+    assert not (await process.conversations.find_turn(ORG, head.turn_id)).stored
+
+
+async def test_a_turn_that_is_being_forgotten_cannot_be_continued(process: Process) -> None:
+    """Its caller went away after the record was journaled."""
+    conversation = await process.conversation("a")
+    turn_id = await process.say(conversation, "b", "c")
+    durable = process.journal.durable_through
+    call = asyncio.ensure_future(process.conversations.forget_turn(process.owner(), KEY, turn_id))
+    while process.journal.durable_through == durable:
+        await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    assert call.cancelled()
+    for _ in range(2):
+        assert await process.heard(conversation) == ["a", "b", "c"]
+        with pytest.raises(TurnNotFound):
+            await process.conversations.locate_turn(process.owner(), turn_id)
+        await process.project()
+
+
+@pytest.mark.parametrize("nonsense", ["\0", "msg_\0", "\n", "n\u00e9", "\udcff", "m" * 129])
+async def test_what_cannot_be_an_items_id_costs_no_sql(
+    process: Process, postgres_server: EmbeddedServer, nonsense: str
+) -> None:
+    conversation = await process.conversation("a")
+    await process.project()
+    postgres_server.kill()
+    owner = process.owner()
+    for call in (
+        process.conversations.read_item(owner, conversation, nonsense),
+        process.conversations.delete_item(owner, KEY, conversation, nonsense),
+        process.conversations.list_items(owner, conversation, after=nonsense, limit=1, order="asc"),
+    ):
+        with pytest.raises(ItemNotFound):
+            await call

@@ -190,3 +190,21 @@ async def test_an_erased_person_leaves_counts_only(process: Process) -> None:
 
 def test_its_name_is_its_schema() -> None:
     assert ConversationsProjector.name == "conversations"
+
+
+async def test_a_nul_character_keeps_no_record_out(process: Process) -> None:
+    """The gateway refuses it, but older or foreign journals may hold it."""
+    owner = process.owner()
+    made = await process.conversations.create(owner, KEY, {"a\0b": "c\0\\u0000", "d": "e"}, [])
+    begun = await process.conversations.begin(owner, made.conversation_id, WAIT_S)
+    head = msgspec.structs.replace(await process.head(begun), model="sm\0all")
+    record, turn = await process.completed(head, "one", "two")
+    odd = msgspec.structs.replace(record.output[0], kind="mess\0age")
+    await process.append(msgspec.structs.replace(record, output=[odd]))
+    await process.conversations.commit(begun, turn)
+    await process.project()
+    read = await process.conversations.read(owner, made.conversation_id)
+    assert read.metadata == {"ab": "c\\u0000", "d": "e"}
+    assert read.model == "small"
+    found = await process.conversations.find_turn(ORG, head.turn_id)
+    assert (found.model, found.output[0].kind) == ("small", "message")

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from axon.app.embedded import EmbeddedServer
 from axon.conversations import (
     ConversationBusy,
     ConversationNotFound,
@@ -150,3 +151,22 @@ async def test_a_missing_place_is_no_history(node: Node, process: Process) -> No
     await process.project()
     assert await other.heard(conversation) == ["hello", "one", "two", "three", "four"]
     await other.close()
+
+
+async def test_only_a_turn_that_stands_is_remembered(
+    process: Process, postgres_server: EmbeddedServer
+) -> None:
+    """The place of a turn whose lease was lost may be another's by now: PostgreSQL is asked."""
+    conversation = await process.conversation("hello")
+    stands = await process.say(conversation, "one", "two")
+    begun = await process.conversations.begin(process.owner(), conversation, WAIT_S)
+    record, turn = await process.completed(await process.head(begun), "three", "four")
+    await process.append(record)
+    begun.lease.deadline = process.node.clock.monotonic()
+    await process.conversations.commit(begun, turn)
+    await process.project()
+    postgres_server.kill()
+    place = await process.conversations.locate_turn(process.owner(), stands)
+    assert (place.conversation_id, place.sequence) == (conversation, 2)
+    with pytest.raises(HistoryUnavailable):
+        await process.conversations.locate_turn(process.owner(), turn.turn_id)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from axon.conversations.placed import TURN_FORGOTTEN, Placed, PlacedChange, placed_change
-from axon.conversations.projecting import NO_HEAD, Conversation, Head, Rows
+from axon.conversations.projecting import NO_HEAD, Conversation, Head, Rows, without_nul
 from axon.projection import Gap
 from axon.records import (
     ConversationChanged,
@@ -143,7 +143,7 @@ class Batch:
         return Rows(
             conversations=[state.row for state in changed.values()],
             metadata=[
-                (*place, msgspec.json.encode(state.metadata).decode())
+                (*place, _metadata_json(state.metadata))
                 for place, state in changed.items()
                 if state.metadata is not None
             ],
@@ -181,6 +181,11 @@ class Batch:
             )
             for index, item, output, status in change.rows()
         ]
+
+
+def _metadata_json(metadata: dict[str, str]) -> str:
+    storable = {without_nul(key): without_nul(value) for key, value in metadata.items()}
+    return msgspec.json.encode(storable).decode()
 
 
 def _turn_row(turn: Turn) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from axon.conversations.leasing import Leasing
 from axon.conversations.loading import Loader
 from axon.conversations.opened import OPENED_BYTES_MAX, OpenedWindows
 from axon.conversations.opening import Opener
-from axon.conversations.reading import Reading
+from axon.conversations.reading import Reading, refuse_nonsense
 from axon.conversations.tail import Tail
 from axon.conversations.taking import Sources
 from axon.conversations.values import (
@@ -157,9 +157,10 @@ class Conversations:
         Never waits for Valkey and never fails because a store is away: a cache that did not hear
         of the turn is not believed again. A second end of the same turn does nothing.
         """
+        owned = self._leasing.still_owned(begun)
         await self._leasing.commit(begun, turn)
-        place = TurnPlace(conversation_id=begun.conversation_id, sequence=turn.sequence)
-        self._finding.remember(turn.turn_id, place)
+        if owned:
+            self._finding.remember(turn.turn_id)
 
     async def abort(self, begun: Begun) -> None:
         """End a turn of which no record with a place was, or can still be, made durable.
@@ -187,18 +188,22 @@ class Conversations:
         Raises ItemNotFound when `after` is no item of this conversation.
         """
         self._leasing.refuse_stranger(owner, conversation_id)
+        if after is not None:
+            refuse_nonsense(after)
         page = Page(after=after, limit=limit, order=order)
         return await self._reading.list_items(owner, conversation_id, page)
 
     async def read_item(self, owner: Owner, conversation_id: str, item_id: str) -> StoredItem:
         """Return the item; raises ItemNotFound, also when its key was erased."""
         self._leasing.refuse_stranger(owner, conversation_id)
+        refuse_nonsense(item_id)
         return await self._reading.read_item(owner, conversation_id, item_id)
 
     async def locate_turn(self, owner: Owner, turn_id: str) -> TurnPlace:
-        """Return where the person's turn stands, running or ended; raises TurnNotFound.
+        """Return where the person's turn stands, running or ended, so that it can be continued.
 
-        Costs no SQL for recent turns of this process.
+        Costs no SQL for recent turns of this process. Raises TurnNotFound, also for a turn that
+        is not stored (any more) or that is outside any conversation.
         """
         return await self._finding.locate(owner, turn_id)
 
@@ -239,6 +244,7 @@ class Conversations:
         self, owner: Owner, credential_id: str, conversation_id: str, item_id: str
     ) -> Conversation:
         """Return the conversation without the item, durable; raises ItemNotFound."""
+        refuse_nonsense(item_id)
         return await self._writing.delete_item(owner, credential_id, conversation_id, item_id)
 
     async def delete(self, owner: Owner, credential_id: str, conversation_id: str) -> None:
@@ -247,9 +253,11 @@ class Conversations:
 
     async def forget_turn(self, owner: Owner, credential_id: str, turn_id: str) -> None:
         """Make the turn one that is not stored, durable; its items stay in the conversation."""
-        place = await self._finding.locate(owner, turn_id)
-        await self._writing.forget_turn(owner, credential_id, place, turn_id)
-        self._finding.forget(turn_id)
+        place = await self._finding.place(owner, turn_id)
+        try:
+            await self._writing.forget_turn(owner, credential_id, place, turn_id)
+        finally:
+            self._finding.forget(turn_id)
 
 
 def _task_failed(name: str, error: BaseException) -> None:

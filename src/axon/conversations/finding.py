@@ -39,9 +39,17 @@ class Finding:
         self._mint = mint
         self._places: OrderedDict[str, TurnPlace] = OrderedDict()
 
-    def remember(self, turn_id: str, place: TurnPlace) -> None:
-        """Keep the place of a turn that has ended; it never changes."""
-        self._places[turn_id] = place
+    def remember(self, turn_id: str) -> None:
+        """Keep the place of a turn that has ended, is in the tail and can be continued.
+
+        The place never changes: the turn's lease was still owned when its record was durable.
+        """
+        entry = self._tail.turn(turn_id)
+        if entry is None or not entry.stored or not entry.conversation_id:
+            return
+        self._places[turn_id] = TurnPlace(
+            conversation_id=entry.conversation_id, sequence=entry.sequence
+        )
         if len(self._places) > PLACES_MAX:
             self._places.popitem(last=False)
 
@@ -51,6 +59,16 @@ class Finding:
 
     async def locate(self, owner: Owner, turn_id: str) -> TurnPlace:
         """See Conversations.locate_turn."""
+        place = await self.place(owner, turn_id)
+        if not place.conversation_id:
+            raise TurnNotFound
+        return place
+
+    async def place(self, owner: Owner, turn_id: str) -> TurnPlace:
+        """Return where the person's stored turn stands, in a conversation or not.
+
+        Raises TurnNotFound.
+        """
         if self._owner(owner.org_id, turn_id) != owner:
             raise TurnNotFound
         place = self._places.get(turn_id)
@@ -59,7 +77,7 @@ class Finding:
             return place
         entry = self._tail.turn(turn_id)
         if entry is not None:
-            if entry.forgets:
+            if not entry.stored:
                 raise TurnNotFound
             return TurnPlace(conversation_id=entry.conversation_id, sequence=entry.sequence)
         row, _, _ = await self._row(owner, turn_id)
@@ -72,9 +90,9 @@ class Finding:
         owner = self._owner(org_id, turn_id)
         entry = self._tail.turn(turn_id)
         if entry is not None:
-            if entry.forgets:
-                raise TurnNotFound
             [record] = await self._tail.read([entry])
+            if isinstance(record, ConversationChanged):
+                raise TurnNotFound  # it was forgotten
             row, inputs, outputs = _rows_of(record)
         else:
             row, inputs, outputs = await self._row(owner, turn_id)

@@ -1,6 +1,7 @@
 """Beginning and ending turns: one at a time, each after the last acknowledged one."""
 
 import asyncio
+from collections.abc import Sequence
 from itertools import islice
 
 from axon.base import IdMint, UnknownId
@@ -17,6 +18,7 @@ from axon.conversations.taking import LEASE_S, LEASE_TIMEOUT_S, Sources, Taking
 from axon.conversations.values import Begun, Lease, Owner
 from axon.sealing import SealingError
 from axon.stores import PostgresAway, ValkeyAway, ValkeyRefused
+from axon.telemetry import log
 
 PREFIX = "conv"
 """Of the ids of conversations."""
@@ -136,11 +138,12 @@ class Leasing:
             await self.renew_due()
 
     async def renew_due(self) -> None:
-        """Renew every lease that is older than RENEW_EVERY_S."""
+        """Renew every lease that is older than RENEW_EVERY_S; one that cannot be runs out."""
         old = self._sources.clock.monotonic() + LEASE_S - RENEW_EVERY_S
         due = iter([begun for begun in self._running.values() if begun.lease.deadline <= old])
         while batch := list(islice(due, RENEW_AT_ONCE)):
-            await asyncio.gather(*(self._renew(begun) for begun in batch))
+            renewals = (self._renew(begun) for begun in batch)
+            _report(await asyncio.gather(*renewals, return_exceptions=True))
 
     def _ends(self, begun: Begun) -> bool:
         """Return whether this turn was running until now; a second end does nothing."""
@@ -200,3 +203,10 @@ class Leasing:
             renewed = await renew_lease(connection, place, sources.instance, begun.fence)
         lease.authority = "postgres"
         return renewed
+
+
+def _report(renewals: Sequence[BaseException | None]) -> None:
+    """Say once of each kind what nobody expected; the other leases were renewed all the same."""
+    failures = {type(error): error for error in renewals if error is not None}
+    for error in failures.values():
+        log.error("lease-not-renewed", repr(error))

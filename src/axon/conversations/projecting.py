@@ -187,6 +187,15 @@ _ITEM_COLUMNS = (
 )
 
 
+def without_nul(text: str) -> str:
+    """Return the text as PostgreSQL can hold it: no record may be kept out by a NUL in it."""
+    return text.replace("\0", "")
+
+
+def _storable(value: Any) -> Any:
+    return without_nul(value) if isinstance(value, str) else value
+
+
 async def _execute(
     connection: asyncpg.Connection, sql: str, rows: Sequence[tuple[Any, ...]]
 ) -> None:
@@ -201,11 +210,14 @@ async def _copy(
     rows: Sequence[tuple[Any, ...]],
 ) -> None:
     if rows:
+        records = [tuple(map(_storable, row)) for row in rows]
         await connection.copy_records_to_table(
-            table, schema_name="conversations", columns=columns, records=rows
+            table, schema_name="conversations", columns=columns, records=records
         )
 
 
 def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
     """Turn rows into one array per column."""
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+    return [[_storable(value) for value in column] for column in zip(*rows, strict=True)] or [
+        [] for _ in range(width)
+    ]

@@ -8,6 +8,18 @@ from axon.conversations.store import ItemRow, read_item_row, read_page
 from axon.conversations.values import Conversation, ItemPage, Owner, Page, StoredItem
 from axon.stores import Postgres, PostgresAway
 
+ITEM_ID_CHARS_MAX = 128
+"""More than twice the length of the ids we make."""
+
+
+def refuse_nonsense(item_id: str) -> None:
+    """Return when the text may be an item's id; raises ItemNotFound.
+
+    Costs nothing, and keeps from PostgreSQL what it would refuse: NUL is no character to it.
+    """
+    if not (item_id.isascii() and item_id.isprintable() and len(item_id) <= ITEM_ID_CHARS_MAX):
+        raise ItemNotFound
+
 
 class Reading:
     """Answers questions about what was acknowledged; takes no lease."""
@@ -20,20 +32,7 @@ class Reading:
 
     async def read(self, owner: Owner, conversation_id: str) -> Conversation:
         """See Conversations.read."""
-        view = await self._loader.view(owner, conversation_id)
-        state = view.state
-        return Conversation(
-            owner=owner,
-            conversation_id=conversation_id,
-            created_us=state.created_us,
-            updated_us=state.updated_us,
-            head_sequence=state.head_sequence,
-            metadata=state.metadata,
-            title=state.title,
-            model=state.model,
-            implicit=state.implicit,
-            archived=state.archived,
-        )
+        return _shown(owner, conversation_id, await self._loader.view(owner, conversation_id))
 
     async def list_items(self, owner: Owner, conversation_id: str, page: Page) -> ItemPage:
         """See Conversations.list_items."""
@@ -58,10 +57,13 @@ class Reading:
             raise ItemNotFound
         return opened[0]
 
-    async def check_item(self, owner: Owner, conversation_id: str, item_id: str) -> None:
-        """Return when the conversation has the item, readable or not; raises ItemNotFound."""
+    async def read_with_item(
+        self, owner: Owner, conversation_id: str, item_id: str
+    ) -> Conversation:
+        """Return the conversation when it has the item, readable or not; raises ItemNotFound."""
         view = await self._loader.view(owner, conversation_id)
         await self._find(view, (owner.user, conversation_id), item_id)
+        return _shown(owner, conversation_id, view)
 
     async def _base_rows(
         self, view: View, place: tuple[int, str], page: Page, start: tuple[int, int]
@@ -94,6 +96,22 @@ class Reading:
         if found is None or not _is_base(view, found):
             raise ItemNotFound
         return found
+
+
+def _shown(owner: Owner, conversation_id: str, view: View) -> Conversation:
+    state = view.state
+    return Conversation(
+        owner=owner,
+        conversation_id=conversation_id,
+        created_us=state.created_us,
+        updated_us=state.updated_us,
+        head_sequence=state.head_sequence,
+        metadata=state.metadata,
+        title=state.title,
+        model=state.model,
+        implicit=state.implicit,
+        archived=state.archived,
+    )
 
 
 def _key(row: ItemRow) -> tuple[int, int]:

