@@ -98,7 +98,7 @@ def run_campaign(
             if chance.random() < RECOVERED_SHARE:
                 installation.wait_ready()
         installation.wait_ready()
-        time.sleep(QUIET_MAX_S)
+        time.sleep(QUIET_MIN_S)
     finally:
         oracle.send_signal(signal.SIGTERM)
         code = oracle.wait(TIMEOUT_S + DRAIN_S)

@@ -120,3 +120,11 @@ def test_bad_bodies(client: OpenAI, body: bytes, status: int, param: str | None,
     assert (error["param"], error["code"]) == (param, code)
     assert error["type"] == "invalid_request_error"
     assert caught.value.response.headers["x-request-id"]
+
+
+def test_models_are_listed_and_found(client: OpenAI) -> None:
+    assert MODEL in [model.id for model in client.models.list()]
+    assert client.models.retrieve(MODEL).object == "model"
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.models.retrieve("no-such-model")
+    assert caught.value.code == "model_not_found"

@@ -6,6 +6,7 @@ import openai
 import pytest
 from openai import OpenAI
 
+from tests.gateway.conftest import RunningAxon
 from tests.promises.reading import said
 
 
@@ -92,3 +93,23 @@ def test_an_unknown_conversation_is_a_404_everywhere(client: OpenAI) -> None:
         with pytest.raises(openai.NotFoundError) as caught:
             call()
         assert unknown in caught.value.response.json()["error"]["message"]
+
+
+async def test_every_call_with_the_async_client(axon: RunningAxon) -> None:
+    async with axon.async_client() as client:
+        made = await client.conversations.create(metadata={"a": "b"})
+        added = await client.conversations.items.create(
+            made.id,
+            items=[message("x"), message("y")],  # type: ignore[list-item]
+        )
+        first = str(added.data[0].id)
+        assert (await client.conversations.retrieve(made.id)).metadata == {"a": "b"}
+        changed = await client.conversations.update(made.id, metadata={"a": "c"})
+        assert changed.metadata == {"a": "c"}
+        page = client.conversations.items.list(made.id, order="asc", limit=1)
+        assert [said(item).text async for item in page] == ["x", "y"]
+        item = await client.conversations.items.retrieve(first, conversation_id=made.id)
+        assert said(item).text == "x"
+        left = await client.conversations.items.delete(first, conversation_id=made.id)
+        assert left.id == made.id
+        assert (await client.conversations.delete(made.id)).deleted

@@ -45,7 +45,8 @@ async def accept(rooms: TurnRooms, options: TurnOptions, request: TurnRequest) -
         turn.fields = fields
         accepted = _accepted_record(rooms, turn)
         turn.accepted_at = await rooms.journal.append(*encode(accepted))
-        rooms.conversations.tail.note(accepted, turn.accepted_at)
+        if turn.readable:
+            rooms.conversations.tail.note(accepted, turn.accepted_at)
     except BaseException:
         if begun is not None:
             await asyncio.shield(rooms.conversations.abort(begun))

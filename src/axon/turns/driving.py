@@ -169,7 +169,8 @@ async def finish(rooms: TurnRooms, turn: RunningTurn, ending: Ending) -> None:
     except JournalError:
         failure = NOT_DURABLE
     else:
-        rooms.conversations.tail.note(record, location)
+        if turn.readable:
+            rooms.conversations.tail.note(record, location)
         if turn.begun is not None and not rooms.conversations.still_owned(turn.begun):
             failure = LEASE_LOST
     if failure is not None and failure is not ending.failure:

@@ -82,6 +82,11 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     first_output_us: int = 0
     progress_s: float = 0.0
 
+    @property
+    def readable(self) -> bool:
+        """Return whether anybody may read the turn back before PostgreSQL has it."""
+        return self.begun is not None or self.head.stored
+
     def overhead_ms(self, now_s: float) -> float:
         """Return Axon's own share of the time so far, in milliseconds."""
         if self.submitted_s == 0.0:

@@ -6,10 +6,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from axon.app.chat import Chat, ChatClient, ChatFailed
+from axon.app.chat import Chat, ChatClient
 from axon.app.cli.command import ExampleCommand, config_option, data_option, settings_from
 from axon.app.folders import DataFolder
 from axon.app.up import read_running
+from axon.base import AxonError
+
+
+class NothingRuns(AxonError):
+    """No Axon runs with this data folder: start `axon up`, or name --base-url and --api-key."""
 
 
 @click.command(
@@ -57,7 +62,7 @@ def chat(message: tuple[str, ...], resume: bool, **options: str | Path | None) -
 
 
 def _reached(folder: DataFolder, base_url: object, api_key: object) -> tuple[str, str]:
-    """Return the address and the key to use; raises ChatFailed when one is not known."""
+    """Return the address and the key to use; raises NothingRuns when one is not known."""
     running = read_running(folder)
     address = str(base_url or (running.base_url if running else ""))
     try:
@@ -65,5 +70,5 @@ def _reached(folder: DataFolder, base_url: object, api_key: object) -> tuple[str
     except FileNotFoundError:
         key = ""
     if not address or not key:
-        raise ChatFailed(f"nothing runs with {folder.root}: start it with `axon up`")
+        raise NothingRuns(str(folder.root))
     return address, key

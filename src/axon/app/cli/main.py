@@ -52,7 +52,7 @@ def main() -> None:
         console.print("[red]The settings have mistakes:[/]")
         for mistake in error.mistakes:
             console.print(f"  [red]✗[/] {escape(mistake)}", soft_wrap=True)
-        console.print("[dim]docs/settings.md describes every setting; `axon settings` shows them.")
+        console.print("[dim]docs/settings.md describes every setting.")
         sys.exit(_USAGE)
     except AxonError as error:
         console.print(f"[red]✗[/] {escape(str(error))}", soft_wrap=True)
