@@ -26,7 +26,7 @@ async def test_a_running_turn_is_finished_before_the_server_stops(
                 conversation=conversation.id,
                 stream=True,
             )
-            kinds = []
+            kinds: list[str] = []
             async for event in stream:
                 if event.type == "response.output_text.delta" and kinds[-1] != event.type:
                     process.send_signal(signal.SIGINT)
