@@ -1,6 +1,7 @@
 """A campaign: load through the oracle, kills at random moments, then the judgement."""
 
 import itertools
+import os
 import random
 import signal
 import subprocess
@@ -136,11 +137,12 @@ def _judge(installation: Installation, outcome: Outcome) -> Verdict:
 def _wait_for_news(ledger: Path, within_s: float = NEWS_WITHIN_S) -> bool:
     """Return True as soon as a turn is acknowledged, False when none is in time."""
     deadline = time.monotonic() + within_s
-    seen = ledger.stat().st_size if ledger.exists() else 0
-    while time.monotonic() < deadline:
-        time.sleep(_POLL_S)
-        if ledger.exists() and b'"acknowledged":true' in ledger.read_bytes()[seen:]:
-            return True
+    with ledger.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        while time.monotonic() < deadline:
+            if b'"acknowledged":true' in file.read():
+                return True
+            time.sleep(_POLL_S)
     return False
 
 
@@ -151,6 +153,7 @@ def _bag(targets: tuple[tuple[str, ...], ...], chance: random.Random) -> Iterato
 
 
 def _start_oracle(installation: Installation) -> subprocess.Popen[bytes]:
+    installation.ledger.touch()
     command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.chaos.oracle"]
     command += ["--base-url", installation.base_url, "--api-key", installation.api_key]
     return subprocess.Popen([*command, "--ledger", str(installation.ledger)], cwd=ROOT)

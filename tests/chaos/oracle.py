@@ -26,7 +26,8 @@ SHARED_BY = 4
 """So many people of the last quarter use one conversation: they queue for it and are refused."""
 TURNS_PER_CONVERSATION = 20
 TIMEOUT_S = 30.0
-PAUSE_AFTER_REFUSAL_S = 0.1
+PAUSE_AFTER_REFUSAL_S = 0.3
+"""Thirty people who try again at once would take from a recovering Axon the CPU it needs."""
 DRAIN_S = 45.0
 
 

@@ -91,13 +91,19 @@ async def test_frozen(own_axon: RunningAxon, role: str) -> None:
         try:
             for number in range(3, 9):
                 await turn(client, conversation.id, number)
+            told = await client.responses.with_raw_response.create(
+                model=MODEL, input="[[text:x]]", conversation=conversation.id, store=False
+            )
+            without = told.headers.get("axon-degraded")
         finally:
             signal_all(own_axon, role, signal.SIGCONT)
         await healed(own_axon)
         for number in range(9, 11):
             await turn(client, conversation.id, number)
         await healed(own_axon)
-        assert await texts(client, conversation.id) == expected(11)
+        read = await texts(client, conversation.id)
+        assert [*read[:18], *read[20:]] == expected(11)
+        assert without == ("valkey" if role == "valkey" else None)
 
 
 @pytest.mark.parametrize("role", ["postgres", "valkey"])

@@ -15,6 +15,9 @@ from axon.inference import ModelDirectory
 from axon.turns import Fields, RunningTurn, TurnRequest, Turns
 
 _JSON = (b"content-type", b"application/json")
+_WITHOUT_VALKEY = (b"axon-degraded", b"valkey")
+"""Tells a client that the answer is whole, but took the slower way through PostgreSQL."""
+
 _RETRY_DIGITS_MAX = 3
 """A longer `x-stainless-retry-count` is no SDK's."""
 
@@ -74,6 +77,8 @@ class Door:
         # A client that goes away does not cancel its call, so an unstreamed turn needs no task.
         turn = await (self.turns.start if request.streamed else self.turns.run)(request)
         call.log["axon.turn.id"] = turn.head.turn_id
+        if turn.begun is not None and turn.begun.lease.authority == "postgres":
+            call.extra.append(_WITHOUT_VALKEY)
         if not request.streamed:
             await self._answer_whole(call, turn)
             return
