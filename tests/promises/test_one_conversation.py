@@ -3,6 +3,7 @@
 import asyncio
 import json
 import urllib.request
+from urllib.parse import urlsplit
 
 import openai
 import pytest
@@ -81,6 +82,34 @@ async def test_a_client_that_goes_away_changes_nothing(axon: RunningAxon) -> Non
         messages = await items_of(client, conversation.id)
     assert [author for author, _ in messages] == ["user", "assistant", "user", "assistant"]
     assert messages[1][1] == "a rather long answer"
+
+
+async def test_a_client_that_goes_away_before_its_whole_answer_changes_nothing(
+    axon: RunningAxon,
+) -> None:
+    async with axon.async_client() as client:
+        conversation = await client.conversations.create()
+        body = json.dumps(
+            {
+                "model": MODEL,
+                "input": "[[text:nobody is listening]][[first_ms:400]]",
+                "conversation": conversation.id,
+            }
+        )
+        address = urlsplit(axon.base_url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        head = f"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n"
+        writer.write(f"{head}authorization: Bearer {axon.api_key}\r\n\r\n{body}".encode())
+        await writer.drain()
+        await asyncio.sleep(0.1)  # it is accepted, and the engine is thinking
+        writer.close()
+        await writer.wait_closed()
+        assert reader.at_eof() or await reader.read() == b""
+        await client.responses.create(
+            model=MODEL, input="[[text:next]]", conversation=conversation.id
+        )
+        messages = await items_of(client, conversation.id)
+    assert [text for _, text in messages[1::2]] == ["nobody is listening", "next"]
 
 
 async def test_more_turns_than_may_wait_are_told_to_come_back(axon: RunningAxon) -> None:
