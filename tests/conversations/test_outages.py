@@ -1,38 +1,15 @@
 """Valkey dies, PostgreSQL dies, both: turns go on while one of them can prove the order."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from axon.app.embedded import EmbeddedServer
-from axon.conversations import (
-    Begun,
-    Conversation,
-    ConversationBusy,
-    HistoryUnavailable,
-    leasing,
-    writing,
-)
-from axon.records import Record, encode
-from tests.conversations.scene import (
-    KEY,
-    ORG,
-    WAIT_S,
-    Node,
-    Process,
-    eventually,
-    message,
-    query,
-    told,
-)
+from axon.conversations import ConversationBusy, HistoryUnavailable
+from tests.conversations.scene import ORG, WAIT_S, Node, Process, eventually, query, told
 
 HELD = ["hello", "one", "two"]
 MORE = [*HELD, "three", "four"]
-
-HIDE_LEASES = "ALTER TABLE conversations.leases RENAME TO hidden"
 
 
 async def held(process: Process) -> str:
@@ -242,120 +219,3 @@ async def test_a_window_that_slept_through_a_turn_is_not_believed(
     valkey_server.thaw()
     await eventually(lambda: process.valkey.available)
     assert await process.heard(conversation) == MORE
-
-
-async def held_by_postgresql(process: Process) -> Begun:
-    """Return a turn whose lease is to be renewed in PostgreSQL, and is due."""
-    begun = await held_by_valkey(process)
-    begun.lease.authority = "postgres"
-    return begun
-
-
-async def held_by_valkey(process: Process) -> Begun:
-    conversation = await process.conversation("hello")
-    begun = await process.conversations.begin(process.owner(), conversation, WAIT_S)
-    begun.lease.deadline -= 5.0
-    return begun
-
-
-async def test_an_unexpected_error_keeps_no_other_lease_from_being_renewed(
-    process: Process, log_lines: Callable[[], list[str]]
-) -> None:
-    for _ in range(3):
-        await held_by_postgresql(process)
-    fine = await held_by_valkey(process)
-    before = fine.lease.deadline
-    await query(process.node.database, HIDE_LEASES)
-    await process.conversations._leasing.renew_due()
-    assert fine.lease.deadline > before
-    [said] = [line for line in log_lines() if "lease-not-renewed" in line]
-    assert "UndefinedTableError" in said
-
-
-async def test_renewing_goes_on_after_an_unexpected_error(
-    process: Process, log_lines: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leasing, "RENEW_EVERY_S", 0.01)
-    begun = await held_by_postgresql(process)
-    before = begun.lease.deadline
-    await query(process.node.database, HIDE_LEASES)
-    tasks = process.conversations._tasks
-    task = tasks.start(process.conversations._leasing.keep_renewing(), "renew often")
-    await eventually(lambda: any("UndefinedTableError" in line for line in log_lines()))
-    assert not task.done()
-    await query(process.node.database, "ALTER TABLE conversations.hidden RENAME TO leases")
-    await eventually(lambda: begun.lease.deadline > before)
-
-
-Change = Callable[[Process, str, str], Coroutine[Any, Any, Conversation]]
-
-
-async def replace_metadata(process: Process, conversation: str, _: str) -> Conversation:
-    return await process.conversations.update_metadata(
-        process.owner(), KEY, conversation, {"k": "new"}
-    )
-
-
-async def delete_item(process: Process, conversation: str, item: str) -> Conversation:
-    return await process.conversations.delete_item(process.owner(), KEY, conversation, item)
-
-
-async def with_item(process: Process) -> tuple[Conversation, str]:
-    """Return a projected conversation, and an item of it."""
-    owner = process.owner()
-    made = await process.conversations.create(owner, KEY, {"k": "old"}, [message("user", "a")])
-    turn_id = await process.say(made.conversation_id, "b", "c")
-    await process.project()
-    turn = await process.conversations.find_turn(ORG, turn_id)
-    return await process.conversations.read(owner, made.conversation_id), turn.output[0].item_id
-
-
-@pytest.mark.parametrize("change", [replace_metadata, delete_item])
-async def test_a_change_that_cannot_be_answered_is_not_made(
-    process: Process, postgres_server: EmbeddedServer, change: Change
-) -> None:
-    made, item = await with_item(process)
-    durable = process.journal.durable_through
-    postgres_server.kill()
-    with pytest.raises(HistoryUnavailable):
-        await change(process, made.conversation_id, item)
-    assert process.journal.durable_through == durable
-    assert await process.heard(made.conversation_id) == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize("change", [replace_metadata, delete_item])
-async def test_a_durable_change_is_answered_without_postgresql(
-    process: Process,
-    postgres_server: EmbeddedServer,
-    change: Change,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    made, item = await with_item(process)
-
-    def dying(record: Record) -> tuple[int, bytes]:
-        postgres_server.kill()
-        return encode(record)
-
-    monkeypatch.setattr(writing, "encode", dying)
-    changed = await change(process, made.conversation_id, item)
-    metadata = {"k": "new" if change is replace_metadata else "old"}
-    expected = replace(made, head_sequence=3, updated_us=changed.updated_us, metadata=metadata)
-    assert changed == expected
-    assert changed.updated_us > made.updated_us
-    postgres_server.ensure()
-    await eventually(lambda: process.postgres.available)
-    assert await process.conversations.read(process.owner(), made.conversation_id) == expected
-
-
-async def test_a_change_is_not_answered_from_an_old_state(node: Node, process: Process) -> None:
-    """Another journal has a record that PostgreSQL lacks; Valkey's window alone knows of it."""
-    other = await node.process("b")
-    made, item = await with_item(process)
-    await process.say(made.conversation_id, "d", "e")
-    for change in (replace_metadata, delete_item):
-        with pytest.raises(HistoryUnavailable):
-            await change(other, made.conversation_id, item)
-    assert other.journal.durable_through == 0
-    await process.project()
-    assert (await replace_metadata(other, made.conversation_id, item)).head_sequence == 4
-    await other.close()

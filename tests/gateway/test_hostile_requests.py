@@ -80,3 +80,19 @@ def test_bad_page_parameters(client: OpenAI, query: str) -> None:
 def test_an_unknown_route_is_a_404_in_the_usual_shape(client: OpenAI) -> None:
     status, error = answer_to(client, "/no/such/route", b"{}")
     assert (status, error["code"]) == (404, "unknown_url")
+
+
+@pytest.mark.parametrize("name", ["", "a\u0000b", "x" * 300])
+def test_a_name_no_model_has_is_a_404(client: OpenAI, name: str) -> None:
+    body = json.dumps({"model": name, "input": "x"}).encode()
+    status, error = answer_to(client, "/responses", body)
+    assert (status, error["code"]) == (404, "model_not_found")
+
+
+def test_a_chain_whose_conversation_was_deleted_cannot_be_continued(client: OpenAI) -> None:
+    made = client.conversations.create()
+    first = client.responses.create(model=MODEL, input="[[text:x]]", conversation=made.id)
+    client.conversations.delete(made.id)
+    body = json.dumps({"model": MODEL, "input": "x", "previous_response_id": first.id}).encode()
+    status, error = answer_to(client, "/responses", body)
+    assert (status, error["code"]) == (400, "previous_response_not_found")

@@ -30,6 +30,8 @@ async def create_response(door: Door, call: Call) -> None:
     except TurnNotFound:
         raise previous_not_found(str(request.previous_response_id)) from None
     except ConversationNotFound:
+        if request.conversation_id is None:
+            raise previous_not_found(str(request.previous_response_id)) from None
         raise not_found(f"Conversation with id '{request.conversation_id}' not found.") from None
 
 

@@ -100,7 +100,8 @@ class ModelTable:
         return self._models.get(name) or self._passed.get(name) or self._pass_on(name)
 
     def _pass_on(self, name: str) -> Model:
-        if self._wildcard is None or not 0 < len(name) <= MODEL_NAME_CHARS_MAX:
+        usable = 0 < len(name) <= MODEL_NAME_CHARS_MAX and name.isprintable()
+        if self._wildcard is None or not usable:
             raise UnknownModel(name[:MODEL_NAME_CHARS_MAX])
         upstreams = tuple(replace(up, model=name) for up in self._wildcard.upstreams)
         model = replace(self._wildcard, alias=name, upstreams=upstreams)

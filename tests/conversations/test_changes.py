@@ -1,0 +1,85 @@
+"""Changes that are no turns, answered from what was read before they were durable."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from axon.app.embedded import EmbeddedServer
+from axon.conversations import Conversation, HistoryUnavailable, writing
+from axon.records import Record, encode
+from tests.conversations.scene import KEY, ORG, Node, Process, eventually, message
+
+Change = Callable[[Process, str, str], Coroutine[Any, Any, Conversation]]
+
+
+async def replace_metadata(process: Process, conversation: str, _: str) -> Conversation:
+    return await process.conversations.update_metadata(
+        process.owner(), KEY, conversation, {"k": "new"}
+    )
+
+
+async def delete_item(process: Process, conversation: str, item: str) -> Conversation:
+    return await process.conversations.delete_item(process.owner(), KEY, conversation, item)
+
+
+async def with_item(process: Process) -> tuple[Conversation, str]:
+    """Return a projected conversation, and an item of it."""
+    owner = process.owner()
+    made = await process.conversations.create(owner, KEY, {"k": "old"}, [message("user", "a")])
+    turn_id = await process.say(made.conversation_id, "b", "c")
+    await process.project()
+    turn = await process.conversations.find_turn(ORG, turn_id)
+    return await process.conversations.read(owner, made.conversation_id), turn.output[0].item_id
+
+
+@pytest.mark.parametrize("change", [replace_metadata, delete_item])
+async def test_a_change_that_cannot_be_answered_is_not_made(
+    process: Process, postgres_server: EmbeddedServer, change: Change
+) -> None:
+    made, item = await with_item(process)
+    durable = process.journal.durable_through
+    postgres_server.kill()
+    with pytest.raises(HistoryUnavailable):
+        await change(process, made.conversation_id, item)
+    assert process.journal.durable_through == durable
+    assert await process.heard(made.conversation_id) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("change", [replace_metadata, delete_item])
+async def test_a_durable_change_is_answered_without_postgresql(
+    process: Process,
+    postgres_server: EmbeddedServer,
+    change: Change,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, item = await with_item(process)
+
+    def dying(record: Record) -> tuple[int, bytes]:
+        postgres_server.kill()
+        return encode(record)
+
+    monkeypatch.setattr(writing, "encode", dying)
+    changed = await change(process, made.conversation_id, item)
+    metadata = {"k": "new" if change is replace_metadata else "old"}
+    expected = replace(made, head_sequence=3, updated_us=changed.updated_us, metadata=metadata)
+    assert changed == expected
+    assert changed.updated_us > made.updated_us
+    postgres_server.ensure()
+    await eventually(lambda: process.postgres.available)
+    assert await process.conversations.read(process.owner(), made.conversation_id) == expected
+
+
+async def test_a_change_is_not_answered_from_an_old_state(node: Node, process: Process) -> None:
+    """Another journal has a record that PostgreSQL lacks; Valkey's window alone knows of it."""
+    other = await node.process("b")
+    made, item = await with_item(process)
+    await process.say(made.conversation_id, "d", "e")
+    for change in (replace_metadata, delete_item):
+        with pytest.raises(HistoryUnavailable):
+            await change(other, made.conversation_id, item)
+    assert other.journal.durable_through == 0
+    await process.project()
+    assert (await replace_metadata(other, made.conversation_id, item)).head_sequence == 4
+    await other.close()
