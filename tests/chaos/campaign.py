@@ -42,8 +42,8 @@ TARGETS: tuple[tuple[str, ...], ...] = (
 """Killing the supervisor takes every process along, each in its own time. The power takes them all
 at one moment, and with them what the journals had not synced."""
 
-QUIET_MIN_S, QUIET_MAX_S = 0.3, 2.0
-"""How long people chat between two kills."""
+QUIET_MIN_S = 0.3
+"""The shortest time people chat between two kills."""
 
 RECOVERED_SHARE = 0.7
 """So often a kill waits until Axon is ready; the rest hits it while it recovers."""
@@ -62,6 +62,8 @@ class Campaign:
     cycles: int
     seed: int
     targets: tuple[tuple[str, ...], ...] = TARGETS
+    quiet_max_s: float = 2.0
+    """The longest time people chat between two kills."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +94,7 @@ def run_campaign(
         if not _wait_for_news(installation.ledger, READY_WITHIN_S):
             raise NotReady("the oracle has not had a single turn")
         for cycle in range(campaign.cycles):
-            time.sleep(chance.uniform(QUIET_MIN_S, QUIET_MAX_S))
+            time.sleep(chance.uniform(QUIET_MIN_S, campaign.quiet_max_s))
             target = next(targets)
             say(f"cycle {cycle + 1}/{campaign.cycles}: SIGKILL {' + '.join(target)}")
             _strike(target, installation, outcome)

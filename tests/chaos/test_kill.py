@@ -22,7 +22,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
     def campaign_with(planted: str, targets: Targets) -> Outcome:
         installation.environment = {"PLANTED": planted}
-        campaign = Campaign(cycles=len(targets), seed=1, targets=targets)
+        campaign = Campaign(cycles=len(targets), seed=1, targets=targets, quiet_max_s=0.6)
         return run_campaign(campaign, installation, print)
 
     yield campaign_with
