@@ -1,5 +1,8 @@
 """Reading a conversation back through the SDK, as plain values."""
 
+import asyncio
+import json
+import urllib.request
 from typing import Any, NamedTuple
 
 from openai import AsyncOpenAI, OpenAI
@@ -28,3 +31,21 @@ async def read_conversation_async(client: AsyncOpenAI, conversation_id: str) -> 
     """Return every message, oldest first."""
     items = client.conversations.items.list(conversation_id, order="asc", limit=100)
     return [said(item) async for item in items]
+
+
+def shown_to_the_model(upstream: str, word: str) -> list[list[tuple[str, str]]]:
+    """Return the messages of every request whose last one holds `word`, as the upstream saw."""
+    with urllib.request.urlopen(f"{upstream}/ledger", timeout=30) as answer:
+        seen = [request["body"]["messages"] for request in json.load(answer) if request["body"]]
+    return [
+        [(message["role"], message["content"]) for message in messages]
+        for messages in seen
+        if word in str(messages[-1]["content"])
+    ]
+
+
+async def until_shown(upstream: str, word: str) -> None:
+    """Wait until the upstream has a request whose last message holds `word`: it is accepted then,
+    and the engine is thinking; the run's own time limit ends a wait for nothing."""
+    while not await asyncio.to_thread(shown_to_the_model, upstream, word):
+        await asyncio.sleep(0.02)

@@ -5,27 +5,16 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
 
 import openai
 import pytest
 from openai.types.responses import ResponseStreamEvent
 
-from tests.gateway.conftest import RunningAxon, start_axon, stop
-from tests.promises.reading import Said, read_conversation_async
+from tests.gateway.conftest import RunningAxon
+from tests.promises.reading import Said, read_conversation_async, until_shown
 
 MODEL = "fake-model"
 TRIES_MAX = 400
-
-
-@pytest.fixture(scope="module")
-def own_axon(
-    tmp_path_factory: pytest.TempPathFactory, upstream_address: str
-) -> Iterator[RunningAxon]:
-    """An Axon that may be killed."""
-    process, running = start_axon(tmp_path_factory.mktemp("crash"), upstream_address)
-    yield running
-    stop(process)
 
 
 def kill_serving(axon: RunningAxon) -> None:
@@ -62,11 +51,11 @@ async def test_an_unstreamed_turn_is_run_again(own_axon: RunningAxon) -> None:
         asked = asyncio.create_task(
             client.responses.create(
                 model=MODEL,
-                input="[[text:answered all the same]][[first_ms:800]]",
+                input=f"{conversation.id} [[text:answered all the same]][[first_ms:800]]",
                 conversation=conversation.id,
             )
         )
-        await asyncio.sleep(0.4)  # it is accepted, and the engine is thinking
+        await until_shown(own_axon.upstream, conversation.id)
         kill_serving(own_axon)
         with pytest.raises(openai.APIConnectionError):
             await asked

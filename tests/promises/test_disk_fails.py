@@ -5,28 +5,17 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 
 import openai
 import pytest
 
-from tests.gateway.conftest import RunningAxon, start_axon, stop
+from tests.gateway.conftest import RunningAxon
 from tests.promises.reading import read_conversation_async
 
 MODEL = "fake-model"
 STRACE = shutil.which("strace")
 TURNS_BEFORE_FAULT = 20
 TRIES_MAX = 400
-
-
-@pytest.fixture
-def own_axon(
-    tmp_path_factory: pytest.TempPathFactory, upstream_address: str
-) -> Iterator[RunningAxon]:
-    """An Axon whose disk may fail."""
-    process, running = start_axon(tmp_path_factory.mktemp("disk"), upstream_address)
-    yield running
-    stop(process)
 
 
 def serving_pid(axon: RunningAxon) -> int:

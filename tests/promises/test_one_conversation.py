@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import urllib.request
 from urllib.parse import urlsplit
 
 import openai
 import pytest
 
 from tests.gateway.conftest import RunningAxon
-from tests.promises.reading import read_conversation_async
+from tests.promises.reading import read_conversation_async, shown_to_the_model, until_shown
 
 MODEL = "fake-model"
 PARALLEL = 32
@@ -19,17 +18,6 @@ async def items_of(client: openai.AsyncOpenAI, conversation_id: str) -> list[tup
     """Return (author, text) of every message, oldest first."""
     read = await read_conversation_async(client, conversation_id)
     return [(message.author, message.text) for message in read]
-
-
-def shown_to_the_model(upstream: str, word: str) -> list[list[tuple[str, str]]]:
-    """Return the messages of every request whose last one holds `word`, as the upstream saw."""
-    with urllib.request.urlopen(f"{upstream}/ledger", timeout=30) as answer:
-        seen = [request["body"]["messages"] for request in json.load(answer) if request["body"]]
-    return [
-        [(message["role"], message["content"]) for message in messages]
-        for messages in seen
-        if word in str(messages[-1]["content"])
-    ]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -92,7 +80,7 @@ async def test_a_client_that_goes_away_before_its_whole_answer_changes_nothing(
         body = json.dumps(
             {
                 "model": MODEL,
-                "input": "[[text:nobody is listening]][[first_ms:400]]",
+                "input": f"{conversation.id} [[text:nobody is listening]][[first_ms:400]]",
                 "conversation": conversation.id,
             }
         )
@@ -101,7 +89,7 @@ async def test_a_client_that_goes_away_before_its_whole_answer_changes_nothing(
         head = f"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n"
         writer.write(f"{head}authorization: Bearer {axon.api_key}\r\n\r\n{body}".encode())
         await writer.drain()
-        await asyncio.sleep(0.1)  # it is accepted, and the engine is thinking
+        await until_shown(axon.upstream, conversation.id)
         writer.close()
         await writer.wait_closed()
         assert reader.at_eof() or await reader.read() == b""

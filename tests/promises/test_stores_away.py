@@ -5,28 +5,17 @@ import json
 import os
 import signal
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import openai
 import pytest
 
-from tests.gateway.conftest import RunningAxon, start_axon, stop
+from tests.gateway.conftest import RunningAxon
 from tests.promises.reading import read_conversation_async
 
 MODEL = "fake-model"
 CAUGHT_UP_TRIES_MAX = 600
 """Looks at /status, 50 ms apart, until PostgreSQL has everything."""
-
-
-@pytest.fixture(scope="module")
-def own_axon(
-    tmp_path_factory: pytest.TempPathFactory, upstream_address: str
-) -> Iterator[RunningAxon]:
-    """An Axon whose stores may be hurt without hurting the other tests."""
-    process, running = start_axon(tmp_path_factory.mktemp("away"), upstream_address)
-    yield running
-    stop(process)
 
 
 def processes_of(axon: RunningAxon, role: str) -> list[int]:

@@ -25,7 +25,6 @@ class _Part(msgspec.Struct):
     detail: str | None = None
     file_id: str | None = None
     file_data: str | None = None
-    file_url: str | None = None
     filename: str | None = None
     input_audio: msgspec.Raw = ABSENT
 

@@ -19,7 +19,7 @@ from axon.conversations import (
     NewItem,
     Owner,
 )
-from axon.journal import Entry, EntryTooLarge, Location
+from axon.journal import Entry, EntryTooLarge, JournalFull, Location
 from axon.records import (
     KINDS,
     Record,
@@ -49,9 +49,6 @@ _CRASH = TurnFailure(
     message="The server stopped before the answer was complete; what was said so far is kept.",
 )
 
-
-_ENDINGS_AT_ONCE = 256
-"""Turns ended in one group commit: far below the journal's bounds, whatever they hold."""
 
 _BEGIN_AGAIN_EVERY_S = 0.5
 """How often a turn whose history cannot be read yet is tried again."""
@@ -105,19 +102,35 @@ def runs_again(left: OpenTurn, now_us: int, options: TurnOptions) -> bool:
 
 
 async def end_as_interrupted(rooms: TurnRooms, left_open: list[OpenTurn]) -> None:
-    """Journal the end of each turn as far as it had come, many in one group commit."""
-    for first in range(0, len(left_open), _ENDINGS_AT_ONCE):
-        written = []
-        for left in left_open[first : first + _ENDINGS_AT_ONCE]:
-            record = await _interrupted(rooms, left)
-            try:
-                appended = rooms.journal.append(*encode(record))
-            except EntryTooLarge:  # input and progress fit one entry each, but not one together
-                record = msgspec.structs.replace(record, input=[], output=[])
-                appended = rooms.journal.append(*encode(record))
-            written.append((record, appended))
-        for record, appended in written:
-            rooms.conversations.tail.note(record, await appended)
+    """Journal the end of each turn as far as it had come, as many in one commit as it takes."""
+    written: list[tuple[Record, asyncio.Future[Location]]] = []
+    for left in left_open:
+        record = await _interrupted(rooms, left)
+        try:
+            appended = _append(rooms, record)
+        except JournalFull:
+            await _note(rooms, written)
+            appended = _append(rooms, record)
+        written.append((record, appended))
+    await _note(rooms, written)
+
+
+def _append(rooms: TurnRooms, record: TurnInterrupted) -> "asyncio.Future[Location]":
+    """Append the ending; without items where they, input and progress, fit two entries but not one.
+
+    The projector then writes none, as for a turn that had said nothing.
+    """
+    try:
+        return rooms.journal.append(*encode(record))
+    except EntryTooLarge:
+        return rooms.journal.append(*encode(msgspec.structs.replace(record, input=[], output=[])))
+
+
+async def _note(rooms: TurnRooms, written: list[tuple[Record, "asyncio.Future[Location]"]]) -> None:
+    """Wait until these are durable, note them in the tail, and forget them here."""
+    for record, appended in written:
+        rooms.conversations.tail.note(record, await appended)
+    written.clear()
 
 
 async def _interrupted(rooms: TurnRooms, left: OpenTurn) -> TurnInterrupted:

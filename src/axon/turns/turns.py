@@ -38,10 +38,6 @@ class Turns:
         """Return how many turns are running."""
         return len(self._running)
 
-    def running(self, turn_id: str) -> RunningTurn | None:
-        """Return the turn while it runs in this process."""
-        return self._running.get(turn_id)
-
     async def start(self, request: TurnRequest) -> RunningTurn:
         """Return the running turn once its acceptance is durable.
 
