@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def start_upstream() -> "tuple[subprocess.Popen[str], str]":
 
 
 def start_axon(
-    data: Path, upstream: str, *options: str
+    data: Path, upstream: str, *options: str, environment: Mapping[str, str] | None = None
 ) -> "tuple[subprocess.Popen[str], RunningAxon]":
     """Start `axon up` on a data folder and wait until it is ready."""
     command = [sys.executable, "-m", "axon.app.cli", "up", "--json", "--data", str(data)]
@@ -63,7 +63,7 @@ def start_axon(
         [*command, "--port", "0", "--upstream", upstream, *options],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "AXON_LOG_LEVEL": "info"},
+        env={**os.environ, "AXON_LOG_LEVEL": "info", **(environment or {})},
     )
     ready = json.loads(_first_line(process))
     running = RunningAxon(

@@ -108,17 +108,18 @@ class Scene:
 
     async def upstream_of(self, text: str = "hi", **options: Any) -> str:
         """Return the name of the upstream that answered well."""
-        started, *_, last = await self.outputs(text, **options)
-        assert isinstance(started, Started), started
-        assert isinstance(last, JobDone), last
-        return started.upstream
+        outputs = await self.outputs(text, **options)
+        first, last = outputs[0], outputs[-1]
+        assert isinstance(first, Started | WholeBody), first
+        assert isinstance(last, JobDone | WholeBody), last
+        return first.upstream
 
 
 async def read(stream: JobStream) -> list[JobOutput]:
     """Return all output of a job."""
     outputs: list[JobOutput] = []
     async with asyncio.timeout(WAIT_S):
-        while not outputs or not isinstance(outputs[-1], JobDone | JobFailed):
+        while not outputs or not isinstance(outputs[-1], JobDone | JobFailed | WholeBody):
             outputs.append(await stream.next())
     return outputs
 

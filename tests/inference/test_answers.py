@@ -68,9 +68,9 @@ async def test_a_stream_is_passed_on_as_it_was_sent() -> None:
 
 async def test_an_unstreamed_answer_comes_whole() -> None:
     async with FakeUpstream() as fake, Scene(at(fake)) as scene:
-        started, body, done = await scene.outputs("[[text:one two]]", streamed=False)
-        assert (started, done) == (Started("fake"), JobDone())
+        (body,) = await scene.outputs("[[text:one two]]", streamed=False)
         assert isinstance(body, WholeBody)
+        assert body.upstream == "fake"
         assert json.loads(body.data)["choices"][0]["message"]["content"] == "one two"
 
 

@@ -56,10 +56,17 @@ async def test_output_arrives_in_order_before_and_after_it_is_waited_for(bus: Bu
         waiting = group.create_task(soon(stream))
         await asyncio.sleep(0)
         assert not waiting.done()
-        writer.put(WholeBody(b"{}"))
-    assert waiting.result() == WholeBody(b"{}")
+        writer.put(SseBytes(b"1"))
+    assert waiting.result() == SseBytes(b"1")
     writer.put(JobDone())
     assert await soon(stream) == JobDone()
+
+
+async def test_a_whole_body_ends_its_stream(bus: Bus) -> None:
+    stream = bus.open("t", 2000)
+    bus.writer("t", Listening()).put(WholeBody("a", b"{}"))
+    assert await soon(stream) == WholeBody("a", b"{}")
+    bus.open("t", 2000)  # the earlier one is over: this is no TurnAlreadySubmitted
 
 
 async def test_events_that_piled_up_are_joined(bus: Bus) -> None:

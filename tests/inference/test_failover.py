@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from axon.inference import FailureKind, JobFailed, SseBytes, Started, Upstream
+from axon.inference import FailureKind, JobFailed, SseBytes, Started, Upstream, WholeBody
 from axon.inference.failures import RETRY_AFTER_MS_MAX
 from tests.fake_upstream import FakeUpstream
 from tests.inference.raw_server import RawServer, whole
@@ -64,7 +64,9 @@ async def test_a_whole_answer_may_take_its_total_time() -> None:
             taken = scene.engines.get(up).upstream.slots - scene.engines.get(up).free_slots
             assert taken == 1, "the time was looked at, and the first token not missed"
             scene.clock.now += 50
-            assert (await read(stream))[0] == Started("good")
+            (body,) = await read(stream)
+            assert isinstance(body, WholeBody)
+            assert body.upstream == "good"
 
 
 async def test_nothing_is_failed_over_once_it_was_shown() -> None:

@@ -45,7 +45,7 @@ def shown_to_the_model(upstream: str, word: str) -> list[list[tuple[str, str]]]:
 
 
 async def until_shown(upstream: str, word: str) -> None:
-    """Wait until the upstream has a request whose last message holds `word`: it is accepted then,
-    and the engine is thinking; the run's own time limit ends a wait for nothing."""
+    """Wait until the upstream has a request whose last message holds `word`: the engine is
+    thinking then; the run's own time limit ends a wait for nothing."""
     while not await asyncio.to_thread(shown_to_the_model, upstream, word):
         await asyncio.sleep(0.02)

@@ -56,6 +56,7 @@ async def test_an_unstreamed_turn_is_run_again(own_axon: RunningAxon) -> None:
             )
         )
         await until_shown(own_axon.upstream, conversation.id)
+        await client.conversations.create()  # durable, hence so is the acceptance before it
         kill_serving(own_axon)
         with pytest.raises(openai.APIConnectionError):
             await asked

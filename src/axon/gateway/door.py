@@ -82,8 +82,8 @@ class Door:
         if not request.streamed:
             await self._answer_whole(call, turn)
             return
-        await turn.shown
-        if turn.ended.done() and turn.ended.result().failure is not None:
+        await turn.stream.begun()
+        if turn.end is not None and turn.end.failure is not None:
             if not turn.answer.said_anything():
                 await self._answer_whole(call, turn)
                 return
@@ -91,7 +91,10 @@ class Door:
         await self.streams.send(call, turn)
 
     async def _answer_whole(self, call: Call, turn: RunningTurn) -> None:
-        end = await turn.ended
+        await turn.stream.over()
+        end = turn.end
+        if end is None:
+            raise RuntimeError("a turn's stream is over and its end is not set")
         call.extra.append(self._overhead(turn))
         failure = end.failure
         if failure is None:

@@ -23,7 +23,8 @@ class Inference:
         """Queue the job and return the stream of its output; does not block.
 
         Raises QueueFull, and TurnAlreadySubmitted while an earlier job of the turn runs. The
-        stream ends with JobDone or JobFailed; a turn that stops reading before must cancel.
+        stream ends with JobDone, WholeBody or JobFailed; a turn that stops reading before that
+        must cancel.
         """
         stream = self._bus.open(job.turn_id, job.deadline)
         try:

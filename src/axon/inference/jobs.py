@@ -45,7 +45,7 @@ class FailureKind(StrEnum):
 
 
 class Started(msgspec.Struct, frozen=True, gc=False):
-    """The answer's body has begun; what follows comes from this upstream and no other."""
+    """A stream has begun; what follows comes from this upstream and no other."""
 
     upstream: str
 
@@ -57,13 +57,14 @@ class SseBytes(msgspec.Struct, frozen=True, gc=False):
 
 
 class WholeBody(msgspec.Struct, frozen=True, gc=False):
-    """The JSON body of an unstreamed answer, whole."""
+    """The JSON body of an unstreamed answer, whole; nothing follows."""
 
+    upstream: str
     data: bytes
 
 
 class JobDone(msgspec.Struct, frozen=True, gc=False):
-    """The answer is complete; nothing follows."""
+    """The stream is complete; nothing follows."""
 
 
 class JobFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -22,7 +22,7 @@ BEHIND_BYTES = 256 * KIB
 WORKER_GRACE_S = 5.0
 """How long after a job's deadline its worker may still say so itself."""
 
-_ENDS = (JobDone, JobFailed)
+_ENDS = (JobDone, JobFailed, WholeBody)
 
 
 class LocalBus:
@@ -32,6 +32,14 @@ class LocalBus:
         """`clock` is what jobs' deadlines are measured by."""
         self._channels: dict[str, _Channel] = {}
         self._deadlines = Deadlines(clock)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop the bus runs on; asking Python for it each time is a system call."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
     def __len__(self) -> int:
         """Return how many streams are open."""
@@ -111,8 +119,6 @@ class _Channel:
             self.ended = True
             self.listener = None
             self._bus.forget(self)
-        elif isinstance(output, WholeBody):
-            self.shown = True
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -128,7 +134,7 @@ class _Channel:
         """Return the next output, events that piled up joined into one."""
         outputs = self._outputs
         while not outputs:
-            self._waiter = waiter = asyncio.get_running_loop().create_future()
+            self._waiter = waiter = self._bus.loop.create_future()
             await waiter
         output = outputs.popleft()
         if isinstance(output, SseBytes):

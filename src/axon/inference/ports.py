@@ -102,7 +102,8 @@ class JobStream(Protocol):
     async def next(self) -> JobOutput:
         """Return the next output; waiting ends at the job's deadline at the latest.
 
-        Output that piled up is joined. After JobDone or JobFailed it must not be called again.
+        Output that piled up is joined. After JobDone, WholeBody or JobFailed it must not be called
+        again.
         """
         ...
 

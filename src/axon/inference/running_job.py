@@ -219,13 +219,14 @@ class RunningJob:
         except UpstreamError as error:
             self.on_broken(error)
             return
-        if rest:
-            self._show(SseBytes(rest) if self.job.streamed else WholeBody(rest))
-        if (engine := self._engine) is not None:
-            engine.ended(None)
-            engine.breaker.succeeded()
+        if rest and self.job.streamed:
+            self._show(SseBytes(rest))
+        engine = self._engine
+        assert engine is not None
+        engine.ended(None)
+        engine.breaker.succeeded()
         self._drop_exchange()
-        self._end(DONE)
+        self._end(DONE if self.job.streamed else WholeBody(engine.name, rest))
 
     def on_broken(self, error: UpstreamError) -> None:
         """The attempt failed."""
@@ -262,7 +263,7 @@ class RunningJob:
 
     # ---- output and end ----
 
-    def _show(self, output: JobOutput) -> None:
+    def _show(self, output: SseBytes) -> None:
         if not self._shown:
             assert self._engine is not None
             self._shown = True

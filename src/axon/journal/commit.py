@@ -58,6 +58,7 @@ class GroupCommit:
         self._waiting_bytes = 0
         self._gathered: list[Waiter] = []
         self._queue: queue.SimpleQueue[list[Waiter] | None] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._ending = False
         self._next_space_check = 0.0
         # A disk that hangs must not keep a failed process alive, hence a daemon.
@@ -95,7 +96,9 @@ class GroupCommit:
             raise JournalFull(f"{self._waiting_entries} entries wait")
         self._waiting_entries += 1
         self._waiting_bytes += length
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:  # asked once: on Python 3.11 each asking is a system call
+            loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Location] = loop.create_future()
         if not self._gathered:
             loop.call_soon(self._hand_over)

@@ -1,4 +1,8 @@
-"""From request to accepted turn: resolve, begin, fit, seal, journal, fsync."""
+"""From request to accepted turn: resolve, begin, fit, seal, submit, journal, fsync.
+
+The engine is asked before the acceptance is durable and works while the disk does. Nobody sees
+what it says before the fsync, so a crash in between is a request that never arrived.
+"""
 
 import asyncio
 import hashlib
@@ -9,23 +13,16 @@ import msgspec
 from axon.base import MICROS_PER_SECOND
 from axon.conversations import Begun, HistoryItem, NewItem, Owner
 from axon.inference import Model, estimate_tokens
-from axon.journal import Location
 from axon.records import SealedItem, TurnAccepted, TurnHead, encode
 from axon.sealing import DataKey, item_context, seal
 from axon.turns.answer import Answer
 from axon.turns.chat import ChatAnswer, ChatHead
+from axon.turns.driving import submit
 from axon.turns.engine_request import Fields, response_echo
 from axon.turns.fitting import History, engine_fields
-from axon.turns.request import RunningTurn, TurnRequest
+from axon.turns.request import REQUEST_ITEM, RunningTurn, TurnRequest
 from axon.turns.responses import ResponseHead, ResponsesAnswer
 from axon.turns.rooms import TurnOptions, TurnRooms
-from axon.turns.stream import TurnStream
-
-REQUEST_ITEM = "request"
-ANSWER_ITEM = "answer"
-"""Names under which a turn's own two blobs are bound to it."""
-
-_NOWHERE_YET = Location(0, 0, 0, 0)
 
 _PREFIX = {"chat": "chatcmpl", "responses": "resp"}
 
@@ -43,15 +40,25 @@ async def accept(rooms: TurnRooms, options: TurnOptions, request: TurnRequest) -
         turn = _build(rooms, request, _Place(model, begun, key, history))
         turn.started_s = started_s
         turn.fields = fields
-        accepted = _accepted_record(rooms, turn)
-        turn.accepted_at = await rooms.journal.append(*encode(accepted))
-        if turn.readable:
-            rooms.conversations.tail.note(accepted, turn.accepted_at)
+        submit(rooms, options, turn)
+        await _make_durable(rooms, turn)
     except BaseException:
         if begun is not None:
             await asyncio.shield(rooms.conversations.abort(begun))
         raise
     return turn
+
+
+async def _make_durable(rooms: TurnRooms, turn: RunningTurn) -> None:
+    """Return when the acceptance is on disk; the turn's job is cancelled when it cannot be."""
+    try:
+        accepted = _accepted_record(rooms, turn)
+        turn.accepted_at = await rooms.journal.append(*encode(accepted))
+        if turn.readable:
+            rooms.conversations.tail.note(accepted, turn.accepted_at)
+    except BaseException:
+        rooms.inference.cancel(turn.head.turn_id)
+        raise
 
 
 async def _begin(
@@ -97,7 +104,6 @@ class _Place(NamedTuple):
 
 def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn:
     begun, key = place.begun, place.key
-    loop = asyncio.get_running_loop()
     head = TurnHead(
         turn_id=rooms.mint.mint(_PREFIX[request.surface], request.org_id, request.user),
         org_id=request.org_id,
@@ -125,11 +131,7 @@ def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn
         input=[item for item, _ in sealed],
         contents=tuple(content for _, content in sealed),
         begun=begun,
-        accepted_at=_NOWHERE_YET,
         started_s=0.0,
-        stream=TurnStream(),
-        shown=loop.create_future(),
-        ended=loop.create_future(),
     )
 
 

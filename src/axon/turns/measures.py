@@ -52,8 +52,7 @@ def measure(turn: RunningTurn, clock: Clock) -> None:
     """Count a turn that has just ended."""
     surface = turn.head.surface
     now_s = clock.monotonic()
-    end = turn.ended.result() if turn.ended.done() and not turn.ended.cancelled() else None
-    _ended(surface, _how(end)).inc()
+    _ended(surface, _how(turn.end)).inc()
     series = _series(surface)
     series.duration.observe(now_s - turn.started_s)
     series.overhead.observe(turn.overhead_ms(now_s) / 1e3)

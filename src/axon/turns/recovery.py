@@ -34,14 +34,13 @@ from axon.records import (
     encode,
 )
 from axon.sealing import DataKey, SealingError, item_context, key_id_of, open_sealed, seal
-from axon.turns.accepting import ANSWER_ITEM, REQUEST_ITEM, new_answer
+from axon.turns.accepting import new_answer
 from axon.turns.answer import Ending, TurnFailure
 from axon.turns.engine_request import Fields
 from axon.turns.failures import TurnError
 from axon.turns.fitting import History, engine_fields
-from axon.turns.request import RunningTurn, TurnRequest
+from axon.turns.request import ANSWER_ITEM, REQUEST_ITEM, RunningTurn, TurnRequest
 from axon.turns.rooms import TurnOptions, TurnRooms
-from axon.turns.stream import TurnStream
 
 _CRASH = TurnFailure(
     status=500,
@@ -193,7 +192,6 @@ async def _reopened(rooms: TurnRooms, left: OpenTurn, begun: Begun) -> RunningTu
     model = rooms.models.resolve(request.model)
     history = History(begun.history, begun.complete)
     fields = await engine_fields(rooms, request, model, history)
-    loop = asyncio.get_running_loop()
     return RunningTurn(
         head=msgspec.structs.replace(head, fence=begun.fence),
         request=request,
@@ -204,11 +202,8 @@ async def _reopened(rooms: TurnRooms, left: OpenTurn, begun: Begun) -> RunningTu
         contents=tuple(item.content for item in request.items),
         begun=begun,
         started_s=rooms.clock.monotonic(),
-        stream=TurnStream(),
         fields=fields,
         request_blob=accepted.request,
-        shown=loop.create_future(),
-        ended=loop.create_future(),
         accepted_at=left.location,
     )
 

@@ -1,7 +1,5 @@
 """What a client asked for, as `gateway` understood it, and what becomes of it while it runs."""
 
-import asyncio
-
 import msgspec
 
 from axon.conversations import Begun, NewItem
@@ -12,6 +10,10 @@ from axon.sealing import DataKey
 from axon.turns.answer import Answer, TurnFailure
 from axon.turns.engine_request import Fields
 from axon.turns.stream import TurnStream
+
+REQUEST_ITEM = "request"
+ANSWER_ITEM = "answer"
+"""Names under which a turn's own two blobs are bound to it."""
 
 
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -69,13 +71,12 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     """The engine's request: JSON members without the model."""
     request_blob: bytes = b""
     """The client's body, sealed."""
-    stream: TurnStream
-    shown: asyncio.Future[None]
-    """Done when the first output came, or the turn ended without any."""
-    ended: asyncio.Future[TurnEnd]
-    """Done when the turn is durable (or could not be made so)."""
-    accepted_at: Location
-    job: JobStream | None = None
+    stream: TurnStream = msgspec.field(default_factory=TurnStream)
+    end: TurnEnd | None = None
+    """Set when the turn is durable (or could not be made so); the stream is over then."""
+    accepted_at: Location = Location(0, 0, 0, 0)
+    output: JobStream | None = None
+    """What the engine says, from the submission of the turn's job on."""
     upstream: str = ""
     submitted_s: float = 0.0
     engine_done_s: float = 0.0

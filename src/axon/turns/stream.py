@@ -30,10 +30,15 @@ class TurnStream:
         self._ended = True
         self._wake()
 
-    @property
-    def ended(self) -> bool:
-        """Return whether everything has been shown."""
-        return self._ended
+    async def begun(self) -> None:
+        """Return when there is something to show, or the turn has ended without anything."""
+        while not self._chunks and not self._ended:
+            await self._change()
+
+    async def over(self) -> None:
+        """Return when everything has been shown."""
+        while not self._ended:
+            await self._change()
 
     def _wake(self) -> None:
         waiters = self._waiters
@@ -61,6 +66,9 @@ class TurnStream:
                 yield b"", True
                 return
             else:
-                waiter = asyncio.get_running_loop().create_future()
-                self._waiters.append(waiter)
-                await waiter
+                await self._change()
+
+    def _change(self) -> asyncio.Future[None]:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return waiter

@@ -1,10 +1,13 @@
 """START HERE: the life of a turn.
 
-    accept   resolve the model, begin the conversation's turn, fit the history, seal, journal, fsync
-    drive    submit to inference, relay what comes back, journal the whole turn, fsync
-    tell     send the terminal event: the acknowledgement
+    accept   resolve the model, begin the conversation's turn, fit the history,
+             submit to inference, and meanwhile seal, journal, fsync
+    drive    relay what the engine says
+    end      journal the whole turn, fsync, and only then send the terminal event:
+             the acknowledgement
 
-`accepting`, `driving` and `recovery` each hold one of these; this file holds them together.
+`accepting`, `driving` and `ending` each hold one of these, `recovery` what a crash needs; this file
+holds them together.
 """
 
 from collections import OrderedDict
@@ -12,7 +15,8 @@ from collections import OrderedDict
 from axon.journal import Mark
 from axon.telemetry import log
 from axon.turns.accepting import accept
-from axon.turns.driving import drive, ended_durably, let_go
+from axon.turns.driving import drive
+from axon.turns.ending import ended_durably, let_go
 from axon.turns.failures import Draining, TooManyTurns
 from axon.turns.measures import measure
 from axon.turns.recovery import OpenTurn, end_as_interrupted, reopen, runs_again

@@ -1,7 +1,8 @@
 """Faults for the processes under test; Python imports this when its folder is on the path.
 
 `PLANTED` names them. `slow-fsync`: a flush takes its time, so that a power loss finds entries
-that were written and are not on disk. `early-acknowledgement`: the journal acknowledges before
+that were written and are not on disk. `held-fsync`: a flush waits as long as the file that
+`HELD_WHILE` names is there. `early-acknowledgement`: the journal acknowledges before
 the fsync, a bug that the oracle must notice.
 """
 
@@ -20,8 +21,17 @@ def _sync_slowly(descriptor: int) -> None:
     _fdatasync(descriptor)
 
 
+def _sync_when_let(descriptor: int) -> None:
+    while os.path.exists(os.environ["HELD_WHILE"]):
+        time.sleep(0.01)
+    _fdatasync(descriptor)
+
+
 if "slow-fsync" in _planted:
     os.fdatasync = _sync_slowly  # type: ignore[assignment]
+
+if "held-fsync" in _planted:
+    os.fdatasync = _sync_when_let  # type: ignore[assignment]
 
 if "early-acknowledgement" in _planted:
     from axon.journal import JournalOptions

@@ -1,0 +1,142 @@
+"""The end of a turn: journal the whole, wait for the fsync, and only then say so."""
+
+from axon.conversations import WindowTurn
+from axon.inference import estimate_tokens
+from axon.journal import JournalError
+from axon.records import SealedItem, TokenUsage, TurnCompleted, TurnInterrupted, encode
+from axon.sealing import item_context, seal
+from axon.turns.answer import Closing, Ending, OutputItem
+from axon.turns.failures import BROKEN, LEASE_LOST, NOT_DURABLE
+from axon.turns.request import ANSWER_ITEM, REQUEST_ITEM, RunningTurn, TurnEnd
+from axon.turns.rooms import TurnRooms
+
+
+def ended_durably(turn: RunningTurn) -> bool:
+    """Return whether the turn's end is in the journal."""
+    return turn.end is not None and turn.end.failure not in (NOT_DURABLE, BROKEN)
+
+
+async def let_go(rooms: TurnRooms, turn: RunningTurn) -> None:
+    """Let go of whoever waits for a turn that could not be ended; it stays open in the journal."""
+    if turn.end is None:
+        closing = Closing(shown=b"", body=b"", kept=b"")
+        _tell(turn, closing, TurnEnd(status="failed", body=b"", failure=BROKEN))
+    if turn.begun is not None:
+        await rooms.conversations.abort(turn.begun)
+
+
+async def finish(rooms: TurnRooms, turn: RunningTurn, ending: Ending) -> None:
+    """Journal the end of the turn, wait for the fsync, and only then let the client see it."""
+    usage = turn.answer.usage or _estimated_usage(turn)
+    closing = turn.answer.close(ending, usage)
+    record = _end_record(rooms, turn, ending, usage, closing)
+    failure = ending.failure
+    try:
+        location = await rooms.journal.append(*encode(record))
+    except JournalError:
+        failure = NOT_DURABLE
+    else:
+        if turn.readable:
+            rooms.conversations.tail.note(record, location)
+        if turn.begun is not None and not rooms.conversations.still_owned(turn.begun):
+            failure = LEASE_LOST
+    if failure is not None and failure is not ending.failure:
+        closing = turn.answer.close(
+            Ending(status="failed", reason=failure.code, failure=failure), usage
+        )
+    _tell(turn, closing, TurnEnd(status=ending.status, body=closing.body, failure=failure))
+    if turn.begun is None:
+        return
+    if failure is NOT_DURABLE:
+        await rooms.conversations.abort(turn.begun)
+        return
+    await rooms.conversations.commit(turn.begun, _window_turn(turn, record, closing))
+
+
+def _window_turn(
+    turn: RunningTurn, record: TurnCompleted | TurnInterrupted, closing: Closing
+) -> WindowTurn:
+    head = turn.head
+    if not record.input and not record.output:
+        return WindowTurn(head.turn_id, head.sequence, [])
+    contents = (*turn.contents, *(item.content for item in closing.output))
+    return WindowTurn(head.turn_id, head.sequence, [*record.input, *record.output], contents)
+
+
+def _tell(turn: RunningTurn, closing: Closing, end: TurnEnd) -> None:
+    """Show the terminal event: the acknowledgement, or the word that there is none."""
+    if turn.request.streamed:
+        turn.stream.show(closing.shown)
+    turn.end = end
+    turn.stream.end()
+
+
+def _estimated_usage(turn: RunningTurn) -> TokenUsage:
+    """Count for an engine that did not; marked as estimated."""
+    return TokenUsage(
+        input_tokens=estimate_tokens(turn.fields),
+        output_tokens=estimate_tokens(turn.answer.said_text()),
+        estimated=True,
+    )
+
+
+def _end_record(
+    rooms: TurnRooms, turn: RunningTurn, ending: Ending, usage: TokenUsage, closing: Closing
+) -> TurnCompleted | TurnInterrupted:
+    head = turn.head
+    completed = ending.status in ("completed", "incomplete") and ending.failure is None
+    keeps_items = completed or turn.answer.said_anything()
+    output = closing.output if keeps_items else []
+    sealed = [seal_output(rooms, turn, item) for item in output]
+    context = item_context(head.org_id, head.user, head.conversation_id, head.turn_id, ANSWER_ITEM)
+    answer = seal(turn.key, context, closing.kept, rooms.randomness)
+    now_us = rooms.clock.now_us()
+    if completed:
+        return TurnCompleted(
+            head=head,
+            input=_input(turn),
+            output=sealed,
+            answer=answer,
+            status=ending.status,
+            usage=usage,
+            upstream=turn.upstream,
+            upstream_id=turn.answer.upstream_id,
+            completed_us=now_us,
+            first_token_us=turn.first_output_us,
+            assignments=[],
+        )
+    return TurnInterrupted(
+        head=head,
+        input=_input(turn) if keeps_items else [],
+        output=sealed,
+        answer=answer,
+        status=ending.status,
+        reason=ending.reason,
+        usage=usage,
+        upstream=turn.upstream,
+        upstream_id=turn.answer.upstream_id,
+        completed_us=now_us,
+        first_token_us=turn.first_output_us,
+        assignments=[],
+    )
+
+
+def _input(turn: RunningTurn) -> list[SealedItem]:
+    """Return the turn's input; a chat completion's is its request, whole."""
+    if turn.head.surface != "chat":
+        return turn.input
+    tokens = turn.answer.usage.input_tokens if turn.answer.usage is not None else 0
+    return [SealedItem(REQUEST_ITEM, "chat_request", "user", tokens, turn.request_blob)]
+
+
+def seal_output(rooms: TurnRooms, turn: RunningTurn, item: OutputItem) -> SealedItem:
+    """Return an output item sealed for its place in this turn."""
+    head = turn.head
+    context = item_context(head.org_id, head.user, head.conversation_id, head.turn_id, item.item_id)
+    return SealedItem(
+        item_id=item.item_id,
+        kind=item.kind,
+        author=item.author,
+        model_tokens=estimate_tokens(item.content),
+        blob=seal(turn.key, context, item.content, rooms.randomness),
+    )
