@@ -49,8 +49,12 @@ RECOVERED_SHARE = 0.7
 """So often a kill waits until Axon is ready; the rest hits it while it recovers."""
 
 NEWS_WITHIN_S = 5.0
-"""The power fails just after somebody was told that a turn is safe: then a lie would be found. If
+"""The power fails soon after somebody was told that a turn is safe: then a lie would be found. If
 nobody is told anything for so long, it fails anyway."""
+
+NEXT_ARE_WRITTEN_S = 0.1
+"""How long after the news: half of what a planted flush takes. Those told of one flush have asked
+again, so the next one is under way, and an entry acknowledged too early is not on disk yet."""
 
 _POLL_S = 0.005
 
@@ -123,6 +127,7 @@ def _strike(target: tuple[str, ...], installation: Installation, outcome: Outcom
     """Kill the roles of one target; what is ours to start again is started again."""
     if POWER in target:
         _wait_for_news(installation.ledger)
+        time.sleep(NEXT_ARE_WRITTEN_S)
     outcome.strikes.append(Strike(target=target, at_ns=time.monotonic_ns()))
     for role in target:
         installation.kill(role)
