@@ -28,10 +28,10 @@ ARGS ?=
 CYCLES ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench chaos lock wheel install clean
+.PHONY: help up test check lint types floors tests format bench chaos conformance lock wheel install clean
 
 help: ## Show the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(STAMP_RUN) ## Run everything on this machine (ARGS="--port 8081 --data DIR")
 	$(BIN)/axon up $(ARGS)
@@ -62,6 +62,9 @@ bench: $(STAMP_DEV) ## Measure against nginx, fdatasync and PostgreSQL in one ru
 
 chaos: $(STAMP_DEV) ## Kill everything at random under load and count what is lost (CYCLES=300)
 	$(BIN)/python -m tests.chaos.run --cycles $(CYCLES) $(ARGS)
+
+conformance: $(STAMP_DEV) ## Run the conformance suite against an Axon of its own (ARGS="--only resume")
+	$(BIN)/python -m tests.conformance.against_axon $(ARGS)
 
 lock: $(STAMP_DEV) ## Lock the newest allowed versions of every dependency again
 	$(LOCK) --upgrade pyproject.toml -o requirements/run.txt

@@ -1,7 +1,10 @@
 """What the fake upstream says to one chat completion request; see fake_upstream for the markers."""
 
+import base64
+import hashlib
 import json
 import re
+import struct
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -30,10 +33,13 @@ class Reply:
         self.fingerprint = name
         self.count = int(self.markers.get("chunks", 3))
         self.pad = "." * int(self.markers.get("pad", 0))
-        wanted = self.markers.get("tool") if messages[-1]["role"] == "user" else None
-        self.tool = wanted.partition(" ") if wanted else None
+        wanted = [value for name, value in found if name == "tool"]
+        if messages[-1]["role"] != "user":
+            wanted = []
+        self.tools = [one.partition(" ") for one in wanted]
+        self.refusal = self.markers.get("refusal")
         self.text = self._text(messages)
-        self.finish = self.markers.get("finish", "tool_calls" if self.tool else "stop")
+        self.finish = self.markers.get("finish", "tool_calls" if self.tools else "stop")
         prompt = sum(count_words(_plain(message.get("content"))) for message in messages)
         cached = {"cached_tokens": int(self.markers.get("cached", 0))}
         self.usage = {
@@ -58,10 +64,13 @@ class Reply:
         message: dict[str, Any] = {"role": "assistant", "content": self.text}
         if "reasoning" in self.markers:
             message["reasoning_content"] = self.markers["reasoning"]
-        if self.tool:
-            message |= {"content": None, "tool_calls": [self._tool_call()]}
+        if self.tools:
+            message |= {"content": None, "tool_calls": list(self._tool_calls())}
+        if self.refusal:
+            message |= {"content": None, "refusal": self.refusal}
+        logprobs = self._logprobs(message)
         choices = [
-            {"index": i, "message": message, "logprobs": None, "finish_reason": self.finish}
+            {"index": i, "message": message, "logprobs": logprobs, "finish_reason": self.finish}
             for i in range(self.request.get("n") or 1)
         ]
         usage = {} if self.markers.get("usage") == "none" else {"usage": self.usage}
@@ -102,20 +111,25 @@ class Reply:
                 "content": None,
                 "reasoning_content": self.markers["reasoning"],
             }
-        if self.tool:
-            call = self._tool_call() | {"index": 0}
+        for index, whole in enumerate(self._tool_calls()):
+            call = whole | {"index": index}
             arguments = call["function"]["arguments"]
             first = call | {"function": {"name": call["function"]["name"], "arguments": ""}}
             yield {"role": "assistant", "content": None, "tool_calls": [first]}
             for piece in _cut(arguments, self.count):
-                yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
+                yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+        if self.tools:
+            return
+        if self.refusal:
+            yield from ({"refusal": piece} for piece in _cut(self.refusal, self.count))
             return
         for place, piece in enumerate(_cut(self.text, self.count)):
             yield ({"role": "assistant"} if place == 0 else {}) | {"content": piece + self.pad}
 
     def _chunk(self, delta: dict[str, Any], finish: str | None) -> str:
+        logprobs = self._logprobs(delta)
         choices = [
-            {"index": i, "delta": delta, "logprobs": None, "finish_reason": finish}
+            {"index": i, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
             for i in range(self.request.get("n") or 1)
         ]
         return json.dumps(self._envelope("chat.completion.chunk", choices))
@@ -125,10 +139,74 @@ class Reply:
         head |= {"model": self.request["model"], "choices": choices}
         return head | {"system_fingerprint": self.fingerprint}
 
-    def _tool_call(self) -> dict[str, Any]:
-        assert self.tool is not None
-        function = {"name": self.tool[0], "arguments": self.tool[2] or "{}"}
-        return {"id": f"call_{self.id}", "type": "function", "function": function}
+    def _logprobs(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        """Return every piece as one token, when log probabilities were asked for."""
+        if not (self.request.get("logprobs") and message.get("content")):
+            return None
+        others = [
+            {"token": f"other{n}", "logprob": -2.0 - n, "bytes": None}
+            for n in range(self.request.get("top_logprobs") or 0)
+        ]
+        token = {"token": message["content"], "logprob": -0.5, "bytes": None}
+        return {"content": [token | {"top_logprobs": others}], "refusal": None}
+
+    def _tool_calls(self) -> Iterator[dict[str, Any]]:
+        for place, (name, _, arguments) in enumerate(self.tools):
+            function = {"name": name, "arguments": arguments or "{}"}
+            number = f"-{place}" if place else ""
+            yield {"id": f"call_{self.id}{number}", "type": "function", "function": function}
+
+
+class TextReply(Reply):
+    """What will be said to one legacy completion request; the prompts are its messages."""
+
+    def __init__(self, name: str, script: str, number: int, body: dict[str, Any]) -> None:
+        """Read the markers in the last prompt."""
+        prompts = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
+        messages = [{"role": "user", "content": str(prompt)} for prompt in prompts]
+        every = len(prompts) * (body.get("n") or 1)
+        super().__init__(name, script, number, {**body, "messages": messages, "n": every})
+
+    def completion(self) -> dict[str, Any]:
+        """Return the unstreamed answer."""
+        return self._as_text(super().completion())
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None) -> str:
+        return json.dumps(self._as_text(json.loads(super()._chunk(delta, finish))))
+
+    def _as_text(self, answer: dict[str, Any]) -> dict[str, Any]:
+        for choice in answer["choices"]:
+            said = choice.pop("message", None) or choice.pop("delta", {})
+            choice["text"] = said.get("content") or ""
+            if self.request.get("logprobs"):
+                choice["logprobs"] = {"tokens": [choice["text"]], "token_logprobs": [-0.5]}
+        return answer | {"object": "text_completion"}
+
+
+DIMENSIONS = 4
+
+
+def embeddings(name: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the vectors of a request's inputs: of a text, always the same."""
+    inputs = body["input"]
+    if isinstance(inputs, str) or (inputs and isinstance(inputs[0], int)):
+        inputs = [inputs]
+    data = [
+        {"object": "embedding", "index": place, "embedding": _vector(one, body)}
+        for place, one in enumerate(inputs)
+    ]
+    words = sum(count_words(one) if isinstance(one, str) else len(one) for one in inputs)
+    usage = {"prompt_tokens": words, "total_tokens": words}
+    return {"object": "list", "data": data, "model": name, "usage": usage}
+
+
+def _vector(text: str | list[int], body: dict[str, Any]) -> list[float] | str:
+    """Return numbers that stand for the text; in base64 when asked, unless the model knows none."""
+    digest = hashlib.sha256(str(text).encode()).digest()
+    numbers = [byte / 256 for byte in digest[: body.get("dimensions") or DIMENSIONS]]
+    if body.get("encoding_format") != "base64" or "floats-only" in body["model"]:
+        return numbers
+    return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
 
 
 def error_body(status: int) -> dict[str, Any]:
@@ -146,6 +224,11 @@ def _plain(content: Any) -> str:
 def count_words(text: str) -> int:
     """Return the number of words, which are the tokens of this engine."""
     return len(text.split())
+
+
+def count_prompt(body: dict[str, Any]) -> int:
+    """Return the tokens of a prompt: its words, and ten that the chat template adds."""
+    return 10 + sum(count_words(_plain(message.get("content"))) for message in body["messages"])
 
 
 def _cut(text: str, pieces: int) -> list[str]:

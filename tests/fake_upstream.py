@@ -11,7 +11,9 @@ the last user message. The last marker of a name wins.
     [[first_ms:N]]         wait before the first byte of the answer
     [[echo]]               the text is the JSON list of {"role", "content"} that was received
     [[tool:NAME ARGS]]     answer with a tool call; ARGS is its JSON text (only while the last
-                           message is the user's, so that the tool's result ends the loop)
+                           message is the user's, so that the tool's result ends the loop); given
+                           several times, so many calls
+    [[refusal:words]]      refuse with these
     [[reasoning:words]]    stream these first as `reasoning_content`
     [[finish:REASON]]      finish_reason (default stop, or tool_calls)
     [[cached:N]]           usage says that N prompt tokens were cached
@@ -34,9 +36,13 @@ the last user message. The last marker of a name wins.
     [[fault:big_header]]   128 KiB of header
     [[fault:big_event:N]]  one event of N bytes; without a stream, a body of N bytes
 
+A request with `logprobs` gets every piece of text as one token of logprob -0.5.
 A request with a `response_format` of type json_schema is answered with a document of that schema.
-Routes, each with and without `/v1`: POST /chat/completions, GET /models, POST /tokenize (the
-dialect is `tokenize`: llama, vllm or none), GET and DELETE /ledger (every request seen, as JSON).
+Routes, each with and without `/v1`: POST /chat/completions, POST
+/chat/completions/input_tokens (of `--tokenize llama`), POST /completions (its prompts are
+read like messages), POST /embeddings (of a text always the same vector; a model named
+`floats-only` ignores encoding_format), GET /models, POST /tokenize (the dialect is `tokenize`:
+llama, vllm or none), GET and DELETE /ledger (every request seen, as JSON).
 Words are tokens here. `PYTHONPATH=src python -m tests.fake_upstream --port 9000 --script "..."`
 """
 
@@ -53,7 +59,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from axon.base import TaskOwner
-from tests.fake_reply import Reply, count_words, error_body
+from tests.fake_reply import Reply, TextReply, count_prompt, count_words, embeddings, error_body
 
 LEDGER_REQUESTS_MAX = 10_000
 
@@ -214,9 +220,11 @@ class _Connection(asyncio.Protocol):
     async def answer(self, seen: SeenRequest) -> None:
         self.upstream.touch()
         up, path = self.upstream, urlsplit(seen.path).path.removeprefix("/v1")
-        if path == "/chat/completions":
-            if not await self.chat(seen):
+        if path in ("/chat/completions", "/completions"):
+            if not await self.chat(seen, Reply if path.startswith("/chat") else TextReply):
                 return
+        elif path == "/embeddings":
+            self.send(200, embeddings(up.name, seen.body))
         elif path == "/models":
             one = {"id": f"{up.name}-model", "object": "model", "created": 1, "owned_by": up.name}
             self.send(200, {"object": "list", "data": [one]})
@@ -226,6 +234,10 @@ class _Connection(asyncio.Protocol):
             self.send(200, [asdict(line) for line in up.ledger])
         elif path == "/tokenize" and up.tokenize != "none":
             self.count_tokens(seen.body)
+        elif path == "/chat/completions/input_tokens" and up.tokenize == "llama":
+            self.send(
+                200, {"object": "response.input_tokens", "input_tokens": count_prompt(seen.body)}
+            )
         else:
             self.send(404, error_body(404))
         seen.finished = True
@@ -233,6 +245,9 @@ class _Connection(asyncio.Protocol):
 
     def count_tokens(self, body: dict[str, Any]) -> None:
         llama = self.upstream.tokenize == "llama"
+        if "messages" in body and not llama:
+            self.send(200, {"count": count_prompt(body)})
+            return
         text = body.get("content" if llama else "prompt")
         if text is None:
             self.send(400, error_body(400))
@@ -245,10 +260,10 @@ class _Connection(asyncio.Protocol):
         data = json.dumps(body).encode()
         self.transport.write(_head(status, f"content-length: {len(data)}\r\n{extra}") + data)
 
-    async def chat(self, seen: SeenRequest) -> bool:
+    async def chat(self, seen: SeenRequest, kind: type[Reply]) -> bool:
         """Return True when the answer was sent whole."""
         up = self.upstream
-        reply = Reply(up.name, up.script, seen.number, seen.body)
+        reply = kind(up.name, up.script, seen.number, seen.body)
         fault = reply.fault
         await asyncio.sleep(int(reply.markers.get("first_ms", 0)) / 1000)
         if fault == "hang":

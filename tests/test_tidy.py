@@ -41,9 +41,8 @@ def sources() -> list[Path]:
 
 
 def all_python() -> list[Path]:
-    return (
-        sources() + sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "bench").rglob("*.py"))
-    )
+    others = ("tests", "bench", "conformance")
+    return sources() + [path for name in others for path in sorted((ROOT / name).rglob("*.py"))]
 
 
 def tracked() -> list[Path]:

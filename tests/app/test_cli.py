@@ -109,7 +109,7 @@ def test_what_needs_a_database_says_how_to_get_one(tmp_path: Path) -> None:
     assert "AXON_DATABASE_URL" in done.stderr
 
 
-@pytest.mark.parametrize("role", ["", "gateway", "worker", "brewer", "projector,brewer"])
+@pytest.mark.parametrize("role", ["", "brewer", "projector,brewer"])
 def test_a_role_that_cannot_run_is_refused(tmp_path: Path, role: str) -> None:
     done = run("serve", "--role", role, "--data", str(tmp_path))
     assert done.returncode == 2

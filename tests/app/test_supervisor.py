@@ -109,6 +109,22 @@ async def test_a_program_that_cannot_be_launched_fails_its_start(
         await supervisor.start(absent)
 
 
+async def test_of_two_programs_of_one_role_the_right_one_is_told_of_its_failure(
+    tmp_path: Path, supervisor: Supervisor
+) -> None:
+    async def never() -> bool:
+        return False
+
+    waits = Program(
+        role="twin", instance="one", command=("sleep", "600"), log_path=None, is_ready=never
+    )
+    absent = Program(role="twin", instance="two", command=("/no/such/program",), log_path=None)
+    waiting = supervisor.start(waits)
+    with pytest.raises(FileNotFoundError):
+        await supervisor.start(absent)
+    assert not waiting.done()
+
+
 async def test_a_restart_that_cannot_be_prepared_is_tried_again(
     tmp_path: Path, supervisor: Supervisor, changes: Changes
 ) -> None:
@@ -144,6 +160,31 @@ async def test_everything_stops_in_the_reverse_of_the_order_it_was_started(
     assert stopped == roles[::-1]
     for (pid,) in pids.values():
         assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_programs_of_one_role_have_names_and_stop_together(
+    tmp_path: Path, supervisor: Supervisor, changes: Changes
+) -> None:
+    """Each ends only once the other was told to end as well."""
+    told = [tmp_path / f"{number}" for number in range(2)]
+    for own, other in (told, told[::-1]):
+        script = f"trap 'touch {own}; while [ ! -e {other} ]; do sleep 0.01; done; exit 0' TERM"
+        await supervisor.start(
+            Program(
+                role="twin",
+                instance=f"twin-{own.name}",
+                command=("sh", "-c", f"{script}; echo; sleep 600 & wait"),
+                log_path=tmp_path / f"{own.name}.log",
+                stop_within_s=20,
+            )
+        )
+    assert len(supervisor.pids["twin"]) == 2
+    while not all((tmp_path / f"{one.name}.log").read_bytes() for one in told):
+        await asyncio.sleep(0.01)  # until both have set their traps
+    await supervisor.stop()
+    stopped = {change.name for change in changes.all if change.what == "stopped"}
+    assert stopped == {"twin-0", "twin-1"}
+    assert all(one.exists() for one in told)
 
 
 async def test_a_frozen_process_is_stopped_too(

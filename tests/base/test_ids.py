@@ -2,11 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axon.base import IDENTITY_BYTES, IdMint, UnknownId, user_number
+from axon.base import IDENTITY_BYTES, MARK_BYTES, IdMint, UnknownId, instance_mark, user_number
 from axon.base.ids import _COUNTER_LIMIT
 
 IDENTITY = bytes(range(IDENTITY_BYTES))
 GOLDEN_NUMBER = 372779790375124272
+GOLDEN_MARK = "e21b"
 GOLDEN_ID = "conv_01a0c4506c7b00020301010101052c613e88c0fd30e45f9a08"
 
 users = st.integers(0, 2**63 - 1)
@@ -46,7 +47,7 @@ def mint(*times_ms: int, identity: bytes = IDENTITY, process: int = 0) -> IdMint
 @given(prefixes, orgs, users)
 def test_an_id_says_what_it_was_made_of(prefix: str, org_id: str, user: int) -> None:
     text = mint(1_790_000_000_123).mint(prefix, org_id, user)
-    assert mint().read(text, prefix, org_id) == (prefix, 1_790_000_000_123, user)
+    assert mint().read(text, prefix, org_id) == (prefix, 1_790_000_000_123, user, b"\1\1")
 
 
 @given(st.lists(st.integers(1_700_000_000_000, 1_700_000_000_020), min_size=2, max_size=50), users)
@@ -72,6 +73,41 @@ def test_two_processes_never_make_the_same_id() -> None:
     first, second = mint(process=0), mint(process=1)
     ids = [one.mint("msg", "org_1", 7) for one in (first, second) for _ in range(1000)]
     assert len(set(ids)) == len(ids)
+
+
+def marked(name: str, process: int = 0) -> IdMint:
+    clock = StepClock(1_790_000_000_000)
+    return IdMint(IDENTITY, clock, CountedBytes(process), instance_mark(name))
+
+
+@given(prefixes, st.text(max_size=40), users)
+def test_an_id_names_the_process_that_made_it(prefix: str, name: str, user: int) -> None:
+    text = marked(name).mint(prefix, "org_1", user)
+    assert mint().read(text, prefix, "org_1").mark == instance_mark(name)
+
+
+@given(prefixes, users)
+def test_an_id_made_beside_another_has_its_owner(prefix: str, user: int) -> None:
+    one, other = marked("one"), marked("other", process=1)
+    beside = one.mint("conv", "org_1", user)
+    made = [other.mint(prefix, "org_1", user, beside=beside) for _ in range(2)]
+    assert [mint().read(text, prefix, "org_1").mark for text in made] == [instance_mark("one")] * 2
+    assert len({*made, one.mint(prefix, "org_1", user)}) == 3
+    assert mint().read(other.mint(prefix, "org_1", user), prefix, "org_1").mark == instance_mark(
+        "other"
+    )
+
+
+def test_two_starts_of_one_process_never_make_the_same_id() -> None:
+    first, second = marked("serving"), marked("serving", process=1)
+    ids = [one.mint("msg", "org_1", 7) for one in (first, second) for _ in range(1000)]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("length", [1, MARK_BYTES + 1])
+def test_a_short_or_long_mark_is_refused(length: int) -> None:
+    with pytest.raises(ValueError, match="2 bytes"):
+        IdMint(IDENTITY, StepClock(0), CountedBytes(), bytes(length))
 
 
 @given(orgs, orgs, users)
@@ -153,4 +189,5 @@ def test_the_format_is_final() -> None:
     """Ids and numbers are stored; a change here loses everybody's conversations."""
     assert user_number(IDENTITY, "org_1", "bob") == GOLDEN_NUMBER
     assert mint(1_790_000_000_123).mint("conv", "org_1", GOLDEN_NUMBER) == GOLDEN_ID
+    assert instance_mark("serving").hex() == GOLDEN_MARK
     assert mint().read(GOLDEN_ID, "conv", "org_1").created_ms == 1_790_000_000_123

@@ -1,6 +1,7 @@
 """A campaign: load through the oracle, kills at random moments, then the judgement."""
 
 import itertools
+import math
 import os
 import random
 import signal
@@ -21,7 +22,7 @@ from tests.chaos.installation import (
     NotReady,
 )
 from tests.chaos.ledger import Attempt, read_ledger
-from tests.chaos.oracle import DRAIN_S, TIMEOUT_S
+from tests.chaos.oracle import DRAIN_S, PEOPLE, TIMEOUT_S
 from tests.chaos.power import lose_unsynced
 from tests.chaos.report import Strike
 from tests.chaos.stored import read_stored
@@ -65,9 +66,14 @@ class Campaign:
 
     cycles: int
     seed: int
+    minutes: float | None = None
+    """How long it lasts, instead of a number of cycles."""
     targets: tuple[tuple[str, ...], ...] = TARGETS
     quiet_max_s: float = 2.0
     """The longest time people chat between two kills."""
+    people: int = PEOPLE
+    persistent: bool = False
+    """Whether they retry and resume as a good client does, and must then see no other error."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,16 +97,20 @@ def run_campaign(
     """
     outcome = Outcome()
     installation.wait_ready()
-    oracle = _start_oracle(installation)
+    oracle = _start_oracle(installation, campaign)
     chance = random.Random(campaign.seed)
     targets = _bag(campaign.targets, chance)
     try:
         if not _wait_for_news(installation.ledger, READY_WITHIN_S):
             raise NotReady("the oracle has not had a single turn")
-        for cycle in range(campaign.cycles):
+        ends_s = time.monotonic() + 60 * campaign.minutes if campaign.minutes else math.inf
+        of_them = math.inf if campaign.minutes else campaign.cycles
+        for cycle in itertools.count():
+            if cycle >= of_them or time.monotonic() >= ends_s:
+                break
             time.sleep(chance.uniform(QUIET_MIN_S, campaign.quiet_max_s))
             target = next(targets)
-            say(f"cycle {cycle + 1}/{campaign.cycles}: SIGKILL {' + '.join(target)}")
+            say(f"cycle {cycle + 1}/{of_them}: SIGKILL {' + '.join(target)}")
             _strike(target, installation, outcome)
             if chance.random() < RECOVERED_SHARE:
                 installation.wait_ready()
@@ -159,8 +169,9 @@ def _bag(targets: tuple[tuple[str, ...], ...], chance: random.Random) -> Iterato
         yield from chance.sample(targets, len(targets))
 
 
-def _start_oracle(installation: Installation) -> subprocess.Popen[bytes]:
+def _start_oracle(installation: Installation, campaign: Campaign) -> subprocess.Popen[bytes]:
     installation.ledger.touch()
     command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.chaos.oracle"]
     command += ["--base-url", installation.base_url, "--api-key", installation.api_key]
-    return subprocess.Popen([*command, "--ledger", str(installation.ledger)], cwd=ROOT)
+    command += ["--ledger", str(installation.ledger), "--people", str(campaign.people)]
+    return subprocess.Popen([*command, *["--persistent"][: campaign.persistent]], cwd=ROOT)

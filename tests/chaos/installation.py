@@ -41,6 +41,8 @@ class Installation:
     environment: Mapping[str, str] = field(default_factory=dict)
     python_path: tuple[Path, ...] = ()
     """Where Axon's processes look for modules first."""
+    options: tuple[str, ...] = ()
+    """More options of `axon up`."""
     base_url: str = ""
     api_key: str = ""
     _port: int = 0
@@ -74,19 +76,21 @@ class Installation:
             upstream = f"http://127.0.0.1:{self._engine_port}/v1"
             self._up = self._child(
                 "axon.app.cli", "up", "--data", str(self.data), "--port", str(self._port),
-                "--upstream", upstream, "--json",
+                "--upstream", upstream, "--json", *self.options,
             )  # fmt: skip
             ready = json.loads(_first_line(self._up))
             self.base_url, self.api_key = ready["base_url"], ready["api_key"]
 
     def kill(self, role: str) -> None:
-        """Send SIGKILL to every process of the role that lives now."""
+        """Send SIGKILL to every process of the role that lives now; `serving 2` is one of them."""
         if role == POWER:
             self._kill_everything()
         if role in {ENGINE, SUPERVISOR, POWER}:
             self._reap_child(role)
             return
-        for pid in self.pids(role):
+        role, _, number = role.partition(" ")
+        pids = self.pids(role)
+        for pid in pids[int(number) - 1 : int(number)] if number else pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 

@@ -22,6 +22,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     degraded: str = ""
     error: str = ""
+    unhinted: str = ""
+    """An error that gave a persistent client no word on when to try again; it ends its attempt."""
+    contradiction: str = ""
+    """What a resumed stream said against what was sent before it was cut."""
 
 
 class Ledger:

@@ -1,8 +1,9 @@
 """The oracle: people who chat through the official SDK, and write down what they were promised.
 
 A process of its own, outside Axon: `python -m tests.chaos.oracle --base-url U --api-key K
---ledger FILE`. Runs until SIGTERM, then lets the turns under way end. Never retries: what a client
-was told once is what counts.
+--ledger FILE`. Runs until SIGTERM, then lets the turns under way end. It never retries: what a
+client was told once is what counts. With `--persistent` its people do what a good client does: the
+SDK's retries, and a stream that was cut is resumed behind the last event they saw.
 """
 
 import argparse
@@ -15,13 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from httpx2 import HTTPError
-from openai import APIError, AsyncOpenAI
+from openai import APIError, APIStatusError, AsyncOpenAI
 from openai.types.responses import ResponseStreamEvent
 
 from tests.chaos.engine import question
 from tests.chaos.ledger import Attempt, Ledger
 
 PEOPLE = 32
+RETRIES_MAX = 8
+"""Of the SDK, for a persistent client; they take up to a minute together."""
+RESUMED_MAX = 8
+"""How often a stream is resumed; each time somebody else may be killed."""
+RESUME_AFTER_S = 0.5
 SHARED_BY = 4
 """So many people of the last quarter use one conversation: they queue for it and are refused."""
 TURNS_PER_CONVERSATION = 20
@@ -42,8 +48,12 @@ class Seat:
 class Oracle:
     """Chats until told to stop and keeps the ledger."""
 
-    def __init__(self, client: AsyncOpenAI, ledger: Ledger) -> None:
+    def __init__(
+        self, client: AsyncOpenAI, ledger: Ledger, people: int, *, persistent: bool
+    ) -> None:
         self._client = client
+        self._people = people
+        self._persistent = persistent
         self._ledger = ledger
         self._numbers = itertools.count()
         self._mark_prefix = f"{time.monotonic_ns():x}"
@@ -51,9 +61,9 @@ class Oracle:
 
     async def run(self) -> None:
         """Seat everybody and return when all have left."""
-        alone = PEOPLE * 3 // 4
+        alone = self._people * 3 // 4
         seats = [Seat() for _ in range(alone)]
-        shared = [Seat() for _ in range((PEOPLE - alone) // SHARED_BY)]
+        shared = [Seat() for _ in range((self._people - alone) // SHARED_BY)]
         seats += [seat for seat in shared for _ in range(SHARED_BY)]
         people = [asyncio.create_task(self._chat(seat)) for seat in seats]
         await self.stop.wait()
@@ -93,11 +103,50 @@ class Oracle:
             async for event in raw.parse():
                 _note(event, seen)
         except (APIError, HTTPError) as error:  # the SDK passes on a stream that broke as it is
-            seen["error"] = f"{type(error).__name__}: {error}"[:300]
+            seen["error"] = _words(error)
+            if self._persistent:
+                await self._resume(seen, error)
+        finally:
+            seen.pop("number", None)
         return Attempt(ended_ns=time.monotonic_ns(), **seen)
+
+    async def _resume(self, seen: dict[str, Any], error: Exception) -> None:
+        """Follow the stream behind what was seen, until it ends or nobody says when it will."""
+        for _ in range(RESUMED_MAX):
+            if isinstance(error, APIStatusError) and not _hinted(error):
+                break
+            if "response_id" not in seen:
+                break  # the SDK has tried again already, and nothing was ever shown
+            await asyncio.sleep(RESUME_AFTER_S)
+            try:
+                stream = await self._client.responses.retrieve(
+                    seen["response_id"], stream=True, starting_after=seen["number"]
+                )
+                async for event in stream:
+                    _note(event, seen)
+            except (APIError, HTTPError) as again:
+                seen["error"], error = _words(again), again
+                continue
+            if not seen["acknowledged"] and not seen["error"].startswith("response."):
+                seen["contradiction"] = "a resumed stream has no end"
+            return
+        if not isinstance(error, APIStatusError) or not _hinted(error):
+            seen["unhinted"] = _words(error)
+
+
+def _hinted(error: APIStatusError) -> bool:
+    return "retry-after" in error.response.headers
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
 
 
 def _note(event: ResponseStreamEvent, seen: dict[str, Any]) -> None:
+    expected = seen.get("number", -1) + 1
+    if event.sequence_number != expected:
+        seen["contradiction"] = f"event {event.sequence_number} came for {expected}"
+    seen["number"] = event.sequence_number
     if event.type == "response.created":
         seen["response_id"] = event.response.id
     elif event.type == "response.completed":
@@ -107,11 +156,16 @@ def _note(event: ResponseStreamEvent, seen: dict[str, Any]) -> None:
         seen["error"] = event.type
 
 
-async def chat(base_url: str, api_key: str, path: Path) -> None:
+async def chat(chosen: argparse.Namespace) -> None:
     """Run the oracle until SIGTERM."""
-    ledger = Ledger(path)
-    client = AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, timeout=TIMEOUT_S)
-    oracle = Oracle(client, ledger)
+    ledger = Ledger(chosen.ledger)
+    client = AsyncOpenAI(
+        base_url=chosen.base_url,
+        api_key=chosen.api_key,
+        max_retries=RETRIES_MAX if chosen.persistent else 0,
+        timeout=TIMEOUT_S,
+    )
+    oracle = Oracle(client, ledger, chosen.people, persistent=chosen.persistent)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, oracle.stop.set)
     async with client:
         await oracle.run()
@@ -123,5 +177,6 @@ if __name__ == "__main__":
     parser.add_argument("--base-url", required=True)
     parser.add_argument("--api-key", required=True)
     parser.add_argument("--ledger", type=Path, required=True)
-    chosen = parser.parse_args()
-    asyncio.run(chat(chosen.base_url, chosen.api_key, chosen.ledger))
+    parser.add_argument("--people", type=int, default=PEOPLE)
+    parser.add_argument("--persistent", action="store_true")
+    asyncio.run(chat(parser.parse_args()))

@@ -27,6 +27,8 @@ class Verdict:
     half_stored: list[str] = field(default_factory=list)
     order_broken: list[str] = field(default_factory=list)
     never_ended: list[str] = field(default_factory=list)
+    unhinted: list[str] = field(default_factory=list)
+    contradicted: list[str] = field(default_factory=list)
 
     @property
     def kept(self) -> bool:
@@ -41,6 +43,8 @@ class Verdict:
             "half-stored": self.half_stored,
             "order broken": self.order_broken,
             "never ended": self.never_ended,
+            "errors without a hint": self.unhinted,
+            "contradicted": self.contradicted,
         }
 
     def __str__(self) -> str:
@@ -60,6 +64,8 @@ def judge(
     verdict = Verdict(
         acknowledged=sum(attempt.acknowledged for attempt in attempts),
         refused=sum(not attempt.acknowledged for attempt in attempts),
+        unhinted=[f"{one.mark}: {one.unhinted}" for one in attempts if one.unhinted],
+        contradicted=[f"{one.mark}: {one.contradiction}" for one in attempts if one.contradiction],
     )
     by_conversation: dict[str, list[Attempt]] = {}
     for attempt in attempts:

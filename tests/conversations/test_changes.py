@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from axon.app.embedded import EmbeddedServer
-from axon.conversations import Conversation, HistoryUnavailable, writing
+from axon.conversations import Conversation, HistoryUnavailable, recording
 from axon.records import Record, encode
 from tests.conversations.scene import KEY, ORG, Node, Process, message
 
@@ -73,7 +73,7 @@ async def test_a_durable_change_is_answered_without_postgresql(
         postgres_server.kill()
         return encode(record)
 
-    monkeypatch.setattr(writing, "encode", dying)
+    monkeypatch.setattr(recording, "encode", dying)
     changed = await change(process, made.conversation_id, item)
     metadata = {"k": "new" if change is replace_metadata else "old"}
     expected = replace(made, head_sequence=3, updated_us=changed.updated_us, metadata=metadata)

@@ -39,6 +39,16 @@ def call(item: HistoryItem) -> str:
     return str(msgspec.json.decode(item.content).get("call_id", ""))
 
 
+def exchanges(turn: HistoryTurn) -> list[list[HistoryItem]]:
+    """Return the turn's items in parts; one begins where the user speaks after the assistant."""
+    parts: list[list[HistoryItem]] = [[]]
+    for item in turn.items:
+        if parts[-1] and item.author == "user" and parts[-1][-1].author == "assistant":
+            parts.append([])
+        parts[-1].append(item)
+    return parts
+
+
 def flat(history: tuple[HistoryTurn, ...]) -> list[HistoryItem]:
     return [item for turn in history for item in turn.items]
 
@@ -85,11 +95,12 @@ def test_turns_are_dropped_oldest_first(history: tuple[HistoryTurn, ...], budget
     fitted = fit_window(history, budget)
     kept = {item.item_id for item in fitted.items}
     plain = [
-        [item for item in turn.items if item.kind == "message" and not item.pinned]
+        [item for item in said if item.kind == "message" and not item.pinned]
         for turn in history
+        for said in exchanges(turn)
     ]
     shown = [[item.item_id in kept for item in turn] for turn in plain if turn]
-    assert all(len(set(turn)) == 1 for turn in shown)  # whole turns
+    assert all(len(set(turn)) == 1 for turn in shown)  # whole exchanges
     flags = [turn[0] for turn in shown]
     assert flags == sorted(flags)  # and the newest ones
     if fitted.dropped_turns == 0:

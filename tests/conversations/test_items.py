@@ -135,13 +135,17 @@ async def test_metadata_is_replaced(process: Process) -> None:
 
 
 @pytest.mark.parametrize("projected", [True, False])
-async def test_a_deleted_conversation_is_gone(process: Process, projected: bool) -> None:
+@pytest.mark.parametrize("with_items", [True, False])
+async def test_a_deleted_conversation_is_gone(
+    process: Process, projected: bool, with_items: bool
+) -> None:
+    """As OpenAI means it, its responses stay; with its items, nothing does."""
     conversation = await process.conversation("a")
     turn_id = await process.say(conversation, "b", "c")
     if projected:
         await process.project()
     owner = process.owner()
-    await process.conversations.delete(owner, KEY, conversation)
+    await process.conversations.delete(owner, KEY, conversation, with_items=with_items)
     for _ in range(2):
         for call in (
             process.conversations.read(owner, conversation),
@@ -151,8 +155,28 @@ async def test_a_deleted_conversation_is_gone(process: Process, projected: bool)
         ):
             with pytest.raises(ConversationNotFound):
                 await call
-        assert await forgotten(process, turn_id)
+        assert await forgotten(process, turn_id) is with_items
+        if not with_items:
+            turn = await process.conversations.find_turn(ORG, turn_id)
+            assert [text_of(item.content) for item in turn.output] == ["c"]
         await process.project()
+
+
+@pytest.mark.parametrize("projected", [True, False])
+async def test_a_turn_of_a_deleted_conversation_can_be_forgotten(
+    process: Process, projected: bool
+) -> None:
+    conversation = await process.conversation("a")
+    turn_id = await process.say(conversation, "b", "c")
+    await process.conversations.delete(process.owner(), KEY, conversation)
+    if projected:
+        await process.project()
+    await process.conversations.forget_turn(process.owner(), KEY, turn_id)
+    for _ in range(2):
+        with pytest.raises(TurnNotFound):
+            await process.conversations.locate_turn(process.owner(), turn_id)
+        await process.project()
+    assert not (await process.conversations.find_turn(ORG, turn_id)).stored
 
 
 async def test_a_turn_is_found_running_and_ended(process: Process) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from axon.conversations import ConversationsProjector
+from axon.conversations import ConversationsProjector, Update
 from axon.projection import Gap, Positioned
 from axon.records import ConversationChanged, Record, SubjectErased, TurnCompleted, TurnInterrupted
 from tests.conversations.scene import KEY, ORG, WAIT_S, Process, apply, query
@@ -16,6 +16,8 @@ TABLES = {
     "items": "user_id, conversation_id, sequence, index",
     "turns": "user_id, id",
     "places": "user_id, conversation_id, sequence",
+    "changes": "user_id, position",
+    "feeds": "user_id",
 }
 
 
@@ -50,7 +52,9 @@ async def story(process: Process) -> list[Positioned]:
     owner = process.owner()
     await process.conversations.delete_item(owner, KEY, chat, item)
     await process.conversations.update_metadata(owner, KEY, chat, {"k": "v"})
-    await process.conversations.delete(owner, KEY, gone)
+    await process.conversations.delete(owner, KEY, gone, with_items=True)
+    update = Update(title="renamed", archived=True)
+    await process.conversations.update(owner, KEY, chat, update)
     await process.conversations.forget_turn(owner, KEY, turn_id)
     await process.say(chat, "i", "j")
     return await process.records()
@@ -60,7 +64,8 @@ async def test_batches_of_any_size_and_repetitions_give_the_same(process: Proces
     records = await story(process)
     await apply(process.node.database, records)
     whole = await contents(process)
-    assert [row[5] for row in whole["conversations"]] == [6, 3, 1]
+    assert [row[5] for row in whole["conversations"]] == [7, 3, 1]
+    assert len(whole["changes"]) == 9 and [row[1] for row in whole["feeds"]] == [12]
     assert [row[2] for row in whole["items"]].count(1) == 4
     await apply(process.node.database, records)
     assert await contents(process) == whole

@@ -99,6 +99,18 @@ def test_an_engine_that_breaks_off_midway_ends_the_stream_with_an_error(
         (b'{"model":"m","messages":[]}', 400, "messages", "invalid_value"),
         (b'{"model":"m","messages":[{"role":"x"}]}', 400, "messages[0].role", "invalid_value"),
         (
+            b'{"model":"m","messages":[{"role":"user","content":["x"]}]}',
+            400,
+            "messages[0].content[0]",
+            "invalid_type",
+        ),
+        (
+            b'{"model":"m","store":1,"messages":[{"role":"user","content":"x"}]}',
+            400,
+            "store",
+            "invalid_type",
+        ),
+        (
             b'{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":9}',
             400,
             "temperature",

@@ -63,6 +63,28 @@ def test_pages_join_up(client: OpenAI, order: str) -> None:
     assert seen == (expected if order == "asc" else expected[::-1])
 
 
+def test_responses_outlive_their_conversation_unless_told_otherwise(client: OpenAI) -> None:
+    """As OpenAI means it; `?items=delete` takes everything along."""
+    kept, gone = client.conversations.create(), client.conversations.create()
+    first, second = (
+        client.responses.create(model="fake-model", input="x", conversation=made.id)
+        for made in (kept, gone)
+    )
+    client.conversations.delete(kept.id)
+    client.delete(f"/conversations/{gone.id}?items=delete", cast_to=object)
+    assert client.responses.retrieve(first.id).output_text == first.output_text
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(second.id)
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="fake-model", input="y", previous_response_id=first.id)
+    assert caught.value.code == "previous_response_not_found"
+    client.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(first.id)
+    with pytest.raises(openai.BadRequestError):
+        client.delete(f"/conversations/{kept.id}?items=some", cast_to=object)
+
+
 def test_more_than_twenty_items_are_refused_and_nothing_is_stored(client: OpenAI) -> None:
     made = client.conversations.create()
     with pytest.raises(openai.BadRequestError) as caught:

@@ -86,6 +86,14 @@ async def test_the_embedded_engine_counts(engine_url: str) -> None:
         assert counts == [count_by(engine_url, text) for text in texts]
 
 
+async def test_the_embedded_engine_counts_a_whole_prompt(engine_url: str) -> None:
+    up = Upstream(name="engine", base_url=engine_url, model="smollm2")
+    prompt = b'"messages":[{"role":"user","content":"hello world"}]'
+    async with Scene(up) as scene:
+        count = await scene.inference.count_prompt(scene.model, prompt)
+        assert count is not None and count > count_by(engine_url, "hello world") + 4
+
+
 @pytest.mark.parametrize("dialect", ["llama", "vllm"])
 async def test_an_engine_with_a_tokenizer_counts(dialect: str) -> None:
     async with FakeUpstream(tokenize=dialect) as fake, Scene(at(fake, key="sk-up")) as scene:

@@ -36,7 +36,8 @@ async def read_conversation_async(client: AsyncOpenAI, conversation_id: str) -> 
 def shown_to_the_model(upstream: str, word: str) -> list[list[tuple[str, str]]]:
     """Return the messages of every request whose last one holds `word`, as the upstream saw."""
     with urllib.request.urlopen(f"{upstream}/ledger", timeout=30) as answer:
-        seen = [request["body"]["messages"] for request in json.load(answer) if request["body"]]
+        bodies = [request["body"] or {} for request in json.load(answer)]
+    seen = [body["messages"] for body in bodies if "messages" in body]
     return [
         [(message["role"], message["content"]) for message in messages]
         for messages in seen

@@ -1,8 +1,8 @@
 """One example of every record version, every field set to something of its own.
 
 Run this file to write the golden files that are missing; one that exists is never written again,
-because journals full of its kind are out there. A changed record is a new class, a new kind, and
-a new example here.
+because journals full of its shape are out there. `6.2.bin` is the second shape of kind 6, to which
+fields were added; a record changed in any other way is a new class, a new kind and a new example.
 """
 
 from pathlib import Path
@@ -44,6 +44,7 @@ HEAD = TurnHead(
     accepted_us=1_790_000_000_000_010,
     implicit=True,
     stored=False,
+    metadata={"topic": "größe"},
 )
 USAGE = TokenUsage(
     input_tokens=11, cached_tokens=12, output_tokens=13, reasoning_tokens=14, estimated=True
@@ -70,8 +71,9 @@ EXAMPLES: dict[int, Record] = {
         body_mac=b"\x04" * 32,
         attempt=2,
         assignments=[ASSIGNMENT],
+        summary=b"\x0esummary",
     ),
-    2: TurnProgress(head=HEAD, output=[CALL], output_tokens=19),
+    2: TurnProgress(head=HEAD, output=[CALL], output_tokens=19, events=b"\x06events", number=41),
     3: TurnCompleted(
         head=HEAD,
         input=[ITEM],
@@ -84,6 +86,7 @@ EXAMPLES: dict[int, Record] = {
         completed_us=1_790_000_000_000_021,
         first_token_us=1_790_000_000_000_022,
         assignments=[ASSIGNMENT],
+        events=b"\x07events",
     ),
     4: TurnInterrupted(
         head=HEAD,
@@ -98,6 +101,7 @@ EXAMPLES: dict[int, Record] = {
         completed_us=1_790_000_000_000_023,
         first_token_us=0,
         assignments=[],
+        events=b"\x08events",
     ),
     5: ItemsAppended(
         change_id="chg_24",
@@ -109,6 +113,8 @@ EXAMPLES: dict[int, Record] = {
         fence=27,
         at_us=1_790_000_000_000_028,
         items=[ITEM, CALL],
+        idempotency_mac=b"\x09" * 16,
+        body_mac=b"\x0a" * 16,
     ),
     6: ConversationChanged(
         change_id="chg_29",
@@ -123,6 +129,13 @@ EXAMPLES: dict[int, Record] = {
         metadata={"topic": "größe", "empty": ""},
         item_id="msg_34",
         items=[ITEM],
+        title=b"\x0btitle",
+        also=["renamed"],
+        forked_conversation_id="conv_38",
+        forked_item_id="msg_39",
+        origin_id="resp_40",
+        idempotency_mac=b"\x0c" * 16,
+        body_mac=b"\x0d" * 16,
     ),
     7: SubjectErased(
         change_id="chg_35",
@@ -135,17 +148,22 @@ EXAMPLES: dict[int, Record] = {
 }
 
 
-def golden_file(kind: int) -> Path:
-    return GOLDEN / f"{kind}.bin"
+def golden_files(kind: int) -> list[Path]:
+    """Return the files of the kind's shapes, the newest last."""
+    later = sorted(GOLDEN.glob(f"{kind}.*.bin"), key=lambda path: int(path.name.split(".")[1]))
+    return [path for path in (GOLDEN / f"{kind}.bin", *later) if path.exists()]
 
 
 def write_missing() -> None:
+    """Write each example whose bytes no file holds, as the next shape of its kind."""
     GOLDEN.mkdir(exist_ok=True)
     for kind, record in EXAMPLES.items():
-        if not golden_file(kind).exists():
-            written_kind, payload = encode(record)
-            assert written_kind == kind
-            golden_file(kind).write_bytes(payload)
+        written_kind, payload = encode(record)
+        assert written_kind == kind
+        there = golden_files(kind)
+        if not there or there[-1].read_bytes() != payload:
+            name = f"{kind}.{len(there) + 1}.bin" if there else f"{kind}.bin"
+            (GOLDEN / name).write_bytes(payload)
 
 
 if __name__ == "__main__":

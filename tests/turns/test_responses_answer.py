@@ -1,8 +1,7 @@
 """The events of a streamed response: right in kind, order and number, and the same as its items."""
 
 import json
-from collections.abc import Callable
-from itertools import count
+from typing import Any
 
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
@@ -19,10 +18,12 @@ _event: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
 
 
 def new_answer(*, streamed: bool = True) -> ResponsesAnswer:
-    numbers = count(1)
-    mint: Callable[[str], str] = lambda prefix: f"{prefix}_{next(numbers)}"  # noqa: E731
     head = ResponseHead("resp_1", 1_700_000_000, response_echo({}, "alias", None))
-    return ResponsesAnswer(head, mint, lambda: 1_700_000_009, streamed)
+    return ResponsesAnswer(head, item_id, lambda: 1_700_000_009, streamed)
+
+
+def item_id(prefix: str, place: int) -> str:
+    return f"{prefix}_{place + 1}"
 
 
 def chunk(delta: dict[str, object], finish: str | None = None) -> bytes:
@@ -101,6 +102,67 @@ def test_reasoning_text_and_calls_are_items_of_their_own() -> None:
         if event["type"] == "response.function_call_arguments.done"
     ]
     assert arguments == ["{}", "[]"]
+
+
+def test_a_call_ends_before_the_next_begins() -> None:
+    events = told(
+        new_answer(),
+        chunk(call(0, name="f", arguments="{")),
+        chunk(call(0, arguments="}")) + chunk(call(1, name="g", arguments="{}")),
+        chunk({}, "tool_calls"),
+    )
+    names = [str(event["type"]).removeprefix("response.") for event in events[2:-1]]
+    assert list(zip(names, (event["output_index"] for event in events[2:-1]), strict=True)) == [
+        ("output_item.added", 0),
+        ("function_call_arguments.delta", 0),
+        ("function_call_arguments.delta", 0),
+        ("function_call_arguments.done", 0),
+        ("output_item.done", 0),
+        ("output_item.added", 1),
+        ("function_call_arguments.delta", 1),
+        ("function_call_arguments.done", 1),
+        ("output_item.done", 1),
+    ]
+
+
+def test_more_of_a_call_after_the_next_is_the_engines_fault() -> None:
+    answer = new_answer()
+    answer.feed(chunk(call(0, name="f")) + chunk(call(1, name="g")))
+    with pytest.raises(BrokenUpstream):
+        answer.feed(chunk(call(0, arguments="{}")))
+
+
+def test_log_probabilities_are_told_with_their_text() -> None:
+    likely = {"token": "\u00e9", "logprob": -2.0, "bytes": [195, 169]}
+    token = {"token": "a", "logprob": -1.0, "bytes": [97], "top_logprobs": [likely]}
+    sent = {**token, "bytes": None, "top_logprobs": [{**likely, "bytes": None}]}
+    logprobs = {"content": [sent, {"prob": "of another shape"}]}
+    choice = {"delta": {"content": "a"}, "logprobs": logprobs}
+    piece = b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+    events = told(new_answer(), piece, piece, chunk({"content": "b"}, "stop"))
+    deltas = [event for event in events if event["type"] == "response.output_text.delta"]
+    assert [event["logprobs"] for event in deltas] == [[token], [token], []]
+    [done] = [event for event in events if event["type"] == "response.output_text.done"]
+    assert done["logprobs"] == [token, token]
+
+
+def test_a_custom_tools_input_is_told_once_it_is_whole() -> None:
+    echo = response_echo({}, "alias", None)
+    head = ResponseHead("resp_1", 1, echo, custom_tools=frozenset({"run", "raw"}))
+    events = told(
+        ResponsesAnswer(head, item_id, lambda: 1, True),
+        chunk(call(0, name="run", arguments='{"input":"a')),
+        chunk(call(0, arguments='\\nb"}')) + chunk(call(1, name="raw", arguments="no JSON")),
+        chunk({}, "tool_calls"),
+    )
+    last: Any = events[-1]["response"]
+    inputs = [(item["type"], item["name"], item["input"]) for item in last["output"]]
+    assert inputs == [
+        ("custom_tool_call", "run", "a\nb"),
+        ("custom_tool_call", "raw", "no JSON"),
+    ]
+    deltas = [event["delta"] for event in events if str(event["type"]).endswith("input.delta")]
+    assert deltas == ["a\nb", "no JSON"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from axon.app.embedded.folders import private_folder
+from axon.app.instances import own_instance
 from axon.app.settings import Settings
 from axon.base import AxonError, Randomness
 
@@ -72,6 +73,11 @@ class DataFolder:
         return self.root / "up.json"
 
     @property
+    def serving_note(self) -> Path:
+        """Return the file that says which serving processes `axon up` ran last."""
+        return self.root / "serving"
+
+    @property
     def logs(self) -> Path:
         """Return the folder of the processes' log lines."""
         return self.root / "logs"
@@ -80,11 +86,11 @@ class DataFolder:
         """Return the name of this process's journal, drawn anew when it has none yet.
 
         PostgreSQL remembers by this name how far it has read, so a journal that was wiped must
-        not come back under its old name. Raises JournalAmbiguous.
+        not come back under its old name. Raises JournalAmbiguous and PlaceWrong.
         """
-        drawn = "[0-9a-f]" * (2 * _DRAWN_BYTES)
+        instance = own_instance(settings)
         found = []
-        for folder in self.journals.glob(f"{drawn}-{settings.instance}"):
+        for folder in self.journals_named(instance):
             if any(folder.iterdir()):
                 found.append(folder)
             else:
@@ -93,4 +99,9 @@ class DataFolder:
             raise JournalAmbiguous(", ".join(sorted(folder.name for folder in found)))
         if found:
             return found[0].name
-        return f"{randomness.bytes(_DRAWN_BYTES).hex()}-{settings.instance}"
+        return f"{randomness.bytes(_DRAWN_BYTES).hex()}-{instance}"
+
+    def journals_named(self, instance: str) -> list[Path]:
+        """Return the folders of the journals a process of this name has had: usually one."""
+        drawn = "[0-9a-f]" * (2 * _DRAWN_BYTES)
+        return list(self.journals.glob(f"{drawn}-{instance}"))

@@ -12,12 +12,18 @@ _ANSWER_BYTES_MAX = 1 << 20
 async def get(
     host: str, port: int, path: str, headers: Mapping[str, str] | None = None
 ) -> tuple[int, bytes] | None:
-    """Return the status and the body of `http://host:port/path`, or None without an answer."""
+    """Return the status and the body of `http://host:port/path`, or None without an answer.
+
+    A `host` that begins with a slash is a unix socket, and needs no port.
+    """
     lines = [f"GET {path} HTTP/1.1", f"host: {host}:{port}", "connection: close"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(host, port)
+            if host.startswith("/"):
+                reader, writer = await asyncio.open_unix_connection(host)
+            else:
+                reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write("\r\n".join([*lines, "", ""]).encode())
                 answer = await _read_all(reader)

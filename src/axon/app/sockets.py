@@ -18,14 +18,20 @@ class PortTaken(AxonError):
     """Another program listens on this port."""
 
 
-def listening_socket(http: HttpSettings) -> socket.socket:
-    """Return the inherited listening socket, or a new one; raises PortTaken or OSError."""
+def listening_socket(http: HttpSettings, shared: bool = False) -> socket.socket:
+    """Return the inherited listening socket, or a new one; raises PortTaken or OSError.
+
+    A `shared` port may be bound by several processes of this user; the kernel then spreads the
+    connections over them, and those waiting for one that ends are lost with it.
+    """
     if http.fd >= 0:
         return socket.socket(fileno=http.fd)
     family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((http.host, http.port))
         listener.listen(BACKLOG)
     except OSError as error:
@@ -33,6 +39,22 @@ def listening_socket(http: HttpSettings) -> socket.socket:
         if isinstance(error, PermissionError) or error.errno is None:
             raise
         raise PortTaken(f"{http.host}:{http.port}: {error.strerror}") from error
+    return listener
+
+
+def private_socket(path: Path) -> socket.socket:
+    """Return a listening unix socket at `path`, in the place of one a dead process left there.
+
+    The folder is private, and so is the socket; raises OSError.
+    """
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

@@ -2,7 +2,15 @@
 
 from axon.base.clock import Clock, SystemClock, utc_from_us
 from axon.base.errors import AxonError
-from axon.base.ids import IDENTITY_BYTES, IdMint, MintedId, UnknownId, user_number
+from axon.base.ids import (
+    IDENTITY_BYTES,
+    MARK_BYTES,
+    IdMint,
+    MintedId,
+    UnknownId,
+    instance_mark,
+    user_number,
+)
 from axon.base.randomness import Randomness, SystemRandomness
 from axon.base.tasks import TaskOwner
 from axon.base.units import GIB, KIB, MIB, MICROS_PER_SECOND, NANOS_PER_UNIT
@@ -11,6 +19,7 @@ __all__ = [
     "GIB",
     "IDENTITY_BYTES",
     "KIB",
+    "MARK_BYTES",
     "MIB",
     "MICROS_PER_SECOND",
     "NANOS_PER_UNIT",
@@ -23,6 +32,7 @@ __all__ = [
     "SystemRandomness",
     "TaskOwner",
     "UnknownId",
+    "instance_mark",
     "user_number",
     "utc_from_us",
 ]

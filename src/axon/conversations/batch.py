@@ -5,7 +5,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from axon.conversations.placed import TURN_FORGOTTEN, Placed, PlacedChange, placed_change
+from axon.conversations.changes import changes_of
+from axon.conversations.feed_store import ChangeRow
+from axon.conversations.placed import (
+    DELETED_WITH_ITEMS,
+    DELETIONS,
+    TURN_FORGOTTEN,
+    Placed,
+    PlacedChange,
+    placed_change,
+)
 from axon.conversations.projecting import NO_HEAD, Conversation, Head, Rows, without_nul
 from axon.projection import Gap
 from axon.records import (
@@ -48,7 +57,25 @@ class _State:
     row: tuple[Any, ...] = ()
     """What is written of it; nothing yet while empty."""
     metadata: dict[str, str] | None = None
+    title: bytes | None = None
+    """Sealed; empty when it was taken away, None when it stays."""
+    archived: bool | None = None
+    forked: tuple[str, str | None] | None = None
     deleted_us: int = 0
+    deleted_with_items: bool = False
+
+    def members(self) -> tuple[Any, ...]:
+        """Return the row of members that were changed; nothing when none was."""
+        changed = (self.metadata, self.title, self.archived, self.forked)
+        if all(member is None for member in changed):
+            return ()
+        return (
+            None if self.metadata is None else _metadata_json(self.metadata),
+            self.title is not None,
+            self.title or None,
+            self.archived,
+            *(self.forked or (None, None)),
+        )
 
 
 @dataclass(slots=True)
@@ -64,6 +91,7 @@ class Batch:
     _placed: dict[tuple[int, str, int], PlacedChange] = field(default_factory=dict)
     _deleted_items: list[tuple[int, str, str]] = field(default_factory=list)
     _forgotten_turns: list[tuple[int, str]] = field(default_factory=list)
+    _changes: dict[tuple[int, str, int], list[ChangeRow]] = field(default_factory=dict)
 
     def add(self, record: Record) -> None:
         """Take the next record; raises Gap when its predecessor is missing."""
@@ -102,9 +130,6 @@ class Batch:
 
     def _place(self, record: Placed, place: Place, change: PlacedChange, state: _State) -> None:
         user, conversation_id = place.conversation
-        if place.sequence >= state.head.sequence:
-            state.head = Head(place.sequence, change.fence, state.head.deleted)
-        self._placed[user, conversation_id, place.sequence] = change
         created_us, model, implicit, org_id = change.at_us, None, False, ""
         if isinstance(record, TurnCompleted | TurnInterrupted):
             turn = record.head
@@ -112,8 +137,14 @@ class Batch:
             org_id = turn.org_id
         else:
             org_id = record.org_id
+        if state.head.sequence:
+            implicit = state.head.implicit
+        if place.sequence >= state.head.sequence:
+            deleted = state.head.deleted
+            state.head = Head(place.sequence, change.fence, deleted, implicit)
+        self._placed[user, conversation_id, place.sequence] = change
         if state.row:
-            created_us, implicit, model = state.row[3], state.row[8], model or state.row[7]
+            created_us, model = state.row[3], model or state.row[7]
         state.row = (
             user,
             conversation_id,
@@ -126,26 +157,43 @@ class Batch:
             implicit,
         )
         if isinstance(record, ConversationChanged):
-            self._change(record, state)
+            for word in record.changes:
+                self._change(record, word, state)
+        self._tell(record, place, change.at_us, state.head)
 
-    def _change(self, record: ConversationChanged, state: _State) -> None:
-        if record.change in ("created", "metadata"):
+    def _change(self, record: ConversationChanged, word: str, state: _State) -> None:
+        if word in ("created", "forked", "metadata"):
             state.metadata = record.metadata
-        elif record.change == "item_deleted":
+        if word in ("renamed", "forked"):
+            state.title = record.title
+        if word == "forked":
+            state.forked = (record.forked_conversation_id, record.forked_item_id or None)
+        elif word in ("archived", "unarchived"):
+            state.archived = word == "archived"
+        elif word == "item_deleted":
             gone = (record.user, record.conversation_id, record.item_id)
             self._deleted_items.append(gone)
-        elif record.change == "deleted":
+        elif word in DELETIONS:
             state.deleted_us = record.at_us
+            state.deleted_with_items = word == DELETED_WITH_ITEMS
+
+    def _tell(self, record: Placed, place: Place, at_us: int, head: Head) -> None:
+        """Put the record's changes into the feed, in place of those of a record it replaces."""
+        key = (*place.conversation, place.sequence)
+        self._changes.pop(key, None)
+        if not head.implicit and not head.deleted:
+            self._changes[key] = [ChangeRow(*key, at_us, change) for change in changes_of(record)]
 
     def rows(self) -> Rows:
         """Return what is to be written."""
         changed = {place: state for place, state in self._states.items() if state.row}
+        deleted = {place: state for place, state in changed.items() if state.deleted_us}
         return Rows(
             conversations=[state.row for state in changed.values()],
-            metadata=[
-                (*place, _metadata_json(state.metadata))
+            members=[
+                (*place, *members)
                 for place, state in changed.items()
-                if state.metadata is not None
+                if (members := state.members())
             ],
             turns=[_turn_row(turn) for turn in self._turns.values()],
             replaced=[key for key in self._placed if key in self.fences],
@@ -157,8 +205,16 @@ class Batch:
             deleted_items=self._deleted_items,
             forgotten_turns=self._forgotten_turns,
             deleted=[
-                (*place, state.deleted_us) for place, state in changed.items() if state.deleted_us
+                (*place, state.deleted_us)
+                for place, state in deleted.items()
+                if not state.deleted_with_items
             ],
+            deleted_with_items=[
+                (*place, state.deleted_us)
+                for place, state in deleted.items()
+                if state.deleted_with_items
+            ],
+            changes=[change for changes in self._changes.values() for change in changes],
             ended_leases=[(*place, state.head.sequence) for place, state in changed.items()],
         )
 

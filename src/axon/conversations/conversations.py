@@ -1,21 +1,32 @@
 """The room in one object: begin and end turns, read, write."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from axon.base import Clock, IdMint, Randomness, TaskOwner
+from axon.base import TaskOwner
+from axon.conversations.chat_completions import ChatCompletions
 from axon.conversations.epoch import Epoch
+from axon.conversations.feed import CatchingUp, Feed, FeedPage
 from axon.conversations.finding import Finding
+from axon.conversations.following import Followed, Following, FollowingParts
+from axon.conversations.forking import Copying
 from axon.conversations.history import WindowTurn
+from axon.conversations.hub import Hub
+from axon.conversations.keys import IdempotencyKeys, RequestKey
 from axon.conversations.leasing import Leasing
+from axon.conversations.listing import ConversationPage, Listing, Wanted
 from axon.conversations.loading import Loader
-from axon.conversations.opened import OPENED_BYTES_MAX, OpenedWindows
+from axon.conversations.opened import OpenedWindows
 from axon.conversations.opening import Opener
+from axon.conversations.parts import DEFAULT_OPTIONS, ConversationsOptions, ConversationsParts
 from axon.conversations.reading import Reading, refuse_nonsense
+from axon.conversations.recording import WritingParts
+from axon.conversations.referring import Referring
+from axon.conversations.replaying import Replay
+from axon.conversations.searching import Searching, SearchPage
 from axon.conversations.tail import Tail
 from axon.conversations.taking import Sources
+from axon.conversations.turn_events import TurnEvents
 from axon.conversations.values import (
     Begun,
     Conversation,
@@ -26,40 +37,12 @@ from axon.conversations.values import (
     StoredItem,
     StoredTurn,
     TurnPlace,
+    Update,
 )
 from axon.conversations.window_cache import WindowCache
-from axon.conversations.writing import Writing, WritingParts
-from axon.journal import Journal
-from axon.sealing import KeyStore
-from axon.stores import Postgres, Valkey
+from axon.conversations.writing import Writing
+from axon.journal import read_cursor
 from axon.telemetry import log
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationsParts:
-    """What the room stands on; made by `app`."""
-
-    postgres: Postgres
-    valkey: Valkey
-    """Best not started yet, so that no reconnection is missed."""
-    journal: Journal
-    keys: KeyStore
-    mint: IdMint
-    clock: Clock
-    randomness: Randomness
-    instance: str
-    """The journal's instance: who holds the journal's lock may take over its own leases."""
-    epoch_path: Path
-    """A small file that all processes of this node share."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationsOptions:
-    """The bounds an operator may choose."""
-
-    change_wait_s: float = 10.0
-    """How long a change without a turn waits for the turns before it; then 409."""
-    opened_bytes_max: int = OPENED_BYTES_MAX
 
 
 class Conversations:
@@ -72,12 +55,15 @@ class Conversations:
     def __init__(
         self,
         parts: ConversationsParts,
-        options: ConversationsOptions = ConversationsOptions(),
+        options: ConversationsOptions = DEFAULT_OPTIONS,
     ) -> None:
         """Load the functions into `valkey` and open the epoch's file; then `open`."""
         self._parts = parts
         self.tail = Tail(parts.journal)
         """What PostgreSQL does not have yet: note every durable record of a turn in it."""
+        self.hub = Hub()
+        """What happens to conversations, at once; fed by the tail, so nobody else need tell it."""
+        self.tail.on_note = self.hub.note
         self._tasks = TaskOwner(_task_failed)
         self._epoch = Epoch(parts.epoch_path, parts.randomness)
         opener = Opener(parts.keys, parts.postgres)
@@ -96,8 +82,34 @@ class Conversations:
         )
         self._leasing = Leasing(sources, parts.mint)
         self._reading = Reading(parts.postgres, loader, opener)
+        self._listing = Listing(parts.postgres, self.tail, self._reading)
+        catching_up = CatchingUp(self.tail, self._projected, parts.clock)
+        self._feed = Feed(parts.postgres, self._reading, opener, catching_up)
+        self._searching = Searching(parts.postgres, self._reading, opener, catching_up)
+        self._following = Following(
+            FollowingParts(
+                hub=self.hub,
+                tail=self.tail,
+                loader=loader,
+                reading=self._reading,
+                opener=opener,
+                replay=Replay(parts.postgres),
+            )
+        )
         self._finding = Finding(parts.postgres, self.tail, opener, parts.mint)
+        self._copying = Copying(parts.postgres, loader, self._reading, opener)
         self._writing = Writing(self._writing_parts(), options.change_wait_s)
+        self.chat_completions = ChatCompletions(parts, self.tail, opener, self._tasks)
+        """Turns outside any conversation that their client asked to store."""
+        self.referring = Referring(parts.postgres, self.tail, opener, parts.clock)
+        """Items by their ids alone."""
+        self.turn_events = TurnEvents(parts.postgres, self.tail, opener)
+        """What the followers of ended turns were shown."""
+        self.keys = IdempotencyKeys(parts.postgres, self._projected)
+        """What requests with an Idempotency-Key have made."""
+
+    def _projected(self) -> int:
+        return read_cursor(self._parts.journal.directory)
 
     def _writing_parts(self) -> WritingParts:
         parts = self._parts
@@ -174,6 +186,45 @@ class Conversations:
         self._leasing.refuse_stranger(owner, conversation_id)
         return await self._reading.read(owner, conversation_id)
 
+    async def list_conversations(self, owner: Owner, wanted: Wanted) -> ConversationPage:
+        """Return at most `wanted.limit` of the person's conversations, as acknowledged.
+
+        Chains of responses are not among them. Raises HistoryUnavailable while PostgreSQL is away.
+        """
+        return await self._listing.page(owner, wanted)
+
+    async def sync(
+        self, owner: Owner, cursor: str | None, limit: int, *, from_beginning: bool = False
+    ) -> FeedPage:
+        """Return what changed in the person's conversations since `cursor`, without one from now.
+
+        `from_beginning`: without a cursor, from the oldest change that is kept (30 days at
+        least). Waits up to 2 seconds until PostgreSQL has what this process acknowledged. Raises
+        NotACursor, CursorExpired, HistoryUnavailable.
+        """
+        return await self._feed.read(owner, cursor, limit, from_beginning=from_beginning)
+
+    async def search(
+        self, owner: Owner, words: str, limit: int, after: str | None = None
+    ) -> SearchPage:
+        """Return where the person's conversations say `words`, in any case, titles included.
+
+        Ends at a bound, then the page is not complete; go on behind its cursor. Raises
+        NotACursor, SearchBusy, HistoryUnavailable.
+        """
+        return await self._searching.search(owner, words, limit, after)
+
+    async def follow(
+        self, owner: Owner, conversation_id: str, last_event_id: str | None
+    ) -> Followed:
+        """Return the conversation followed from behind that event on, or from now on.
+
+        Each change is told once, after it is durable. Raises NotACursor for what is no event id,
+        CursorExpired for one too long ago, TooManySubscribers.
+        """
+        self._leasing.refuse_stranger(owner, conversation_id)
+        return await self._following.follow(owner, conversation_id, last_event_id)
+
     async def list_items(
         self,
         owner: Owner,
@@ -220,36 +271,125 @@ class Conversations:
         credential_id: str,
         metadata: Mapping[str, str],
         items: Sequence[NewItem],
+        key: RequestKey | None = None,
     ) -> Conversation:
         """Return a new conversation with these items, durable; raises JournalFull, DiskLow.
+
+        With a `key` that an earlier request had, the conversation which that one made; raises
+        KeyReused and KeysFull.
 
         Like every change it is made even if the caller is cancelled once it was journaled; all
         raise LeaseLost when it may not stand, ConversationBusy, and what the journal raises.
         """
-        return await self._writing.create(owner, credential_id, metadata, items)
+        if key is None:
+            return await self._writing.create(owner, credential_id, metadata, items, None)
+        claim = await self.keys.claim(key)
+        if isinstance(claim, str):
+            return await self.read(owner, claim)
+        try:
+            made = await self._writing.create(owner, credential_id, metadata, items, key)
+            claim.settle(made.conversation_id, self._parts.journal.durable_through)
+        finally:
+            claim.release()
+        return made
+
+    async def fork(
+        self,
+        owner: Owner,
+        credential_id: str,
+        conversation_id: str,
+        item_id: str | None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Conversation:
+        """Return a new conversation with a copy of all items up to `item_id`, durable.
+
+        Without `item_id` of all of them; the title is copied, and the metadata unless given.
+        Raises ItemNotFound, ForkTooLarge, ForkCutsCall.
+        """
+        self._leasing.refuse_stranger(owner, conversation_id)
+        if item_id is not None:
+            refuse_nonsense(item_id)
+        copy = await self._copying.copy(owner, conversation_id, item_id)
+        return await self._writing.fork(owner, credential_id, copy, metadata)
+
+    async def branch(
+        self, owner: Owner, credential_id: str, conversation_id: str, item_id: str
+    ) -> Conversation:
+        """Return a new conversation with a copy of all items before `item_id`, as `fork` does."""
+        self._leasing.refuse_stranger(owner, conversation_id)
+        refuse_nonsense(item_id)
+        copy = await self._copying.copy(owner, conversation_id, item_id, before=True)
+        return await self._writing.fork(owner, credential_id, copy, None)
 
     async def append_items(
-        self, owner: Owner, credential_id: str, conversation_id: str, items: Sequence[NewItem]
+        self,
+        owner: Owner,
+        credential_id: str,
+        conversation_id: str,
+        items: Sequence[NewItem],
+        key: RequestKey | None = None,
     ) -> tuple[StoredItem, ...]:
-        """Return the items as they were added to the end of the conversation, durable."""
-        return await self._writing.append_items(owner, credential_id, conversation_id, items)
+        """Return the items as they were added to the end of the conversation, durable.
+
+        With a `key` that an earlier request had, the items which that one added; raises KeyReused
+        and KeysFull, and ItemNotFound when one of them was deleted.
+        """
+        place = (owner, credential_id, conversation_id)
+        if key is None:
+            return await self._writing.append_items(*place, items, None)
+        claim = await self.keys.claim(key)
+        if isinstance(claim, str):
+            reads = [self.read_item(owner, conversation_id, name) for name in claim.split(",")]
+            return tuple([await read for read in reads])
+        try:
+            added = await self._writing.append_items(*place, items, key)
+            names = ",".join(item.item_id for item in added)
+            claim.settle(names, self._parts.journal.durable_through)
+        finally:
+            claim.release()
+        return added
+
+    async def update(
+        self, owner: Owner, credential_id: str, conversation_id: str, update: Update
+    ) -> Conversation:
+        """Return the conversation with the named members replaced, all at once and durable.
+
+        Raises ValueError for an update that names none.
+        """
+        return await self._writing.update(owner, credential_id, conversation_id, update)
 
     async def update_metadata(
         self, owner: Owner, credential_id: str, conversation_id: str, metadata: Mapping[str, str]
     ) -> Conversation:
         """Return the conversation with its metadata replaced, durable."""
-        return await self._writing.update_metadata(owner, credential_id, conversation_id, metadata)
+        return await self.update(owner, credential_id, conversation_id, Update(metadata=metadata))
+
+    async def set_title(
+        self, owner: Owner, credential_id: str, conversation_id: str, title: str | None
+    ) -> Conversation:
+        """Return the conversation with its title replaced, or taken away, durable."""
+        return await self.update(owner, credential_id, conversation_id, Update(title=title))
 
     async def delete_item(
         self, owner: Owner, credential_id: str, conversation_id: str, item_id: str
     ) -> Conversation:
-        """Return the conversation without the item, durable; raises ItemNotFound."""
+        """Return the conversation without the item, durable; raises ItemNotFound.
+
+        The events of the turn that brought it are forgotten with it.
+        """
+        self._leasing.refuse_stranger(owner, conversation_id)
         refuse_nonsense(item_id)
         return await self._writing.delete_item(owner, credential_id, conversation_id, item_id)
 
-    async def delete(self, owner: Owner, credential_id: str, conversation_id: str) -> None:
-        """Delete the conversation with its items and its turns' answers, durable."""
-        await self._writing.delete(owner, credential_id, conversation_id)
+    async def delete(
+        self, owner: Owner, credential_id: str, conversation_id: str, *, with_items: bool = False
+    ) -> None:
+        """Delete the conversation, durable; its items stay with the responses that made them.
+
+        `with_items`: they go too, with the turns and their answers, from Valkey at once and from
+        PostgreSQL once it is projected; the journal forgets them after its retention.
+        """
+        await self._writing.delete(owner, credential_id, conversation_id, with_items=with_items)
 
     async def forget_turn(self, owner: Owner, credential_id: str, turn_id: str) -> None:
         """Make the turn one that is not stored, durable; its items stay in the conversation."""

@@ -41,3 +41,28 @@ class TailFull(ConversationError):
 
 class LeaseLost(ConversationError):
     """The conversation was taken over before the change was acknowledged; it may not stand."""
+
+
+class NotACursor(ConversationError):
+    """This is no cursor of this person's feed."""
+
+
+class CursorExpired(ConversationError):
+    """Changes since this cursor are no longer kept; list the conversations and begin anew."""
+
+
+class ForkTooLarge(ConversationError):
+    """This is more of a conversation than one fork can copy."""
+
+
+class ForkCutsCall(ConversationError):
+    """Forked at this item, a call would be without the output that answers it; choose the last
+    output of its turn, or an item before the call."""
+
+
+class SearchBusy(ConversationError):
+    """Too many searches are running; try again shortly."""
+
+
+class TooManySubscribers(ConversationError):
+    """No more readers can follow conversations here at the moment."""

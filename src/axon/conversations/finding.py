@@ -127,11 +127,11 @@ class Finding:
             raise HistoryUnavailable("PostgreSQL is away") from away
 
     async def _deleted_in_tail(self, conversation_id: str) -> set[str] | None:
-        """Return the items of the conversation the tail deletes; None when it deletes it whole."""
+        """Return the items of the conversation the tail deletes; None when it deletes them all."""
         deleted = set()
         for record in await self._tail.read(self._tail.places(conversation_id)):
             if isinstance(record, ConversationChanged):
-                if record.change == "deleted":
+                if record.change == "deleted_with_items":
                     return None
                 deleted.add(record.item_id)
         return deleted

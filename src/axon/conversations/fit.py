@@ -1,7 +1,7 @@
 """Choosing what of a history fits into a model's context window."""
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from axon.conversations.history import HistoryItem, HistoryTurn, answer_of, call_of
@@ -27,8 +27,29 @@ def fit_window(history: Sequence[HistoryTurn], budget_tokens: int) -> FittedWind
     fits = sum(turn.model_tokens for turn in history) <= budget_tokens
     if fits and not any(turn.calls or turn.answers for turn in history):
         return FittedWindow(tuple(chain.from_iterable(turn.items for turn in history)), 0)
-    first = 0 if fits else _first_kept(history, budget_tokens)
-    return _whole_pairs(history, first)
+    if fits:
+        return _whole_pairs(history, 0)
+    history = [exchange for turn in history for exchange in _exchanges(turn)]
+    return _whole_pairs(history, _first_kept(history, budget_tokens))
+
+
+def _exchanges(turn: HistoryTurn) -> list[HistoryTurn]:
+    """Return the turn in parts that each begin with what the person said.
+
+    A turn is one exchange; what was copied from another conversation, or made with its items,
+    comes as one turn and is many, and all of it would have to go together.
+    """
+    starts = [
+        place
+        for place in range(1, len(turn.items))
+        if turn.items[place].author == "user" and turn.items[place - 1].author == "assistant"
+    ]
+    if not starts:
+        return [turn]
+    bounds = pairwise([0, *starts, len(turn.items)])
+    return [
+        HistoryTurn.of(turn.turn_id, turn.sequence, turn.items[start:end]) for start, end in bounds
+    ]
 
 
 def _first_kept(history: Sequence[HistoryTurn], budget_tokens: int) -> int:

@@ -28,13 +28,16 @@ class Opener:
         Raises SealBroken for a damaged blob, HistoryUnavailable when the key is another node's
         and PostgreSQL is away.
         """
-        key_id = key_id_of(blob)
-        key = self._keys.cached_by_id(key_id)
-        if key is None:
-            key = await self._find_key(key_id)
+        key = await self.key_of(blob)
         if key is None:
             return None
         return open_sealed(key, item_context(owner.org_id, owner.user, *place), blob)
+
+    async def key_of(self, blob: bytes) -> DataKey | None:
+        """Return the key the blob was sealed with, None when it is gone; raises as `open` does."""
+        key_id = key_id_of(blob)
+        key = self._keys.cached_by_id(key_id)
+        return key if key is not None else await self._find_key(key_id)
 
     async def open_turn(self, owner: Owner, conversation_id: str, turn: WindowTurn) -> HistoryTurn:
         """Return the turn with its items opened; raises as `open` does."""

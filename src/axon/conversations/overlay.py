@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from axon.conversations.errors import HistoryUnavailable
 from axon.conversations.history import WindowTurn
-from axon.conversations.placed import Placed, PlacedChange, placed_change
+from axon.conversations.placed import DELETIONS, Placed, PlacedChange, placed_change
 from axon.conversations.store import StateRow
 from axon.records import ConversationChanged, Record, TurnCompleted, TurnInterrupted
 
@@ -64,7 +64,7 @@ def overlay(state: StateRow | None, records: Iterable[Record]) -> View | None:
     is. Raises HistoryUnavailable when a place is missing: its record is in another journal.
     """
     view = View(state=state or _BEFORE, base_head=state.head_sequence if state else 0)
-    for record in _by_place(records):
+    for record in true_records(records):
         change = placed_change(record)
         head = view.state.head_sequence
         if change.sequence > head + 1:
@@ -80,7 +80,7 @@ def overlay(state: StateRow | None, records: Iterable[Record]) -> View | None:
     return view if view.state.head_sequence else None
 
 
-def _by_place(records: Iterable[Record]) -> list[Placed]:
+def true_records(records: Iterable[Record]) -> list[Placed]:
     """Return the true record of each place, in order: the one with the highest fence."""
     true: dict[int, Placed] = {}
     for record in records:
@@ -112,8 +112,24 @@ def _after(state: StateRow, record: Placed, change: PlacedChange) -> StateRow:
                 implicit=record.head.implicit, created_us=record.head.accepted_us
             )
     elif isinstance(record, ConversationChanged):
-        if record.change in ("created", "metadata"):
-            after = after._replace(metadata=record.metadata)
-        elif record.change == "deleted":
-            after = after._replace(deleted=True, metadata={}, title=None)
+        for word in record.changes:
+            after = _changed(after, record, word)
     return after
+
+
+def _changed(state: StateRow, record: ConversationChanged, word: str) -> StateRow:
+    """Return the state after one of the record's changes."""
+    if word in DELETIONS:
+        return state._replace(deleted=True, metadata={}, title=None)
+    if word in ("created", "forked", "metadata"):
+        state = state._replace(metadata=record.metadata)
+    if word in ("renamed", "forked"):
+        state = state._replace(title=record.title or None)
+    if word == "forked":
+        return state._replace(
+            forked_conversation_id=record.forked_conversation_id,
+            forked_item_id=record.forked_item_id or None,
+        )
+    if word in ("archived", "unarchived"):
+        return state._replace(archived=word == "archived")
+    return state

@@ -15,6 +15,13 @@ TURN_FORGOTTEN = "turn_forgotten"
 """A change that makes the turn in `item_id` one that is not stored; its items stay. Of a turn
 outside any conversation, it takes no place."""
 
+TURN_METADATA = "turn_metadata"
+"""A change of the metadata of the stored chat completion in `item_id`; it takes no place."""
+
+DELETED_WITH_ITEMS = "deleted_with_items"
+DELETIONS = frozenset({"deleted", DELETED_WITH_ITEMS})
+"""Changes after which there is no conversation; the second takes its items along."""
+
 Placed = TurnCompleted | TurnInterrupted | ItemsAppended | ConversationChanged
 """The records that take a place in a conversation."""
 

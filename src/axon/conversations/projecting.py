@@ -5,11 +5,15 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from axon.conversations.changes import ITEM_DELETED, Change
+from axon.conversations.feed_store import ChangeRow, write_changes
+
 Conversation = tuple[int, str]
 """A conversation: user and id."""
 
 _LOCK_HEADS = """
-SELECT c.user_id, c.id, c.head_sequence, c.head_fence, c.deleted_us IS NOT NULL AS deleted
+SELECT c.user_id, c.id, c.head_sequence, c.head_fence, c.deleted_us IS NOT NULL AS deleted,
+    c.implicit
 FROM conversations.conversations AS c
 JOIN unnest($1::bigint[], $2::text[]) AS wanted (user_id, id)
     ON c.user_id = wanted.user_id AND c.id = wanted.id
@@ -36,19 +40,33 @@ ON CONFLICT (user_id, id) DO UPDATE SET
     model = coalesce(excluded.model, c.model)
 """
 
-_METADATA = """
-UPDATE conversations.conversations AS c SET metadata = new.metadata::jsonb
-FROM unnest($1::bigint[], $2::text[], $3::text[]) AS new (user_id, id, metadata)
+# A member that is not named stays; a title is named by `retitled`, for NULL takes it away.
+_MEMBERS = """
+UPDATE conversations.conversations AS c SET
+    metadata = coalesce(new.metadata::jsonb, c.metadata),
+    title = CASE WHEN new.retitled THEN new.title ELSE c.title END,
+    archived = coalesce(new.archived, c.archived),
+    forked_conversation_id = coalesce(new.forked_conversation_id, c.forked_conversation_id),
+    forked_item_id = coalesce(new.forked_item_id, c.forked_item_id)
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::boolean[], $5::bytea[], $6::boolean[],
+    $7::text[], $8::text[]) AS new (user_id, id, metadata, retitled, title, archived,
+    forked_conversation_id, forked_item_id)
 WHERE c.user_id = new.user_id AND c.id = new.id
 """
 
+# A turn whose conversation was deleted with its items leaves nothing, however late it is told.
 _TURNS = """
 INSERT INTO conversations.turns AS t (user_id, id, org_id, conversation_id, sequence,
     credential_id, surface, model, status, reason, stored, answer, input_tokens, cached_tokens,
     output_tokens, reasoning_tokens, upstream, accepted_us, first_token_us, completed_us)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[],
+SELECT new.* FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::boolean[], $12::bytea[], $13::int[],
     $14::int[], $15::int[], $16::int[], $17::text[], $18::bigint[], $19::bigint[], $20::bigint[])
+    AS new (user_id, id, org_id, conversation_id)
+WHERE NOT EXISTS (
+    SELECT FROM conversations.conversations AS c
+    WHERE c.user_id = new.user_id AND c.id = new.conversation_id AND c.items_deleted
+)
 ON CONFLICT (user_id, id) DO UPDATE SET
     sequence = excluded.sequence, status = excluded.status, reason = excluded.reason,
     answer = excluded.answer, input_tokens = excluded.input_tokens,
@@ -56,6 +74,19 @@ ON CONFLICT (user_id, id) DO UPDATE SET
     reasoning_tokens = excluded.reasoning_tokens, upstream = excluded.upstream,
     first_token_us = excluded.first_token_us, completed_us = excluded.completed_us
 WHERE t.status = 'in_progress' AND excluded.status <> 'in_progress'
+"""
+
+_REPLACED_ITEMS = """
+SELECT i.user_id, i.conversation_id, i.sequence,
+    (extract(epoch FROM now()) * 1000000)::bigint AS at_us,
+    array_agg(i.item_id ORDER BY i.index) AS item_ids
+FROM conversations.items AS i
+JOIN unnest($1::bigint[], $2::text[], $3::int[]) AS place (user_id, conversation_id, sequence)
+    ON i.user_id = place.user_id AND i.conversation_id = place.conversation_id
+    AND i.sequence = place.sequence
+JOIN conversations.conversations AS c ON c.user_id = i.user_id AND c.id = i.conversation_id
+WHERE NOT c.implicit AND c.deleted_us IS NULL
+GROUP BY i.user_id, i.conversation_id, i.sequence
 """
 
 _CLEAR_PLACES = """
@@ -84,25 +115,41 @@ FROM unnest($1::bigint[], $2::text[]) AS gone (user_id, id)
 WHERE t.user_id = gone.user_id AND t.id = gone.id
 """
 
+# As OpenAI means it: the items and the answers stay with the responses that made them.
 _DELETE_CONVERSATIONS = """
+UPDATE conversations.conversations AS c
+SET deleted_us = gone.at_us, metadata = '{}', title = NULL
+FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS gone (user_id, id, at_us)
+WHERE c.user_id = gone.user_id AND c.id = gone.id AND c.deleted_us IS NULL
+"""
+
+# What is left says that it was deleted, and which numbers its places had.
+_DELETE_WITH_ITEMS = """
 WITH gone AS (
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS gone (user_id, id, at_us)
 ), items AS (
     DELETE FROM conversations.items AS i USING gone
     WHERE i.user_id = gone.user_id AND i.conversation_id = gone.id
 ), turns AS (
-    UPDATE conversations.turns AS t SET stored = false, answer = NULL FROM gone
+    DELETE FROM conversations.turns AS t USING gone
     WHERE t.user_id = gone.user_id AND t.conversation_id = gone.id
+), changes AS (
+    DELETE FROM conversations.changes AS f USING gone
+    WHERE f.user_id = gone.user_id AND f.conversation_id = gone.id AND f.kind <> 'deleted'
 )
 UPDATE conversations.conversations AS c
-SET deleted_us = gone.at_us, metadata = '{}', title = NULL FROM gone
-WHERE c.user_id = gone.user_id AND c.id = gone.id AND c.deleted_us IS NULL
+SET deleted_us = gone.at_us, items_deleted = true, metadata = '{}', title = NULL,
+    forked_conversation_id = NULL, forked_item_id = NULL
+FROM gone
+WHERE c.user_id = gone.user_id AND c.id = gone.id
 """
 
-# Ids, times and counts stay: what was used is still billed.
+# Ids, times and counts stay: what was used is still billed. Who follows the feed begins anew.
 _ERASE_PERSON = """
 WITH items AS (DELETE FROM conversations.items WHERE user_id = $1),
-turns AS (UPDATE conversations.turns SET answer = NULL WHERE user_id = $1)
+turns AS (UPDATE conversations.turns SET answer = NULL WHERE user_id = $1),
+changes AS (DELETE FROM conversations.changes WHERE user_id = $1),
+feeds AS (UPDATE conversations.feeds SET expired_through = position WHERE user_id = $1)
 UPDATE conversations.conversations SET metadata = '{}', title = NULL WHERE user_id = $1
 """
 
@@ -120,9 +167,10 @@ class Head(NamedTuple):
     sequence: int
     fence: int
     deleted: bool
+    implicit: bool
 
 
-NO_HEAD = Head(0, 0, False)
+NO_HEAD = Head(0, 0, deleted=False, implicit=False)
 
 
 async def lock_heads(
@@ -131,8 +179,8 @@ async def lock_heads(
     """Return the heads of those conversations that exist, locked against other projectors."""
     rows = await connection.fetch(_LOCK_HEADS, *_columns(set(places), 2))
     return {
-        (row["user_id"], row["id"]): Head(row["head_sequence"], row["head_fence"], row["deleted"])
-        for row in rows
+        (user, name): Head(sequence, fence, deleted, implicit)
+        for user, name, sequence, fence, deleted, implicit in rows
     }
 
 
@@ -150,7 +198,7 @@ class Rows(NamedTuple):
     """What a batch writes, as rows of the tables' columns."""
 
     conversations: list[tuple[Any, ...]]
-    metadata: list[tuple[int, str, str]]
+    members: list[tuple[Any, ...]]
     turns: list[tuple[Any, ...]]
     replaced: list[tuple[int, str, int]]
     places: list[tuple[Any, ...]]
@@ -158,21 +206,39 @@ class Rows(NamedTuple):
     deleted_items: list[tuple[int, str, str]]
     forgotten_turns: list[tuple[int, str]]
     deleted: list[tuple[int, str, int]]
+    deleted_with_items: list[tuple[int, str, int]]
+    changes: list[ChangeRow]
     ended_leases: list[tuple[int, str, int]]
 
 
 async def write_rows(connection: asyncpg.Connection, rows: Rows) -> None:
     """Write them all; what is taken away goes last, so that it may be of the same batch."""
     await _execute(connection, _CONVERSATIONS, rows.conversations)
-    await _execute(connection, _METADATA, rows.metadata)
+    await _execute(connection, _MEMBERS, rows.members)
     await _execute(connection, _TURNS, rows.turns)
+    taken_away = await _replaced_items(connection, rows.replaced)
     await _execute(connection, _CLEAR_PLACES, rows.replaced)
     await _copy(connection, "places", _PLACE_COLUMNS, rows.places)
     await _copy(connection, "items", _ITEM_COLUMNS, rows.items)
     await _execute(connection, _DELETE_ITEMS, rows.deleted_items)
     await _execute(connection, _FORGET_TURNS, rows.forgotten_turns)
+    await write_changes(connection, [*taken_away, *rows.changes])
     await _execute(connection, _DELETE_CONVERSATIONS, rows.deleted)
+    await _execute(connection, _DELETE_WITH_ITEMS, rows.deleted_with_items)
     await _execute(connection, _END_LEASES, rows.ended_leases)
+
+
+async def _replaced_items(
+    connection: asyncpg.Connection, places: Sequence[tuple[int, str, int]]
+) -> list[ChangeRow]:
+    """Return the deletion of the items that another record puts its own in place of."""
+    if not places:
+        return []
+    rows = await connection.fetch(_REPLACED_ITEMS, *_columns(places, 3))
+    return [
+        ChangeRow(user, conversation_id, sequence, at_us, Change(ITEM_DELETED, "", item_ids))
+        for user, conversation_id, sequence, at_us, item_ids in rows
+    ]
 
 
 async def erase_person(connection: asyncpg.Connection, user: int) -> None:

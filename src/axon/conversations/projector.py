@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import asyncpg
 
 from axon.conversations.batch import Batch, place_of
+from axon.conversations.chat_store import erase_chat_completions, write_chat_completions
+from axon.conversations.keys import erase_keys, write_keys
 from axon.conversations.projecting import (
     NO_HEAD,
     erase_person,
@@ -12,6 +14,7 @@ from axon.conversations.projecting import (
     lock_heads,
     write_rows,
 )
+from axon.conversations.turn_events import erase_turn_events, write_turn_events
 from axon.projection import Positioned
 from axon.records import Record, SubjectErased
 
@@ -32,6 +35,9 @@ class ConversationsProjector:
             if isinstance(positioned.record, SubjectErased):
                 await _apply(connection, run)
                 await erase_person(connection, positioned.record.user)
+                await erase_chat_completions(connection, positioned.record.user)
+                await erase_turn_events(connection, positioned.record.user)
+                await erase_keys(connection, positioned.record.user)
                 run = []
             else:
                 run.append(positioned.record)
@@ -52,3 +58,6 @@ async def _apply(connection: asyncpg.Connection, records: Sequence[Record]) -> N
     for record in records:
         batch.add(record)
     await write_rows(connection, batch.rows())
+    await write_chat_completions(connection, records)
+    await write_turn_events(connection, records)
+    await write_keys(connection, records)

@@ -4,9 +4,20 @@ from axon.conversations.errors import HistoryUnavailable, ItemNotFound
 from axon.conversations.loading import LOAD_TIMEOUT_S, Loader
 from axon.conversations.opening import Opener
 from axon.conversations.overlay import View
-from axon.conversations.store import ItemRow, read_item_row, read_page
-from axon.conversations.values import Conversation, ItemPage, Owner, Page, StoredItem
+from axon.conversations.placed import PlacedChange
+from axon.conversations.store import ItemRow, StateRow, read_item_row, read_page
+from axon.conversations.values import (
+    Conversation,
+    ForkOrigin,
+    ItemPage,
+    Owner,
+    Page,
+    StoredItem,
+)
 from axon.stores import Postgres, PostgresAway
+
+TITLE_PLACE = ("", "title")
+"""The turn and the item that a conversation's title is sealed for; no real item has this name."""
 
 ITEM_ID_CHARS_MAX = 128
 """More than twice the length of the ids we make."""
@@ -32,7 +43,8 @@ class Reading:
 
     async def read(self, owner: Owner, conversation_id: str) -> Conversation:
         """See Conversations.read."""
-        return _shown(owner, conversation_id, await self._loader.view(owner, conversation_id))
+        view = await self._loader.view(owner, conversation_id)
+        return await self.shown(owner, conversation_id, view.state)
 
     async def list_items(self, owner: Owner, conversation_id: str, page: Page) -> ItemPage:
         """See Conversations.list_items."""
@@ -40,7 +52,7 @@ class Reading:
         place = (owner.user, conversation_id)
         start = (0, -1) if page.order == "asc" else (view.state.head_sequence + 1, -1)
         if page.after is not None:
-            row = await self._find(view, place, page.after)
+            row = await self.find(view, place, page.after)
             start = (row.sequence, row.item_index)
         base = await self._base_rows(view, place, page, start)
         rows = [row for row in (*base, *_tail_rows(view)) if _follows(row, start, page.order)]
@@ -51,19 +63,55 @@ class Reading:
     async def read_item(self, owner: Owner, conversation_id: str, item_id: str) -> StoredItem:
         """See Conversations.read_item."""
         view = await self._loader.view(owner, conversation_id)
-        row = await self._find(view, (owner.user, conversation_id), item_id)
+        row = await self.find(view, (owner.user, conversation_id), item_id)
         opened = await self._opener.open_rows(owner, conversation_id, [row])
         if not opened:
             raise ItemNotFound
         return opened[0]
+
+    async def origin_of(self, owner: Owner, conversation_id: str, item_id: str) -> str:
+        """Return the turn, or the change, that brought the item; raises ItemNotFound."""
+        view = await self._loader.view(owner, conversation_id)
+        return (await self.find(view, (owner.user, conversation_id), item_id)).turn_id
 
     async def read_with_item(
         self, owner: Owner, conversation_id: str, item_id: str
     ) -> Conversation:
         """Return the conversation when it has the item, readable or not; raises ItemNotFound."""
         view = await self._loader.view(owner, conversation_id)
-        await self._find(view, (owner.user, conversation_id), item_id)
-        return _shown(owner, conversation_id, view)
+        await self.find(view, (owner.user, conversation_id), item_id)
+        return await self.shown(owner, conversation_id, view.state)
+
+    async def shown(self, owner: Owner, conversation_id: str, state: StateRow) -> Conversation:
+        """Return the state as a value, its title opened; raises as `Opener.open` does."""
+        title = await self.open_title(owner, conversation_id, state.title)
+        origin = None
+        if state.forked_conversation_id is not None:
+            origin = ForkOrigin(
+                conversation_id=state.forked_conversation_id, item_id=state.forked_item_id
+            )
+        return Conversation(
+            owner=owner,
+            conversation_id=conversation_id,
+            created_us=state.created_us,
+            updated_us=state.updated_us,
+            head_sequence=state.head_sequence,
+            metadata=state.metadata,
+            title=title,
+            model=state.model,
+            implicit=state.implicit,
+            archived=state.archived,
+            forked_from=origin,
+        )
+
+    async def open_title(
+        self, owner: Owner, conversation_id: str, blob: bytes | None
+    ) -> str | None:
+        """Return the title opened, None when its key is gone; raises as `Opener.open` does."""
+        if blob is None:
+            return None
+        opened = await self._opener.open(owner, (conversation_id, *TITLE_PLACE), blob)
+        return None if opened is None else opened.decode()
 
     async def _base_rows(
         self, view: View, place: tuple[int, str], page: Page, start: tuple[int, int]
@@ -81,7 +129,7 @@ class Reading:
             raise HistoryUnavailable("PostgreSQL is away") from away
         return [row for row in rows if _is_base(view, row)]
 
-    async def _find(self, view: View, place: tuple[int, str], item_id: str) -> ItemRow:
+    async def find(self, view: View, place: tuple[int, str], item_id: str) -> ItemRow:
         """Return the item as it stands in the conversation; raises ItemNotFound."""
         for row in _tail_rows(view):
             if row.item_id == item_id:
@@ -96,22 +144,6 @@ class Reading:
         if found is None or not _is_base(view, found):
             raise ItemNotFound
         return found
-
-
-def _shown(owner: Owner, conversation_id: str, view: View) -> Conversation:
-    state = view.state
-    return Conversation(
-        owner=owner,
-        conversation_id=conversation_id,
-        created_us=state.created_us,
-        updated_us=state.updated_us,
-        head_sequence=state.head_sequence,
-        metadata=state.metadata,
-        title=state.title,
-        model=state.model,
-        implicit=state.implicit,
-        archived=state.archived,
-    )
 
 
 def _key(row: ItemRow) -> tuple[int, int]:
@@ -133,18 +165,14 @@ def _is_base(view: View, row: ItemRow) -> bool:
 
 def _tail_rows(view: View) -> list[ItemRow]:
     """Return the items the tail adds, as rows."""
+    rows = [row for change in view.changes for row in item_rows(change)]
+    return [row for row in rows if row.item_id not in view.deleted_items]
+
+
+def item_rows(change: PlacedChange) -> list[ItemRow]:
+    """Return the items a record added, as PostgreSQL will have them."""
+    origin_id, sequence = change.origin_id, change.sequence
     return [
-        ItemRow(
-            change.sequence,
-            index,
-            change.origin_id,
-            item.item_id,
-            item.kind,
-            item.author,
-            status,
-            item.blob,
-        )
-        for change in view.changes
+        ItemRow(sequence, index, origin_id, item.item_id, item.kind, item.author, status, item.blob)
         for index, item, _, status in change.rows()
-        if item.item_id not in view.deleted_items
     ]

@@ -1,5 +1,6 @@
 """The room's reading SQL; blobs come back as they are, sealed."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import asyncpg
@@ -19,11 +20,17 @@ WINDOW_LOAD_ITEMS = 4_000
 PINNED_ITEMS_MAX = 256
 """Instructions from before the window that are loaded at most."""
 
-_STATE = """
-SELECT created_us, updated_us, head_sequence, head_fence, metadata, title, model, implicit,
-    archived, deleted_us IS NOT NULL AS deleted
-FROM conversations.conversations WHERE user_id = $1 AND id = $2
-"""
+STATE_COLUMNS = """created_us, updated_us, head_sequence, head_fence, metadata, title, model,
+    implicit, archived, deleted_us IS NOT NULL AS deleted, forked_conversation_id, forked_item_id"""
+
+_STATE = f"""
+SELECT {STATE_COLUMNS} FROM conversations.conversations WHERE user_id = $1 AND id = $2
+"""  # noqa: S608 - constants
+
+_STATES = f"""
+SELECT id, {STATE_COLUMNS} FROM conversations.conversations
+WHERE user_id = $1 AND id = ANY($2::text[])
+"""  # noqa: S608 - constants
 
 # Newest first until the bytes are full; the row that fills them is included, and of the newest
 # turn every row is.
@@ -96,11 +103,14 @@ class StateRow(NamedTuple):
     head_sequence: int
     head_fence: int
     metadata: dict[str, str]
-    title: str | None
+    title: bytes | None
+    """Sealed."""
     model: str | None
     implicit: bool
     archived: bool
     deleted: bool
+    forked_conversation_id: str | None = None
+    forked_item_id: str | None = None
 
 
 class ItemRow(NamedTuple):
@@ -136,11 +146,24 @@ class TurnRow(NamedTuple):
 async def read_state(connection: asyncpg.Connection, place: tuple[int, str]) -> StateRow | None:
     """Return the conversation (user, id), also a deleted one."""
     row = await connection.fetchrow(_STATE, *place)
-    if row is None:
-        return None
-    fields = dict(row)
+    return None if row is None else state_row(row)
+
+
+def state_row(row: asyncpg.Record) -> StateRow:
+    """Return the state in a row; columns that are no part of it are left out."""
+    fields = {name: row[name] for name in StateRow._fields}
     fields["metadata"] = msgspec.json.decode(row["metadata"], type=dict[str, str])
     return StateRow(**fields)
+
+
+async def read_states(
+    connection: asyncpg.Connection, user: int, names: Sequence[str]
+) -> dict[str, StateRow]:
+    """Return those of the person's conversations that there are, also deleted ones."""
+    if not names:
+        return {}
+    rows = await connection.fetch(_STATES, user, names)
+    return {row["id"]: state_row(row) for row in rows}
 
 
 async def has_parked(connection: asyncpg.Connection, conversation_id: str) -> bool:

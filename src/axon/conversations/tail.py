@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from axon.conversations.chat_tail import ChatTail
 from axon.conversations.errors import TailFull
 from axon.conversations.placed import TURN_FORGOTTEN
 from axon.journal import Journal, Location
@@ -30,6 +31,7 @@ class TailEntry(NamedTuple):
     """Where a record is, and which turn or conversation it belongs to."""
 
     location: Location
+    user: int
     conversation_id: str
     """Empty for a turn outside any conversation."""
     sequence: int
@@ -37,6 +39,8 @@ class TailEntry(NamedTuple):
     """The turn the record is about; empty when it is about none."""
     placed: bool
     """Whether the record takes its place; one that only accepts a turn does not yet."""
+    listed: bool
+    """Whether the conversation may be one that its person sees in a list."""
     stored: bool
     """Whether the turn may be fetched and continued from here on."""
 
@@ -55,7 +59,12 @@ class Tail:
         self._order: deque[TailEntry] = deque()
         self._conversations: dict[str, list[TailEntry]] = {}
         self._turns: dict[str, TailEntry] = {}
+        self._people: dict[int, dict[str, int]] = {}
         self._pruned_through = 0
+        self.chat = ChatTail()
+        """The same for stored chat completions, which have no conversation."""
+        self.on_note: Callable[[Record], None] = _nobody_listens
+        """Told of every durable record before `note` returns; must not raise."""
 
     def __len__(self) -> int:
         return len(self._order)
@@ -70,17 +79,21 @@ class Tail:
 
         Never refuses: what is durable must be remembered.
         """
+        self.on_note(record)
         if location.sequence <= self._pruned_through:
             return
+        self.chat.note(record, location)
         if isinstance(record, _TURNS):
             head = record.head
             placed = head.conversation_id != "" and not isinstance(record, TurnAccepted)
             entry = TailEntry(
                 location,
+                head.user,
                 head.conversation_id,
                 head.sequence,
                 head.turn_id,
                 placed,
+                not head.implicit,
                 head.stored,
             )
             self._turns[head.turn_id] = entry
@@ -89,10 +102,12 @@ class Tail:
             placed = record.conversation_id != ""
             entry = TailEntry(
                 location,
+                record.user,
                 record.conversation_id,
                 record.sequence,
                 forgotten,
                 placed,
+                listed=True,
                 stored=False,
             )
             if forgotten:
@@ -102,20 +117,30 @@ class Tail:
         self._order.append(entry)
         if entry.placed:
             self._conversations.setdefault(entry.conversation_id, []).append(entry)
+            if entry.listed:
+                self._people.setdefault(entry.user, {})[entry.conversation_id] = location.sequence
 
     def prune(self, projected_through: int) -> None:
         """Forget what PostgreSQL has: everything up to this journal sequence."""
         self._pruned_through = max(self._pruned_through, projected_through)
+        self.chat.prune(projected_through)
         order = self._order
         while order and order[0].location.sequence <= projected_through:
             entry = order.popleft()
             if entry.turn_id and self._turns.get(entry.turn_id) is entry:
                 del self._turns[entry.turn_id]
             if entry.placed:
-                places = self._conversations[entry.conversation_id]
-                places.remove(entry)
-                if not places:
-                    del self._conversations[entry.conversation_id]
+                self._forget_place(entry)
+
+    def _forget_place(self, entry: TailEntry) -> None:
+        places = self._conversations[entry.conversation_id]
+        places.remove(entry)
+        if places:
+            return
+        del self._conversations[entry.conversation_id]
+        theirs = self._people.get(entry.user, {})
+        if theirs.pop(entry.conversation_id, None) is not None and not theirs:
+            del self._people[entry.user]
 
     def head(self, conversation_id: str) -> int:
         """Return the highest place of the conversation in the tail, 0 for none.
@@ -128,6 +153,14 @@ class Tail:
     def places(self, conversation_id: str) -> tuple[TailEntry, ...]:
         """Return the entries that take a place in the conversation, in the journal's order."""
         return tuple(self._conversations.get(conversation_id, ()))
+
+    def conversations(self, user: int) -> tuple[str, ...]:
+        """Return the person's conversations with a place in the tail, but chains of responses."""
+        return tuple(self._people.get(user, ()))
+
+    def newest(self, user: int) -> int:
+        """Return the journal sequence of the person's last change of these; 0 for none."""
+        return max(self._people.get(user, {}).values(), default=0)
 
     def turn(self, turn_id: str) -> TailEntry | None:
         """Return the latest entry of the turn."""
@@ -142,6 +175,10 @@ class Tail:
     def _read(self, entries: Sequence[TailEntry]) -> list[Record]:
         found = [self._journal.entry_at(entry.location) for entry in entries]
         return [decode(entry.kind, entry.payload) for entry in found]
+
+
+def _nobody_listens(_: Record) -> None:
+    """Stand in for the hub where nobody looks at conversations."""
 
 
 def _forgotten(record: ItemsAppended | ConversationChanged) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
 
 from axon.conversations.history import HistoryTurn, OpenedWindow
@@ -9,6 +10,15 @@ from axon.records import TokenUsage
 
 Authority = Literal["valkey", "postgres", "nobody"]
 """Who gave a lease; a brand-new conversation needs none."""
+
+
+class Unchanged(Enum):
+    """Says of a member that it is not named, where None has a meaning."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED = Unchanged.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +60,15 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForkOrigin:
+    """What a conversation was copied from."""
+
+    conversation_id: str
+    item_id: str | None
+    """The last item that was copied; None when there was none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """A conversation as it stands, without its items."""
 
@@ -64,6 +83,17 @@ class Conversation:
     """The alias that answered last."""
     implicit: bool
     archived: bool
+    forked_from: ForkOrigin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What is to be changed of a conversation; what is UNCHANGED stays."""
+
+    metadata: Mapping[str, str] | Unchanged = UNCHANGED
+    title: str | Unchanged | None = UNCHANGED
+    """None takes the title away."""
+    archived: bool | Unchanged = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

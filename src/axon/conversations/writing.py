@@ -1,47 +1,31 @@
 """Changes to conversations that are no turns: each one record, durable before it is told."""
 
-import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 
-from axon.base import Clock, IdMint, Randomness, TaskOwner
-from axon.conversations.errors import HistoryUnavailable, LeaseLost
+from axon.conversations.errors import ConversationNotFound
+from axon.conversations.forking import Copy
 from axon.conversations.history import WindowTurn
-from axon.conversations.leasing import PREFIX, Leasing
-from axon.conversations.placed import TURN_FORGOTTEN
-from axon.conversations.reading import Reading
-from axon.conversations.tail import Tail
+from axon.conversations.keys import RequestKey
+from axon.conversations.leasing import PREFIX
+from axon.conversations.placed import DELETED_WITH_ITEMS, TURN_FORGOTTEN
+from axon.conversations.recording import Recording, WritingParts
+from axon.conversations.store import WINDOW_LOAD_BYTES
 from axon.conversations.values import (
+    UNCHANGED,
     Begun,
     Conversation,
+    ForkOrigin,
     NewItem,
     Owner,
     StoredItem,
     TurnPlace,
+    Update,
 )
-from axon.journal import Journal, Location
-from axon.records import ConversationChanged, ItemsAppended, SealedItem, encode
-from axon.sealing import KeyStore, item_context, seal
-
-CHANGE_PREFIX = "chg"
-"""Of the ids of changes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WritingParts:
-    """What a change goes through."""
-
-    leasing: Leasing
-    reading: Reading
-    tail: Tail
-    journal: Journal
-    keys: KeyStore
-    mint: IdMint
-    clock: Clock
-    randomness: Randomness
-    tasks: TaskOwner
+from axon.records import ConversationChanged, ItemsAppended
 
 
 class Writing:
@@ -50,7 +34,7 @@ class Writing:
     def __init__(self, parts: WritingParts, wait_s: float) -> None:
         """A change waits at most `wait_s` for the turns before it."""
         self._parts = parts
-        self._wait_s = wait_s
+        self._recording = Recording(parts, wait_s)
 
     async def create(
         self,
@@ -58,37 +42,61 @@ class Writing:
         credential_id: str,
         metadata: Mapping[str, str],
         items: Sequence[NewItem],
+        key: RequestKey | None,
     ) -> Conversation:
         """See Conversations.create."""
         conversation_id = self._parts.mint.mint(PREFIX, owner.org_id, owner.user)
-        turn = await self._seal(owner, conversation_id, items)
+        turn = await self._recording.seal_items(owner, conversation_id, items)
         self._parts.journal.admit()
         begun = self._parts.leasing.start(owner, conversation_id)
         change = msgspec.structs.replace(
-            self._changed(begun, credential_id, turn.turn_id, "created"),
+            self._recording.changed(begun, credential_id, turn.turn_id, "created"),
             metadata=dict(metadata),
             items=turn.items,
+            **_macs(key),
         )
-        await self._record(begun, change, _at(turn, begun))
-        return Conversation(
-            owner=owner,
-            conversation_id=conversation_id,
-            created_us=change.at_us,
-            updated_us=change.at_us,
-            head_sequence=begun.sequence,
-            metadata=change.metadata,
-            title=None,
-            model=None,
-            implicit=False,
-            archived=False,
+        await self._recording.record(begun, change, _at(turn, begun))
+        return _made(begun, change)
+
+    async def fork(
+        self, owner: Owner, credential_id: str, copy: Copy, metadata: Mapping[str, str] | None
+    ) -> Conversation:
+        """See Conversations.fork."""
+        original = copy.conversation
+        conversation_id = self._parts.mint.mint(PREFIX, owner.org_id, owner.user)
+        turn = await self._recording.seal_items(owner, conversation_id, copy.items)
+        title = b""
+        if original.title is not None:
+            title = await self._recording.seal_title(owner, conversation_id, original.title)
+        self._parts.journal.admit()
+        begun = self._parts.leasing.start(owner, conversation_id)
+        change = msgspec.structs.replace(
+            self._recording.changed(begun, credential_id, turn.turn_id, "forked"),
+            metadata=dict(original.metadata if metadata is None else metadata),
+            items=turn.items,
+            title=title,
+            forked_conversation_id=original.conversation_id,
+            forked_item_id=copy.last_item_id,
         )
+        small = sum(len(item.blob) for item in turn.items) <= WINDOW_LOAD_BYTES
+        await self._recording.record(begun, change, _at(turn, begun) if small else None)
+        origin = ForkOrigin(
+            conversation_id=original.conversation_id, item_id=copy.last_item_id or None
+        )
+        made = _made(begun, change)
+        return replace(made, title=original.title, forked_from=origin)
 
     async def append_items(
-        self, owner: Owner, credential_id: str, conversation_id: str, items: Sequence[NewItem]
+        self,
+        owner: Owner,
+        credential_id: str,
+        conversation_id: str,
+        items: Sequence[NewItem],
+        key: RequestKey | None,
     ) -> tuple[StoredItem, ...]:
         """See Conversations.append_items."""
-        turn = await self._seal(owner, conversation_id, items)
-        begun = await self._begin(owner, conversation_id)
+        turn = await self._recording.seal_items(owner, conversation_id, items)
+        begun = await self._recording.begin(owner, conversation_id)
         change = ItemsAppended(
             change_id=turn.turn_id,
             org_id=owner.org_id,
@@ -99,8 +107,9 @@ class Writing:
             fence=begun.fence,
             at_us=self._parts.clock.now_us(),
             items=turn.items,
+            **_macs(key),
         )
-        await self._record(begun, change, _at(turn, begun))
+        await self._recording.record(begun, change, _at(turn, begun))
         return tuple(
             StoredItem(
                 item_id=item.item_id,
@@ -112,46 +121,69 @@ class Writing:
             for item, content in zip(turn.items, turn.contents, strict=True)
         )
 
-    async def update_metadata(
-        self, owner: Owner, credential_id: str, conversation_id: str, metadata: Mapping[str, str]
+    async def update(
+        self, owner: Owner, credential_id: str, conversation_id: str, update: Update
     ) -> Conversation:
-        """See Conversations.update_metadata."""
-        begun = await self._begin(owner, conversation_id)
-        before = await self._before(begun, self._parts.reading.read(owner, conversation_id))
-        change_id = self._change_id(owner)
-        change = msgspec.structs.replace(
-            self._changed(begun, credential_id, change_id, "metadata"), metadata=dict(metadata)
+        """See Conversations.update."""
+        words, members = _named(update)
+        title = b""
+        if isinstance(update.title, str):
+            title = await self._recording.seal_title(owner, conversation_id, update.title)
+        begun = await self._recording.begin(owner, conversation_id)
+        before = await self._recording.before(
+            begun, self._parts.reading.read(owner, conversation_id)
         )
-        await self._record(begun, change, WindowTurn(change_id, begun.sequence, []))
-        return replace(_after(before, change), metadata=change.metadata)
+        change_id = self._recording.change_id(owner)
+        metadata = update.metadata
+        change = msgspec.structs.replace(
+            self._recording.changed(begun, credential_id, change_id, words[0]),
+            metadata={} if metadata is UNCHANGED else dict(metadata),
+            title=title,
+            also=words[1:],
+        )
+        await self._recording.record(begun, change, WindowTurn(change_id, begun.sequence, []))
+        return replace(_after(before, change), **members)
 
     async def delete_item(
         self, owner: Owner, credential_id: str, conversation_id: str, item_id: str
     ) -> Conversation:
         """See Conversations.delete_item."""
-        begun = await self._begin(owner, conversation_id)
+        origin_id = await self._parts.reading.origin_of(owner, conversation_id, item_id)
+        begun = await self._recording.begin(owner, conversation_id)
         reading = self._parts.reading.read_with_item(owner, conversation_id, item_id)
-        before = await self._before(begun, reading)
+        before = await self._recording.before(begun, reading)
         change = msgspec.structs.replace(
-            self._changed(begun, credential_id, self._change_id(owner), "item_deleted"),
+            self._recording.changed(
+                begun, credential_id, self._recording.change_id(owner), "item_deleted"
+            ),
             item_id=item_id,
+            origin_id=origin_id,
         )
-        await self._record(begun, change, None)
+        await self._recording.record(begun, change, None)
         return _after(before, change)
 
-    async def delete(self, owner: Owner, credential_id: str, conversation_id: str) -> None:
+    async def delete(
+        self, owner: Owner, credential_id: str, conversation_id: str, *, with_items: bool
+    ) -> None:
         """See Conversations.delete."""
-        begun = await self._begin(owner, conversation_id)
-        change = self._changed(begun, credential_id, self._change_id(owner), "deleted")
-        await self._record(begun, change, None)
+        begun = await self._recording.begin(owner, conversation_id)
+        word = DELETED_WITH_ITEMS if with_items else "deleted"
+        change = self._recording.changed(
+            begun, credential_id, self._recording.change_id(owner), word
+        )
+        await self._recording.record(begun, change, None)
 
     async def forget_turn(
         self, owner: Owner, credential_id: str, place: TurnPlace, turn_id: str
     ) -> None:
         """See Conversations.forget_turn."""
-        conversation_id = place.conversation_id
-        begun = await self._begin(owner, conversation_id) if conversation_id else None
-        change_id = self._change_id(owner)
+        conversation_id, begun = place.conversation_id, None
+        if conversation_id:
+            try:
+                begun = await self._recording.begin(owner, conversation_id)
+            except ConversationNotFound:
+                conversation_id = ""  # it was deleted, and its responses stayed: they have no place
+        change_id = self._recording.change_id(owner)
         change = ConversationChanged(
             change_id=change_id,
             org_id=owner.org_id,
@@ -167,101 +199,50 @@ class Writing:
             items=[],
         )
         if begun is not None:
-            await self._record(begun, change, WindowTurn(change_id, begun.sequence, []))
+            await self._recording.record(begun, change, WindowTurn(change_id, begun.sequence, []))
             return
-        self._parts.journal.admit()
-        durable = self._parts.journal.append(*encode(change))
-        await asyncio.shield(self._parts.tasks.start(self._note(change, durable), "note change"))
+        await self._recording.record_outside(change)
 
-    async def _begin(self, owner: Owner, conversation_id: str) -> Begun:
-        self._parts.journal.admit()
-        return await self._parts.leasing.begin(owner, conversation_id, self._wait_s)
 
-    async def _before(self, begun: Begun, reading: Awaitable[Conversation]) -> Conversation:
-        """Return the conversation as it stands under the lease, read before anything is written.
+def _macs(key: RequestKey | None) -> dict[str, bytes]:
+    """Return the members by which a record tells of its request's key."""
+    if key is None:
+        return {}
+    return {"idempotency_mac": key.key_mac, "body_mac": key.body_mac}
 
-        The answer to a durable change then needs no store. Ends the turn when this raises.
-        """
-        try:
-            before = await reading
-            if before.head_sequence != begun.sequence - 1:
-                raise HistoryUnavailable(f"place {begun.sequence - 1} is not here yet")
-        except BaseException:
-            await self._parts.leasing.abort(begun)
-            raise
-        return before
 
-    def _change_id(self, owner: Owner) -> str:
-        return self._parts.mint.mint(CHANGE_PREFIX, owner.org_id, owner.user)
+def _named(update: Update) -> tuple[list[str], dict[str, Any]]:
+    """Return the words for what is changed, and the members of the conversation afterwards."""
+    words: list[str] = []
+    members: dict[str, Any] = {}
+    if update.metadata is not UNCHANGED:
+        words.append("metadata")
+        members["metadata"] = dict(update.metadata)
+    if update.title is not UNCHANGED:
+        words.append("renamed")
+        members["title"] = update.title
+    if update.archived is not UNCHANGED:
+        words.append("archived" if update.archived else "unarchived")
+        members["archived"] = update.archived
+    if not words:
+        raise ValueError("an update changes something")
+    return words, members
 
-    def _changed(
-        self, begun: Begun, credential_id: str, change_id: str, change: str
-    ) -> ConversationChanged:
-        return ConversationChanged(
-            change_id=change_id,
-            org_id=begun.owner.org_id,
-            user=begun.owner.user,
-            credential_id=credential_id,
-            conversation_id=begun.conversation_id,
-            sequence=begun.sequence,
-            fence=begun.fence,
-            at_us=self._parts.clock.now_us(),
-            change=change,
-            metadata={},
-            item_id="",
-            items=[],
-        )
 
-    async def _seal(
-        self, owner: Owner, conversation_id: str, items: Sequence[NewItem]
-    ) -> WindowTurn:
-        """Return the items with ids, sealed for a new change; its place is not known yet."""
-        parts, change_id = self._parts, self._change_id(owner)
-        key = await parts.keys.current(owner.org_id, owner.user)
-        sealed, contents = [], []
-        for item in items:
-            item_id = parts.mint.mint(item.prefix, owner.org_id, owner.user)
-            content = item.with_id(item_id)
-            context = item_context(owner.org_id, owner.user, conversation_id, change_id, item_id)
-            blob = seal(key, context, content, parts.randomness)
-            tokens = item.model_tokens or len(content)
-            sealed.append(SealedItem(item_id, item.kind, item.author, tokens, blob))
-            contents.append(content)
-        return WindowTurn(change_id, 0, sealed, tuple(contents))
-
-    async def _record(
-        self, begun: Begun, change: ItemsAppended | ConversationChanged, turn: WindowTurn | None
-    ) -> None:
-        """Return when the change is durable and told; without `turn` the window starts anew."""
-        try:
-            durable = self._parts.journal.append(*encode(change))
-        except BaseException:
-            await self._parts.leasing.abort(begun)
-            raise
-        settling = self._settle(begun, change, durable, turn)
-        await asyncio.shield(self._parts.tasks.start(settling, "settle change"))
-
-    async def _settle(
-        self,
-        begun: Begun,
-        change: ItemsAppended | ConversationChanged,
-        durable: "asyncio.Future[Location]",
-        turn: WindowTurn | None,
-    ) -> None:
-        leasing = self._parts.leasing
-        await self._note(change, durable)
-        owned = leasing.still_owned(begun)
-        if turn is None:
-            await leasing.commit_without_window(begun)
-        else:
-            await leasing.commit(begun, turn)
-        if not owned:
-            raise LeaseLost
-
-    async def _note(
-        self, change: ItemsAppended | ConversationChanged, durable: "asyncio.Future[Location]"
-    ) -> None:
-        self._parts.tail.note(change, await durable)
+def _made(begun: Begun, change: ConversationChanged) -> Conversation:
+    """Return the conversation that the record makes, without a title."""
+    return Conversation(
+        owner=begun.owner,
+        conversation_id=begun.conversation_id,
+        created_us=change.at_us,
+        updated_us=change.at_us,
+        head_sequence=begun.sequence,
+        metadata=change.metadata,
+        title=None,
+        model=None,
+        implicit=False,
+        archived=False,
+    )
 
 
 def _after(before: Conversation, change: ConversationChanged) -> Conversation:

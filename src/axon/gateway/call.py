@@ -24,10 +24,15 @@ class ClientGone(Exception):
     """The client closed the connection before its request was complete."""
 
 
+class AnsweredElsewhere(Exception):
+    """Another serving process has answered this request already."""
+
+
 class Call:
     """One request being answered."""
 
     __slots__ = (
+        "_fields",
         "_receive",
         "_scope",
         "_send",
@@ -48,6 +53,7 @@ class Call:
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._fields: tuple[bytes, Fields] | None = None
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -76,6 +82,17 @@ class Call:
         parsed = parse_qs(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
         return {name: values[-1] for name, values in parsed.items()}
 
+    def target(self) -> bytes:
+        """Return the path and the query as the client sent them."""
+        path: bytes = self._scope["raw_path"]
+        query: bytes = self._scope["query_string"]
+        return b"%b?%b" % (path, query) if query else path
+
+    async def gone(self) -> None:
+        """Return when the client has closed, or has its answer; only once the body was read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     async def body(self, bytes_max: int) -> bytes:
         """Return the whole body; refuse one that is larger than `bytes_max` with 413."""
         announced = self.headers.get(b"content-length", b"0")
@@ -100,10 +117,19 @@ class Call:
                 raise _too_large(bytes_max)
         return b"".join(pieces)
 
+    async def whole_body(self, bytes_max: int) -> bytes:
+        """Return the body, also once its members were read."""
+        return await self.body(bytes_max) if self._fields is None else self._fields[0]
+
     async def fields(self, bytes_max: int) -> tuple[bytes, Fields]:
-        """Return the body and its members, each still JSON; refuse what is no JSON object."""
-        body = await self.body(bytes_max)
-        return body, self.read_fields(body)
+        """Return the body and its members, each still JSON; refuse what is no JSON object.
+
+        It may be called again, by the next who wants to know.
+        """
+        if self._fields is None:
+            body = await self.body(bytes_max)
+            self._fields = body, self.read_fields(body)
+        return self._fields
 
     @staticmethod
     def read_fields(body: bytes) -> Fields:
@@ -147,6 +173,12 @@ class Call:
         self.streaming = True
         start = [*headers, *self._common()]
         await self._send({"type": "http.response.start", "status": 200, "headers": start})
+
+    async def begin_relayed(self, status: int, headers: Headers) -> None:
+        """Begin another process's answer, with its own headers and nothing of ours."""
+        self.status = status
+        self.streaming = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def send_piece(self, data: bytes, last: bool) -> None:
         """Send a piece of a streamed answer; waits while the client is slower than we are."""

@@ -2,7 +2,7 @@
 
 from axon.gateway.call import Call
 from axon.gateway.door import Door
-from axon.gateway.members import CHAT_MEMBERS, StreamOptions, check, member, required
+from axon.gateway.members import CHAT_MEMBERS, StreamOptions, check, member, metadata, required
 from axon.turns import Fields, TurnRequest
 
 
@@ -18,6 +18,8 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
     if "messages" not in fields:
         required(fields, "messages", list)
     check(fields, CHAT_MEMBERS)
+    pairs = metadata(fields)
+    stored = member(fields, "store", bool) or False
     options = member(fields, "stream_options", StreamOptions)
     cap = member(fields, "max_completion_tokens", int) or member(fields, "max_tokens", int)
     return TurnRequest(
@@ -27,12 +29,13 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         surface="chat",
         model=model,
         streamed=member(fields, "stream", bool) or False,
-        stored=False,
+        stored=stored,
+        metadata=(stored and pairs) or {},
         body=body,
         fields=fields,
         output_tokens_max=cap,
         choices=member(fields, "n", int) or 1,
         show_usage=bool(options is not None and options.include_usage),
-        idempotency_key=call.header(b"idempotency-key"),
+        idempotency_key=door.idempotency_key(call),
         attempt=door.attempt(call),
     )

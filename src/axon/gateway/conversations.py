@@ -1,29 +1,21 @@
 """`/v1/conversations`: OpenAI's eight calls."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
-from axon.base import MICROS_PER_SECOND, UnknownId
-from axon.conversations import (
-    Conversation,
-    ConversationNotFound,
-    ItemNotFound,
-    NewItem,
-    Owner,
-    StoredItem,
-)
+from axon.conversations import UNCHANGED, NewItem, Owner, StoredItem, Update
 from axon.gateway.call import Call
+from axon.gateway.conversation_object import Missing, owner_of, read_conversation, shown
 from axon.gateway.door import Door
 from axon.gateway.items import ITEMS_MAX, from_json
-from axon.gateway.members import metadata, required
-from axon.gateway.problems import RequestRefused, not_found, refuse
+from axon.gateway.members import member, metadata, required
+from axon.gateway.pages import page_limit, page_order
+from axon.gateway.problems import RequestRefused, refuse
 from axon.turns import Fields
 
-PREFIX = "conv"
-PAGE_DEFAULT = 20
-PAGE_MAX = 100
+TITLE_CHARS_MAX = 200
+"""A line in a list of conversations; what is longer is no title."""
 
 
 async def create_conversation(door: Door, call: Call) -> None:
@@ -35,62 +27,85 @@ async def create_conversation(door: Door, call: Call) -> None:
     owner = Owner(org_id=call.caller.org_id, user=door.subject(call, fields))
     items = _items(fields)
     pairs = metadata(fields) or {}
-    made = await door.conversations.create(owner, call.caller.credential_id, pairs, items)
-    await call.reply_json(_shown(made))
+    key = door.request_key(call, owner, body)
+    made = await door.conversations.create(owner, call.caller.credential_id, pairs, items, key)
+    await call.reply_value(shown(made))
 
 
 async def get_conversation(door: Door, call: Call, conversation_id: str) -> None:
     """Answer with a conversation."""
-    await call.reply_json(_shown(await _read(door, call, conversation_id)))
+    found = await read_conversation(door, call, conversation_id)
+    await call.reply_value(shown(found))
 
 
 async def update_conversation(door: Door, call: Call, conversation_id: str) -> None:
-    """Replace a conversation's metadata."""
+    """Replace a conversation's metadata, give it a title, archive it or take it back."""
     _, fields = await call.fields(door.options.body_bytes_max)
-    owner = _owner(door, call, conversation_id)
-    pairs = metadata(fields)
-    if pairs is None:
-        required(fields, "metadata", dict)
-    with _Missing(conversation_id):
-        changed = await door.conversations.update_metadata(
-            owner, call.caller.credential_id, conversation_id, pairs or {}
+    owner = owner_of(door, call, conversation_id)
+    update = _update(fields)
+    with Missing(conversation_id):
+        changed = await door.conversations.update(
+            owner, call.caller.credential_id, conversation_id, update
         )
-    await call.reply_json(_shown(changed))
+    await call.reply_value(shown(changed))
+
+
+def _update(fields: Fields) -> Update:
+    """Return what is to be changed; a conversation's metadata is what OpenAI's clients name."""
+    pairs = metadata(fields)
+    archived = member(fields, "archived", bool)
+    title = member(fields, "title", str)
+    if title is not None and len(title) > TITLE_CHARS_MAX:
+        message = f"Invalid 'title': at most {TITLE_CHARS_MAX} characters, but got {len(title)}."
+        raise refuse(message, param="title", code="string_above_max_length")
+    if pairs is None and archived is None and "title" not in fields:
+        required(fields, "metadata", dict)
+    return Update(
+        metadata=UNCHANGED if pairs is None else pairs,
+        title=title if "title" in fields else UNCHANGED,
+        archived=UNCHANGED if archived is None else archived,
+    )
 
 
 async def delete_conversation(door: Door, call: Call, conversation_id: str) -> None:
-    """Delete a conversation and its items."""
-    owner = _owner(door, call, conversation_id)
-    with _Missing(conversation_id):
-        await door.conversations.delete(owner, call.caller.credential_id, conversation_id)
+    """Delete a conversation; with `?items=delete` also everything that was said in it."""
+    owner = owner_of(door, call, conversation_id)
+    items = call.query().get("items", "keep")
+    if items not in ("keep", "delete"):
+        message = f"Invalid value for 'items': {items!r}; use 'keep' or 'delete'."
+        raise refuse(message, param="items", code="invalid_value")
+    with Missing(conversation_id):
+        await door.conversations.delete(
+            owner, call.caller.credential_id, conversation_id, with_items=items == "delete"
+        )
     deleted = {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
     await call.reply_value(deleted)
 
 
 async def create_items(door: Door, call: Call, conversation_id: str) -> None:
     """Add up to 20 items to a conversation."""
-    _, fields = await call.fields(door.options.body_bytes_max)
-    owner = _owner(door, call, conversation_id)
+    body, fields = await call.fields(door.options.body_bytes_max)
+    owner = owner_of(door, call, conversation_id)
     if "items" not in fields:
         required(fields, "items", list)
     items = _items(fields)
     if not items:
         raise refuse("Invalid 'items': it is empty.", param="items", code="empty_array")
-    with _Missing(conversation_id):
+    with Missing(conversation_id):
+        key = door.request_key(call, owner, body)
         added = await door.conversations.append_items(
-            owner, call.caller.credential_id, conversation_id, items
+            owner, call.caller.credential_id, conversation_id, items, key
         )
     await call.reply_json(_list(added, has_more=False))
 
 
 async def list_items(door: Door, call: Call, conversation_id: str) -> None:
     """Answer with one page of a conversation's items."""
-    owner = _owner(door, call, conversation_id)
+    owner = owner_of(door, call, conversation_id)
     query = call.query()
-    limit = _limit(query.get("limit"))
-    order = _order(query.get("order", "desc"))
+    limit, order = page_limit(query), page_order(query)
     after = query.get("after") or None
-    with _Missing(conversation_id, after):
+    with Missing(conversation_id, after):
         page = await door.conversations.list_items(
             owner, conversation_id, after=after, limit=limit, order=order
         )
@@ -99,52 +114,20 @@ async def list_items(door: Door, call: Call, conversation_id: str) -> None:
 
 async def get_item(door: Door, call: Call, conversation_id: str, item_id: str) -> None:
     """Answer with one item."""
-    owner = _owner(door, call, conversation_id)
-    with _Missing(conversation_id, item_id):
+    owner = owner_of(door, call, conversation_id)
+    with Missing(conversation_id, item_id):
         item = await door.conversations.read_item(owner, conversation_id, item_id)
     await call.reply_json(item.content)
 
 
 async def delete_item(door: Door, call: Call, conversation_id: str, item_id: str) -> None:
     """Delete one item; answer with the conversation."""
-    owner = _owner(door, call, conversation_id)
-    with _Missing(conversation_id, item_id):
+    owner = owner_of(door, call, conversation_id)
+    with Missing(conversation_id, item_id):
         changed = await door.conversations.delete_item(
             owner, call.caller.credential_id, conversation_id, item_id
         )
-    await call.reply_json(_shown(changed))
-
-
-async def _read(door: Door, call: Call, conversation_id: str) -> Conversation:
-    owner = _owner(door, call, conversation_id)
-    with _Missing(conversation_id):
-        found = await door.conversations.read(owner, conversation_id)
-        if found.implicit:
-            raise ConversationNotFound
-    return found
-
-
-def _owner(door: Door, call: Call, conversation_id: str) -> Owner:
-    with _Missing(conversation_id):
-        return door.owner(call, conversation_id, PREFIX)
-
-
-class _Missing:
-    """Turns 'not there' into the words of OpenAI's API."""
-
-    def __init__(self, conversation_id: str, item_id: str | None = None) -> None:
-        self._conversation_id = conversation_id
-        self._item_id = item_id
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ItemNotFound):
-            raise not_found(f"Item with id '{self._item_id}' not found.") from None
-        if isinstance(error, ConversationNotFound | UnknownId):
-            message = f"Conversation with id '{self._conversation_id}' not found."
-            raise not_found(message) from None
+    await call.reply_value(shown(changed))
 
 
 def _items(fields: Fields) -> tuple[NewItem, ...]:
@@ -160,36 +143,6 @@ def _items(fields: Fields) -> tuple[NewItem, ...]:
 def _too_many(count: int) -> RequestRefused:
     message = f"Invalid 'items': at most {ITEMS_MAX} items at a time, but got {count}."
     return refuse(message, param="items", code="array_above_max_length")
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return PAGE_DEFAULT
-    short = text.isascii() and text.isdigit() and len(text) <= len(str(PAGE_MAX))
-    if not short or not 1 <= int(text) <= PAGE_MAX:
-        message = f"Invalid 'limit': expected a number between 1 and {PAGE_MAX}."
-        raise refuse(message, param="limit", code="invalid_value")
-    return int(text)
-
-
-def _order(text: str) -> Literal["asc", "desc"]:
-    if text == "asc":
-        return "asc"
-    if text == "desc":
-        return "desc"
-    message = f"Invalid value for 'order': {text!r}; use 'asc' or 'desc'."
-    raise refuse(message, param="order", code="invalid_value")
-
-
-def _shown(conversation: Conversation) -> bytes:
-    return msgspec.json.encode(
-        {
-            "id": conversation.conversation_id,
-            "object": "conversation",
-            "created_at": conversation.created_us // MICROS_PER_SECOND,
-            "metadata": dict(conversation.metadata),
-        }
-    )
 
 
 def _list(items: Sequence[StoredItem], has_more: bool) -> bytes:

@@ -1,22 +1,30 @@
 """What the routes share: the rooms behind them, who may see what, and answering a turn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from axon.accounts import Accounts
-from axon.base import Clock, IdMint, UnknownId
-from axon.conversations import Conversations, Owner
-from axon.gateway.call import Call, Headers
+from axon.base import Clock, IdMint, SystemRandomness, UnknownId
+from axon.conversations import Conversations, Owner, RequestKey, StoredTurn
+from axon.gateway.call import AnsweredElsewhere, Call, Headers
 from axon.gateway.members import member
-from axon.gateway.problems import problem_of_failure
+from axon.gateway.problems import problem_of_failure, refuse
+from axon.gateway.relay import Relay
+from axon.gateway.sibling import EARLIER_TRY_PATH
 from axon.gateway.streaming import Streams
 from axon.inference import ModelDirectory
-from axon.turns import Fields, RunningTurn, TurnRequest, Turns
+from axon.turns import EmbeddingCache, Fields, RunningTurn, TurnRequest, Turns
 
 _JSON = (b"content-type", b"application/json")
 _WITHOUT_VALKEY = (b"axon-degraded", b"valkey")
 """Tells a client that the answer is whole, but took the slower way through PostgreSQL."""
+
+_REPLAYED = (b"idempotent-replayed", b"true")
+"""Tells a client that this is the answer to an earlier request."""
+
+KEY_CHARS_MAX = 255
+"""What others who know the header allow too."""
 
 _RETRY_DIGITS_MAX = 3
 """A longer `x-stainless-retry-count` is no SDK's."""
@@ -42,6 +50,11 @@ class Door:
     clock: Clock
     streams: Streams
     options: GatewayOptions
+    embedding_cache: EmbeddingCache = field(
+        default_factory=lambda: EmbeddingCache(SystemRandomness())
+    )
+    relay: Relay | None = None
+    """None where this is the node's only serving process."""
 
     def subject(self, call: Call, fields: Fields) -> int:
         """Return the number of the person this request is about."""
@@ -64,21 +77,65 @@ class Door:
         return Owner(org_id=caller.org_id, user=minted.user)
 
     @staticmethod
+    def idempotency_key(call: Call) -> str | None:
+        """Return the request's Idempotency-Key; None when it has none, or an empty one."""
+        key = call.header(b"idempotency-key")
+        if key is not None and len(key) > KEY_CHARS_MAX:
+            message = f"Invalid 'Idempotency-Key': at most {KEY_CHARS_MAX} characters."
+            raise refuse(message, param="Idempotency-Key", code="string_above_max_length")
+        return key or None
+
+    @staticmethod
     def attempt(call: Call) -> int:
         """Return which retry of the SDK this is; 0 for the first try."""
         count = call.headers.get(b"x-stainless-retry-count", b"0")
         short = count.isdigit() and len(count) <= _RETRY_DIGITS_MAX
         return int(count) if short else 0
 
-    async def answer_turn(self, call: Call, request: TurnRequest) -> None:
-        """Take the turn, and answer with its stream or with the whole of it."""
+    def request_key(self, call: Call, owner: Owner, body: bytes) -> RequestKey | None:
+        """Return what stands for the request's Idempotency-Key, for a call that is no turn."""
+        given = self.idempotency_key(call)
+        if given is None:
+            return None
+        asked = b"%b\0%b" % (call.path.encode(), body)
+        return self.turns.request_key(owner.user, given, asked)
+
+    async def take_turn(self, call: Call, request: TurnRequest) -> RunningTurn | StoredTurn:
+        """Take the turn, as `Turns.take` does, and say so in the log line.
+
+        Raises AnsweredElsewhere when another process had taken an earlier try.
+        """
         call.log["gen_ai.request.model"] = request.model
         call.log["user.id"] = f"{request.user:016x}"
-        # A client that goes away does not cancel its call, so an unstreamed turn needs no task.
-        turn = await (self.turns.start if request.streamed else self.turns.run)(request)
+        if await self._tried_elsewhere(call, request):
+            raise AnsweredElsewhere
+        turn = await self.turns.take(request)
+        if isinstance(turn, StoredTurn):
+            call.log["axon.turn.id"] = turn.turn_id
+            return turn
         call.log["axon.turn.id"] = turn.head.turn_id
         if turn.begun is not None and turn.begun.lease.authority == "postgres":
             call.extra.append(_WITHOUT_VALKEY)
+        return turn
+
+    async def _tried_elsewhere(self, call: Call, request: TurnRequest) -> bool:
+        """Return whether a sibling took an earlier try of this request, and has answered it."""
+        if self.relay is None or request.attempt == 0 or request.idempotency_key is not None:
+            return False
+        if request.conversation_id is not None or request.previous_response_id is not None:
+            return False  # its tries meet where that is
+        one = self.turns.try_of(request)
+        if self.turns.known_try(one):
+            return False
+        question = msgspec.msgpack.encode(one)
+        return await self.relay.handed_to_who_knows(call, EARLIER_TRY_PATH, question)
+
+    async def answer_turn(self, call: Call, request: TurnRequest) -> None:
+        """Take the turn, and answer with its stream or with the whole of it."""
+        turn = await self.take_turn(call, request)
+        if isinstance(turn, StoredTurn):
+            await self._replay(call, request, turn)
+            return
         if not request.streamed:
             await self._answer_whole(call, turn)
             return
@@ -88,7 +145,15 @@ class Door:
                 await self._answer_whole(call, turn)
                 return
         call.extra.append(self._overhead(turn))
-        await self.streams.send(call, turn)
+        await self.streams.send(call, turn.stream.follow())
+
+    async def _replay(self, call: Call, request: TurnRequest, turn: StoredTurn) -> None:
+        """Answer as an earlier try of the request was answered."""
+        call.extra.append(_REPLAYED)
+        if request.streamed:
+            await self.streams.send_stored(call, await self.conversations.turn_events.read(turn))
+        else:
+            await call.reply_json(stored_body(turn))
 
     async def _answer_whole(self, call: Call, turn: RunningTurn) -> None:
         await turn.stream.over()
@@ -110,6 +175,15 @@ class Door:
     def _overhead(self, turn: RunningTurn) -> tuple[bytes, bytes]:
         spent_ms = turn.overhead_ms(self.clock.monotonic())
         return (b"x-axon-overhead-ms", b"%.2f" % spent_ms)
+
+
+def stored_body(turn: StoredTurn) -> bytes:
+    """Return a stored answer as its client saw it; of a response, with its output items."""
+    if turn.surface != "responses":
+        return turn.answer
+    members = msgspec.json.decode(turn.answer, type=Fields)
+    members["output"] = msgspec.Raw(b"[%b]" % b",".join(item.content for item in turn.output))
+    return msgspec.json.encode(members)
 
 
 class _Error(msgspec.Struct):

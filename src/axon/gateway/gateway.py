@@ -5,11 +5,34 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 
 from axon.base import AxonError, Randomness
-from axon.gateway import chat, conversations, models, operation, passes, responses
-from axon.gateway.call import Call, ClientGone, Message, Receive, Scope, Send
+from axon.gateway import (
+    chat,
+    compaction,
+    completions,
+    conversation_events,
+    conversation_fork,
+    conversation_list,
+    conversation_regenerate,
+    conversation_search,
+    conversation_title,
+    conversations,
+    earlier_tries,
+    embeddings,
+    models,
+    operation,
+    passes,
+    response_items,
+    responses,
+    sibling,
+    stored_chat,
+    stored_responses,
+    sync,
+)
+from axon.gateway.call import AnsweredElsewhere, Call, ClientGone, Message, Receive, Scope, Send
 from axon.gateway.door import Door
 from axon.gateway.operation import Operation
 from axon.gateway.problems import Problem, RequestRefused, problem_of
+from axon.gateway.relay import Relay
 from axon.telemetry import (
     CounterTallies,
     CounterTally,
@@ -19,19 +42,38 @@ from axon.telemetry import (
 )
 
 Route = Callable[..., Awaitable[None]]
+InternalRoute = Callable[[Door, bytes], Awaitable[bytes]]
 
 _FIXED: dict[tuple[str, str], Route] = {
     ("POST", "/v1/chat/completions"): chat.create_completion,
     ("POST", "/v1/responses"): responses.create_response,
     ("POST", "/v1/conversations"): conversations.create_conversation,
+    ("GET", "/v1/conversations"): conversation_list.list_conversations,
+    ("GET", "/v1/conversations/search"): conversation_search.search_conversations,
+    ("GET", "/v1/sync"): sync.sync,
+    ("GET", "/v1/chat/completions"): stored_chat.list_completions,
+    ("POST", "/v1/responses/input_tokens"): response_items.count_input_tokens,
+    ("POST", "/v1/responses/compact"): compaction.compact_input,
+    ("POST", "/v1/embeddings"): embeddings.create_embeddings,
+    ("POST", "/v1/completions"): completions.create_completion,
     ("GET", "/v1/models"): models.list_models,
     ("POST", "/v1/user_passes"): passes.create_pass,
 }
 """Routes without a variable part, the hot ones first."""
 
 _WITH_IDS: dict[tuple[str, str, int], Route] = {
-    ("GET", "responses", 1): responses.get_response,
-    ("DELETE", "responses", 1): responses.delete_response,
+    ("GET", "chat completions", 1): stored_chat.get_completion,
+    ("POST", "chat completions", 1): stored_chat.update_completion,
+    ("DELETE", "chat completions", 1): stored_chat.delete_completion,
+    ("GET", "chat completions/messages", 1): stored_chat.list_messages,
+    ("GET", "responses", 1): stored_responses.get_response,
+    ("DELETE", "responses", 1): stored_responses.delete_response,
+    ("POST", "responses/cancel", 1): stored_responses.cancel_response,
+    ("GET", "responses/input_items", 1): response_items.list_input_items,
+    ("GET", "conversations/events", 1): conversation_events.follow_conversation,
+    ("POST", "conversations/fork", 1): conversation_fork.fork_conversation,
+    ("POST", "conversations/title", 1): conversation_title.make_title,
+    ("POST", "conversations/regenerate", 1): conversation_regenerate.regenerate,
     ("GET", "conversations", 1): conversations.get_conversation,
     ("POST", "conversations", 1): conversations.update_conversation,
     ("DELETE", "conversations", 1): conversations.delete_conversation,
@@ -48,6 +90,15 @@ _OPERATION: dict[str, Route] = {
     "/status": operation.status,
     "/metrics": operation.metrics,
 }
+
+_CHAT = ["chat", "completions"]
+"""The one thing whose name has two parts; `_WITH_IDS` joins them by a space."""
+
+_INTERNAL: dict[str, InternalRoute] = {
+    sibling.PRESENT_PATH: sibling.present,
+    sibling.EARLIER_TRY_PATH: earlier_tries.known_try,
+}
+"""What the node's other serving processes ask, on the private socket alone and without a key."""
 
 _ONE_MODEL = "/v1/models/{id}"
 """The one route whose id may hold slashes."""
@@ -71,8 +122,14 @@ class Gateway:
         self._request_prefix = "req_" + randomness.bytes(6).hex()
         self._requests = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one ASGI call."""
+    async def private(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI call of another serving process of this node, and answer it here."""
+        await self(scope, receive, send, private=True)
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send, private: bool = False
+    ) -> None:
+        """Answer one ASGI call of a client, here or by the process that owns what it is about."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return
@@ -84,7 +141,10 @@ class Gateway:
         call.started_s = self._door.clock.monotonic()
         route, ids, name = _route(call.method, call.path)
         try:
-            await self._answer(call, route, ids)
+            if not (private and await self._answer_internal(call)):
+                await self._answer(call, route, ids, None if private else self._door.relay)
+        except AnsweredElsewhere:
+            pass  # and the call knows how
         except ClientGone:
             call.status = 499
         except AxonError as error:
@@ -99,24 +159,37 @@ class Gateway:
         finally:
             self._report(call, name)
 
-    async def _answer(self, call: Call, route: Route | None, ids: tuple[str, ...]) -> None:
+    async def _answer_internal(self, call: Call) -> bool:
+        """Return whether the call was a sibling's question, which then is answered."""
+        call.log["axon.relayed"] = True
+        internal = _INTERNAL.get(call.path)
+        if internal is None or call.method != "POST":
+            return False
+        body = await call.body(self._door.options.body_bytes_max)
+        await call.reply(200, await internal(self._door, body), ())
+        return True
+
+    async def _answer(
+        self, call: Call, route: Route | None, ids: tuple[str, ...], relay: Relay | None
+    ) -> None:
         plain = _OPERATION.get(call.path)
         if plain is not None and call.method in ("GET", "HEAD"):
-            await plain(self._operation, call)
+            await plain(self._operation, call, relay)
             return
         authorization = call.headers.get(b"authorization", b"")
         accounts = self._door.accounts
         call.principal = accounts.known(authorization) or await accounts.verify(authorization)
         if route is None:
             raise _no_route(call)
-        await route(self._door, call, *ids)
+        if relay is None or not await relay.took(call, ids):
+            await route(self._door, call, *ids)
 
     def _report(self, call: Call, route: str) -> None:
         took_s = self._door.clock.monotonic() - call.started_s
         requests, duration = _measures(route, call.status)
         requests.inc()
         duration.observe(took_s)
-        if call.path in _OPERATION:
+        if call.path in _OPERATION or call.path in _INTERNAL:
             return
         fields = call.log
         fields["http.request.id"] = call.request_id
@@ -142,15 +215,18 @@ def _route(method: str, path: str) -> tuple[Route | None, tuple[str, ...], str]:
         return route, (), path
     parts = path.strip("/").split("/")
     if parts[0] != "v1" or len(parts) < 3:
-        return None, (), path if path in _OPERATION else _NO_SUCH_ROUTE
+        known = path in _OPERATION or path in _INTERNAL
+        return None, (), path if known else _NO_SUCH_ROUTE
     if parts[1] == "models" and method == "GET":
         return models.get_model, ("/".join(parts[2:]),), _ONE_MODEL
+    if parts[1:3] == _CHAT:
+        parts[1:3] = [" ".join(_CHAT)]
     thing = "/".join([parts[1], *parts[3:4]])
     ids = tuple(parts[2::2])
     route = _WITH_IDS.get((method, thing, len(ids)))
     if route is None or len(parts) > 5:
         return None, (), _NO_SUCH_ROUTE
-    return route, ids, f"/v1/{thing}/{len(ids)}"
+    return route, ids, f"/v1/{thing.replace(' ', '/')}/{len(ids)}"
 
 
 def routes() -> list[tuple[str, str, str]]:
@@ -159,7 +235,7 @@ def routes() -> list[tuple[str, str, str]]:
     found.append(("GET", _ONE_MODEL, models.get_model))
     for (method, thing, ids), route in _WITH_IDS.items():
         name, *below = thing.split("/")
-        path = "/".join(["/v1", name, "{id}", *below])
+        path = "/".join(["/v1", name.replace(" ", "/"), "{id}", *below])
         found.append((method, path + "/{id}" * (ids - 1), route))
     found += [("GET", path, route) for path, route in _OPERATION.items()]
     return [(method, path, (route.__doc__ or "").split("\n")[0]) for method, path, route in found]

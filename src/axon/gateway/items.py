@@ -19,6 +19,7 @@ _NEEDS = {
     "custom_tool_call": ("call_id", "name", "input"),
     "custom_tool_call_output": ("call_id", "output"),
     "reasoning": ("summary",),
+    "compaction": ("encrypted_content",),
 }
 
 Item = dict[str, Any]

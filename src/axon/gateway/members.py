@@ -25,11 +25,17 @@ Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Text = Annotated[str, Meta(max_length=512)]
 
 
+class ChatPart(msgspec.Struct):
+    """What every part of a message's content must have."""
+
+    type: str
+
+
 class ChatMessage(msgspec.Struct):
     """What every chat message must have; the engine reads the rest."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[msgspec.Raw] | None = None
+    content: str | list[ChatPart] | None = None
 
 
 class StreamOptions(msgspec.Struct):
@@ -42,6 +48,13 @@ class ConversationName(msgspec.Struct):
     """A conversation given as an object."""
 
     id: str
+
+
+class ContextManagement(msgspec.Struct):
+    """What to do with a history that grows too long."""
+
+    type: str
+    compact_threshold: Annotated[int, Meta(ge=1000)] | None = None
 
 
 _CHAT: dict[str, Any] = {
@@ -61,6 +74,29 @@ _CHAT: dict[str, Any] = {
     "top_logprobs": Annotated[int, Meta(ge=0, le=20)],
     "parallel_tool_calls": bool,
     "response_format": dict[str, msgspec.Raw],
+    "store": bool,
+}
+
+_COMPLETIONS: dict[str, Any] = {
+    "n": Annotated[int, Meta(ge=1, le=128)],
+    "best_of": Annotated[int, Meta(ge=1, le=128)],
+    "max_tokens": Annotated[int, Meta(ge=0, le=2**31 - 1)],
+    "temperature": Temperature,
+    "top_p": Share,
+    "presence_penalty": Penalty,
+    "frequency_penalty": Penalty,
+    "stop": str | list[str],
+    "seed": Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)],
+    "user": Text,
+    "echo": bool,
+    "logprobs": Annotated[int, Meta(ge=0, le=20)],
+    "suffix": str,
+}
+
+_EMBEDDINGS: dict[str, Any] = {
+    "dimensions": Count,
+    "encoding_format": Literal["float", "base64"],
+    "user": Text,
 }
 
 _RESPONSES: dict[str, Any] = {
@@ -88,6 +124,8 @@ def _decoders(members: dict[str, Any]) -> dict[str, Decoder]:
 
 CHAT_MEMBERS = _decoders(_CHAT)
 RESPONSES_MEMBERS = _decoders(_RESPONSES)
+COMPLETIONS_MEMBERS = _decoders(_COMPLETIONS)
+EMBEDDINGS_MEMBERS = _decoders(_EMBEDDINGS)
 """The members checked for their type; what is not listed passes on untouched."""
 
 
@@ -132,8 +170,11 @@ def check(fields: Fields, members: Mapping[str, Decoder]) -> None:
 def metadata(fields: Fields) -> dict[str, str] | None:
     """Return the metadata, within OpenAI's bounds."""
     pairs = member(fields, "metadata", dict[str, str])
-    if pairs is None:
-        return None
+    return None if pairs is None else bounded_metadata(pairs)
+
+
+def bounded_metadata(pairs: dict[str, str]) -> dict[str, str]:
+    """Return the pairs; refuse them beyond OpenAI's bounds."""
     if len(pairs) > METADATA_PAIRS_MAX:
         message = f"Invalid 'metadata': too many properties (at most {METADATA_PAIRS_MAX})."
         raise refuse(message, param="metadata", code="object_above_max_properties")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import msgspec
 
 from axon.gateway.call import Call
+from axon.gateway.relay import Relay
+from axon.gateway.whole_node import metrics_of_all, statuses_of_siblings
 from axon.telemetry import render_metrics
 
 _METRICS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
@@ -25,12 +27,12 @@ class Operation:
     """Brings the gauges up to date."""
 
 
-async def healthz(operation: Operation, call: Call) -> None:
+async def healthz(operation: Operation, call: Call, relay: Relay | None) -> None:
     """Answer that the loop is alive; says nothing of dependencies, so that none restarts us."""
     await call.reply_json(b'{"status":"alive"}')
 
 
-async def readyz(operation: Operation, call: Call) -> None:
+async def readyz(operation: Operation, call: Call, relay: Relay | None) -> None:
     """Answer whether turns can be taken: the journal is writable and the process not draining."""
     reason = operation.ready()
     if reason is None:
@@ -39,12 +41,16 @@ async def readyz(operation: Operation, call: Call) -> None:
         await call.reply_value({"status": "not ready", "reason": reason}, status=503)
 
 
-async def status(operation: Operation, call: Call) -> None:
-    """Answer with the state of each dependency."""
-    await call.reply_json(msgspec.json.format(msgspec.json.encode(operation.status())))
+async def status(operation: Operation, call: Call, relay: Relay | None) -> None:
+    """Answer with the state of each dependency, and of the node's other serving processes."""
+    state = operation.status()
+    if relay is not None:
+        state["siblings"] = await statuses_of_siblings(relay)
+    await call.reply_json(msgspec.json.format(msgspec.json.encode(state)))
 
 
-async def metrics(operation: Operation, call: Call) -> None:
-    """Answer in Prometheus' text format."""
+async def metrics(operation: Operation, call: Call, relay: Relay | None) -> None:
+    """Answer in Prometheus' text format, for all serving processes of the node."""
     operation.before_metrics()
-    await call.reply(200, render_metrics(), [_METRICS])
+    page = render_metrics()
+    await call.reply(200, page if relay is None else await metrics_of_all(relay, page), [_METRICS])

@@ -12,6 +12,8 @@ from axon.conversations import (
     ConversationNotFound,
     HistoryUnavailable,
     ItemNotFound,
+    KeyReused,
+    KeysFull,
     LeaseLost,
     TailFull,
     TurnNotFound,
@@ -20,9 +22,12 @@ from axon.inference import QueueFull, TurnAlreadySubmitted, UnknownModel
 from axon.journal import DiskLow, EntryTooLarge, JournalError, JournalFull
 from axon.sealing import ContentTooLarge, KeyStoreBusy, KeyStoreFailed
 from axon.turns import (
+    CompactionFailed,
     ContextOverflow,
     Draining,
     InvalidParameter,
+    NoTitle,
+    Recovering,
     TooManyTurns,
     TurnFailure,
     UnsupportedItem,
@@ -102,6 +107,10 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
     JournalFull: "journal_full",
     DiskLow: "disk_low",
     QueueFull: "server_overloaded",
+    KeysFull: "projection_behind",
+    Recovering: "recovering",
+    CompactionFailed: "compaction_failed",
+    NoTitle: "no_title",
     TooManyTurns: "server_overloaded",
     Draining: "server_draining",
     TurnAlreadySubmitted: "server_overloaded",
@@ -145,6 +154,8 @@ def problem_of(error: AxonError) -> Problem:
         return Problem(status=400, message=message, code="invalid_type")
     if isinstance(error, ContentTooLarge | EntryTooLarge):
         return Problem(status=413, message=message, code="request_too_large")
+    if isinstance(error, KeyReused):
+        return Problem(status=422, message=message, code="idempotency_key_reused")
     for kind, code in _UNAVAILABLE.items():
         if isinstance(error, kind):
             return unavailable(message, code)

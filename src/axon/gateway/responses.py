@@ -1,14 +1,15 @@
-"""`/v1/responses`: create, get, delete."""
+"""`POST /v1/responses`: reading the request and taking the turn."""
 
 import msgspec
 
 from axon.base import UnknownId
 from axon.conversations import ConversationNotFound, NewItem, StoredTurn, TurnNotFound
 from axon.gateway.call import Call
-from axon.gateway.door import Door
+from axon.gateway.door import Door, stored_body
 from axon.gateway.items import from_json, from_text
 from axon.gateway.members import (
     RESPONSES_MEMBERS,
+    ContextManagement,
     ConversationName,
     check,
     member,
@@ -16,16 +17,27 @@ from axon.gateway.members import (
     required,
 )
 from axon.gateway.problems import not_found, refuse
+from axon.gateway.references import with_references
+from axon.gateway.stored_responses import PREFIX, so_far
 from axon.turns import Fields, TurnRequest
-
-PREFIX = "resp"
 
 
 async def create_response(door: Door, call: Call) -> None:
     """Take a turn and answer with a response."""
     body, fields = await call.fields(door.options.body_bytes_max)
+    await answer_response(door, call, body, fields)
+
+
+async def answer_response(door: Door, call: Call, body: bytes, fields: Fields) -> None:
+    """Take the turn that `body`, split into its `fields`, asks for, and answer with a response."""
+    fields = await with_references(door, call, fields)
     request = read_request(door, call, body, fields)
     try:
+        if request.background and not request.streamed:
+            turn = await door.take_turn(call, request)
+            shown = stored_body(turn) if isinstance(turn, StoredTurn) else so_far(turn)
+            await call.reply_json(shown)
+            return
         await door.answer_turn(call, request)
     except TurnNotFound:
         raise previous_not_found(str(request.previous_response_id)) from None
@@ -41,9 +53,6 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
     items = _input(fields)
     check(fields, RESPONSES_MEMBERS)
     metadata(fields)
-    if member(fields, "background", bool):
-        message = "Background responses are not supported yet; leave 'background' out."
-        raise refuse(message, param="background", code="unsupported_parameter")
     conversation_id = _conversation(fields)
     previous = member(fields, "previous_response_id", str)
     if conversation_id is not None and previous is not None:
@@ -58,7 +67,11 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         message = f"Invalid value for 'truncation': {truncation!r}; use 'auto' or 'disabled'."
         raise refuse(message, param="truncation", code="invalid_value")
     cap = member(fields, "max_output_tokens", int)
-    stored = member(fields, "store", bool)
+    stored = member(fields, "store", bool) is not False
+    background = member(fields, "background", bool) or False
+    if background and not stored:
+        message = "Invalid 'background': a response in the background must be stored."
+        raise refuse(message, param="background", code="invalid_value")
     return TurnRequest(
         org_id=call.caller.org_id,
         user=user,
@@ -66,7 +79,8 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         surface="responses",
         model=model,
         streamed=member(fields, "stream", bool) or False,
-        stored=stored is not False,
+        background=background,
+        stored=stored,
         body=body,
         fields=fields,
         items=items,
@@ -74,10 +88,22 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         conversation_id=conversation_id,
         previous_response_id=previous,
         truncate=truncation == "auto",
+        compact_from=_compact_from(fields),
         output_tokens_max=cap,
-        idempotency_key=call.header(b"idempotency-key"),
+        idempotency_key=door.idempotency_key(call),
         attempt=door.attempt(call),
     )
+
+
+def _compact_from(fields: Fields) -> int | None:
+    """Return from how many tokens on the history is to be summarised; 0: when it does not fit."""
+    wanted = member(fields, "context_management", list[ContextManagement])
+    for one in wanted or ():
+        if one.type != "compaction":
+            message = f"Invalid value for 'context_management': {one.type!r}; use 'compaction'."
+            raise refuse(message, param="context_management", code="invalid_value")
+        return one.compact_threshold or 0
+    return None
 
 
 def _input(fields: Fields) -> tuple[NewItem, ...]:
@@ -120,38 +146,3 @@ def previous_not_found(response_id: str) -> Exception:
     """Return the refusal for a `previous_response_id` that is not there."""
     message = f"Previous response with id '{response_id}' not found."
     return refuse(message, param="previous_response_id", code="previous_response_not_found")
-
-
-async def get_response(door: Door, call: Call, response_id: str) -> None:
-    """Answer with a stored response."""
-    if call.query().get("stream") == "true":
-        message = "Resuming a response's stream is not supported yet."
-        raise refuse(message, param="stream", code="unsupported_parameter")
-    turn = await _find(door, call, response_id)
-    await call.reply_json(_shown(turn))
-
-
-async def delete_response(door: Door, call: Call, response_id: str) -> None:
-    """Forget a stored response; the items stay in their conversation."""
-    turn = await _find(door, call, response_id)
-    await door.conversations.forget_turn(turn.owner, call.caller.credential_id, response_id)
-    await call.reply_value({"id": response_id, "object": "response", "deleted": True})
-
-
-async def _find(door: Door, call: Call, response_id: str) -> StoredTurn:
-    problem = not_found(f"Response with id '{response_id}' not found.")
-    try:
-        door.owner(call, response_id, PREFIX)
-        turn = await door.conversations.find_turn(call.caller.org_id, response_id)
-    except (UnknownId, TurnNotFound):
-        raise problem from None
-    if not turn.stored or turn.surface != "responses" or not turn.answer:
-        raise problem
-    return turn
-
-
-def _shown(turn: StoredTurn) -> bytes:
-    """Return the response as its last event showed it: what was kept, and its output items."""
-    members = msgspec.json.decode(turn.answer, type=Fields)
-    members["output"] = msgspec.Raw(b"[%b]" % b",".join(item.content for item in turn.output))
-    return msgspec.json.encode(members)

@@ -1,14 +1,17 @@
 """Sending a running turn's stream to a client, and letting go of clients that are too slow."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
-from axon.base import Clock
+from axon.base import KIB, Clock
 from axon.gateway.call import Call
 from axon.telemetry import counter
-from axon.turns import RunningTurn
 
 _CHECK_EVERY_S = 5.0
 """How often slow clients are looked for; the bound itself is a setting."""
+
+_PIECE_BYTES = 64 * KIB
+"""How much of a stored stream is sent at once."""
 
 _STREAM = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -31,14 +34,18 @@ class Streams:
         self._sending: dict[asyncio.Task[object], float] = {}
         self._cut: set[asyncio.Task[object]] = set()
 
-    async def send(self, call: Call, turn: RunningTurn) -> None:
-        """Send everything the turn shows, to the end or until the client proves too slow."""
+    async def send_stored(self, call: Call, data: bytes) -> None:
+        """Send a stream that has ended, as `send` does."""
+        await self.send(call, _pieces(data))
+
+    async def send(self, call: Call, pieces: AsyncIterator[tuple[bytes, bool]]) -> None:
+        """Send every piece up to the one marked as the last, or until the client is too slow."""
         await call.begin_stream(_STREAM)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a stream is sent from a task")
         try:
-            async for data, last in turn.stream.follow():
+            async for data, last in pieces:
                 self._sending[task] = self._clock.monotonic()
                 await call.send_piece(data, last)
                 del self._sending[task]
@@ -61,3 +68,9 @@ class Streams:
                 if since_s < late_s and task not in self._cut:
                     self._cut.add(task)
                     task.cancel()
+
+
+async def _pieces(data: bytes) -> AsyncIterator[tuple[bytes, bool]]:
+    for start in range(0, len(data), _PIECE_BYTES):
+        yield data[start : start + _PIECE_BYTES], False
+    yield b"", True

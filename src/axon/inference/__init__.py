@@ -1,5 +1,8 @@
 """Jobs for engines: a queue towards them, a bus back, and workers that fail over in between."""
 
+from axon.inference.broker.dispatcher import Dispatcher, DispatcherParts, Near
+from axon.inference.broker.pace import Pace
+from axon.inference.broker.worker_process import WorkerParts, WorkerProcess
 from axon.inference.directory import ModelDirectory
 from axon.inference.engines import Engines
 from axon.inference.errors import (
@@ -31,8 +34,11 @@ from axon.inference.ports import (
     Delivery,
     JobListener,
     JobQueue,
+    JobSource,
     JobStream,
     JobWriter,
+    JobWriters,
+    Reply,
 )
 from axon.inference.tokens import estimate_tokens
 from axon.inference.worker import Worker
@@ -41,6 +47,8 @@ __all__ = [
     "Bus",
     "Consumer",
     "Delivery",
+    "Dispatcher",
+    "DispatcherParts",
     "Engines",
     "FailureKind",
     "Inference",
@@ -51,16 +59,21 @@ __all__ = [
     "JobListener",
     "JobOutput",
     "JobQueue",
+    "JobSource",
     "JobStream",
     "JobWriter",
+    "JobWriters",
     "LocalBus",
     "LocalQueue",
     "Model",
     "ModelDirectory",
     "ModelTable",
     "ModelTableInvalid",
+    "Near",
+    "Pace",
     "Proxies",
     "QueueFull",
+    "Reply",
     "SseBytes",
     "Started",
     "TurnAlreadySubmitted",
@@ -69,5 +82,7 @@ __all__ = [
     "UpstreamAddressInvalid",
     "WholeBody",
     "Worker",
+    "WorkerParts",
+    "WorkerProcess",
     "estimate_tokens",
 ]

@@ -35,14 +35,17 @@ class Engine:
         """Called, in order, when a slot is free; one that no longer needs it takes none."""
         self._answers = {kind: _answers.labels(self.name, kind) for kind in ("ok", *FailureKind)}
         _free_slots.labels(self.name).set_function(lambda: self.free_slots)
-        self._head = target.head("POST", f"{target.path}/chat/completions")
+        self._target = target
+        self._heads: dict[str, bytes] = {}
 
-    def complete(self, model: bytes, fields: bytes, sink: AnswerSink) -> Exchange:
-        """Send a chat completion request; `model` is the upstream's name for it as JSON."""
+    def complete(self, path: str, model: bytes, fields: bytes, sink: AnswerSink) -> Exchange:
+        """Send a request to a path of the engine's API; `model` is its name for it as JSON."""
+        head = self._heads.get(path)
+        if head is None:
+            head = self._target.head("POST", f"{self._target.path}/{path}")
+            self._heads[path] = head
         size = len(model) + len(fields) + 11
-        return self.pool.send(
-            b'%b%d\r\n\r\n{"model":%b,%b}' % (self._head, size, model, fields), sink
-        )
+        return self.pool.send(b'%b%d\r\n\r\n{"model":%b,%b}' % (head, size, model, fields), sink)
 
     def ended(self, outcome: FailureKind | None) -> None:
         """Count an answer: None when it was a good one."""

@@ -8,7 +8,7 @@ from axon.inference.models import Model
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One chat completion to be made for a turn."""
+    """One request to be made of an engine for a turn."""
 
     turn_id: str
     model: Model
@@ -19,6 +19,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     whose upstreams is `always_stream`."""
     deadline: float
     """The instant, in seconds of the monotonic clock, at which the job is given up."""
+    path: str = "chat/completions"
+    """What is asked of the engine, below its base address: also `embeddings` or `completions`."""
 
 
 class FailureKind(StrEnum):
@@ -42,6 +44,8 @@ class FailureKind(StrEnum):
     """The turn asked for it."""
     LOST = "lost"
     """The worker went away after output had been shown, or too often."""
+    UNKNOWN_MODEL = "unknown_model"
+    """The worker's settings lack the model that the turn's process knows."""
 
 
 class Started(msgspec.Struct, frozen=True, gc=False):

@@ -14,10 +14,11 @@ from axon.inference.jobs import (
     SseBytes,
     WholeBody,
 )
-from axon.inference.ports import JobListener, JobStream, JobWriter
+from axon.inference.ports import Delivery, JobListener, JobStream, JobWriter
 
 BEHIND_BYTES = 256 * KIB
-"""Stream bytes waiting for a turn at which its worker is told to pause: one read of the socket."""
+"""Stream bytes waiting for a turn at which its worker is told to pause: one read of the socket. At
+half of them it may go on."""
 
 WORKER_GRACE_S = 5.0
 """How long after a job's deadline its worker may still say so itself."""
@@ -26,7 +27,7 @@ _ENDS = (JobDone, JobFailed, WholeBody)
 
 
 class LocalBus:
-    """Implements Bus; a stream is forgotten when its last output was put."""
+    """Implements Bus and JobWriters; a stream is forgotten when its last output was put."""
 
     def __init__(self, clock: Clock) -> None:
         """`clock` is what jobs' deadlines are measured by."""
@@ -53,8 +54,12 @@ class LocalBus:
         self._deadlines.watch(channel)
         return channel
 
-    def writer(self, turn_id: str, listener: JobListener) -> JobWriter:
+    def writer(self, delivery: Delivery, listener: JobListener) -> JobWriter:
         """Return the writing end; for a turn that is gone, one that says it is cancelled."""
+        return self.writer_of(delivery.job.turn_id, listener)
+
+    def writer_of(self, turn_id: str, listener: JobListener) -> JobWriter:
+        """Return the writing end of a turn's stream, also when no delivery is at hand."""
         channel = self._channels.get(turn_id)
         if channel is None:
             channel = _Channel(self, turn_id, 0.0)
@@ -131,15 +136,37 @@ class _Channel:
     # ---- the turn's end ----
 
     async def next(self) -> JobOutput:
-        """Return the next output, events that piled up joined into one."""
+        """Return the next output."""
         outputs = self._outputs
-        while not outputs:
+        if not outputs:
+            await self._something()
+        output = outputs.popleft()
+        if type(output) is SseBytes:
+            self._bytes -= len(output.data)
+            if self._behind and self._bytes <= BEHIND_BYTES // 2:
+                self._caught_up()
+        return output
+
+    async def next_all(self) -> list[JobOutput]:
+        """Return all that is there."""
+        if not self._outputs:
+            await self._something()
+        found = list(self._outputs)
+        self._outputs.clear()
+        self._bytes = 0
+        if self._behind:
+            self._caught_up()
+        return found
+
+    async def _something(self) -> None:
+        while not self._outputs:
             self._waiter = waiter = self._bus.loop.create_future()
             await waiter
-        output = outputs.popleft()
-        if isinstance(output, SseBytes):
-            return self._joined(output)
-        return output
+
+    def _caught_up(self) -> None:
+        self._behind = False
+        if self.listener is not None:
+            self.listener.on_room()
 
     def cancel(self) -> None:
         """Tell the worker, or end the stream when there is none."""
@@ -150,18 +177,6 @@ class _Channel:
             self.listener.on_cancel()
         else:
             self._give_up(FailureKind.CANCELLED, "cancelled before a worker had it")
-
-    def _joined(self, first: SseBytes) -> SseBytes:
-        outputs, pieces = self._outputs, [first.data]
-        while outputs and isinstance(following := outputs[0], SseBytes):
-            pieces.append(following.data)
-            outputs.popleft()
-        self._bytes = 0
-        if self._behind:
-            self._behind = False
-            if self.listener is not None:
-                self.listener.on_room()
-        return first if len(pieces) == 1 else SseBytes(b"".join(pieces))
 
     # ---- the deadline ----
 

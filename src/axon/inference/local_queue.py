@@ -4,19 +4,31 @@ from collections.abc import Callable
 
 from axon.inference.errors import QueueFull
 from axon.inference.jobs import Job
-from axon.inference.ports import Consumer, Delivery
+from axon.inference.ports import Consumer, Delivery, Reply
+from axon.telemetry import counter, gauge
 
 JOBS_WAITING_MAX = 1024
 """Per lane. At a job a second and slot, more would wait longer than any client does."""
 
+_waiting = gauge("axon_queue_jobs_waiting", "Jobs that no worker has yet.", ("queue",))
+_resubmitted = counter(
+    "axon_queue_jobs_resubmitted_total",
+    "Jobs put again because their worker went away or gave them back.",
+    ("queue",),
+)
+
 
 class LocalQueue:
-    """Implements JobQueue; it lives and dies with its process."""
+    """Implements JobQueue and JobSource; it lives and dies with its process."""
 
-    def __init__(self, jobs_waiting_max: int = JOBS_WAITING_MAX) -> None:
-        """`jobs_waiting_max` bounds each lane."""
+    def __init__(self, jobs_waiting_max: int = JOBS_WAITING_MAX, name: str = "in_process") -> None:
+        """`jobs_waiting_max` bounds each lane; `name` is the queue's in the metrics."""
         self._jobs_waiting_max = jobs_waiting_max
         self._lanes: dict[str, _Lane] = {}
+        self.elsewhere: Callable[[], int] = _none
+        """Returns how many jobs that left this queue wait in another for a worker."""
+        self._resubmitted = _resubmitted.labels(name)
+        _waiting.labels(name).set_function(lambda: self.jobs_waiting + self.elsewhere())
 
     @property
     def jobs_waiting(self) -> int:
@@ -45,14 +57,19 @@ class LocalQueue:
     def _lane(self, name: str) -> "_Lane":
         lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[name] = _Lane()
+            lane = self._lanes[name] = _Lane(self._resubmitted.inc)
         return lane
 
 
-class _Lane:
-    __slots__ = ("_handing_out", "consumers", "waiting")
+def _none() -> int:
+    return 0
 
-    def __init__(self) -> None:
+
+class _Lane:
+    __slots__ = ("_handing_out", "_resubmitted", "consumers", "waiting")
+
+    def __init__(self, resubmitted: Callable[[float], None]) -> None:
+        self._resubmitted = resubmitted
         self.waiting: dict[str, _LocalDelivery] = {}
         self.consumers: list[_LocalConsumer] = []
         self._handing_out = False
@@ -84,6 +101,7 @@ class _Lane:
         They were accepted once, so the bound is not asked: it is passed by at most the slots of
         the consumers.
         """
+        self._resubmitted(len(deliveries))
         again = [_LocalDelivery(one.job, one.attempt + 1) for one in deliveries]
         self.waiting = {one.job.turn_id: one for one in again} | self.waiting
         self.hand_out()
@@ -120,9 +138,10 @@ class _LocalConsumer:
 class _LocalDelivery:
     """A job, first waiting, then in a consumer's hands; given back, it becomes a new one."""
 
-    __slots__ = ("attempt", "consumer", "job")
+    __slots__ = ("attempt", "consumer", "job", "reply")
 
     def __init__(self, job: Job, attempt: int) -> None:
+        self.reply: Reply | None = None
         self.job = job
         self.attempt = attempt
         self.consumer: _LocalConsumer | None = None

@@ -1,9 +1,20 @@
 """The queue that carries jobs to workers and the bus that carries their output back."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from axon.inference.jobs import Job, JobOutput
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Where another process waits for the output of a delivery."""
+
+    inbox: str
+    """The process that submitted the job."""
+    attempt_id: str
+    """Which of its attempts this is; unique among all of them, of all its lives."""
 
 
 class Delivery(Protocol):
@@ -12,13 +23,18 @@ class Delivery(Protocol):
     job: Job
     attempt: int
     """1 for the first worker that gets the job; it grows when one dies or gives it back."""
+    reply: Reply | None
+    """None when the one who submitted the job is in this process."""
 
     def done(self) -> None:
         """Say that the job has ended, well or badly; its slot is free. Does not block."""
         ...
 
     def give_back(self) -> None:
-        """Put the job back at the head of its lane; its slot is free. Does not block."""
+        """Let another worker have the job; its slot is free. Does not block.
+
+        Within a process it goes before the others, between processes behind them.
+        """
         ...
 
 
@@ -30,15 +46,15 @@ class Consumer(Protocol):
         ...
 
     def close(self) -> None:
-        """Take no more jobs; every job not yet done goes back to the head of the lane.
+        """Take no more jobs; every job not yet done is given back.
 
-        This is also what happens when the worker dies.
+        This is also what happens, a moment later, when the worker dies.
         """
         ...
 
 
 class JobQueue(Protocol):
-    """Jobs on their way to workers, first in first out within a lane.
+    """The submitting end of the queue; jobs leave it first in first out within a lane.
 
     It loses no job that was put: until `done`, a job whose worker goes away is delivered again.
     """
@@ -50,6 +66,10 @@ class JobQueue(Protocol):
     def forget(self, turn_id: str) -> bool:
         """Drop a job that no worker has yet; return False when one has it, or none is known."""
         ...
+
+
+class JobSource(Protocol):
+    """The workers' end of the queue."""
 
     def consume(self, lane: str, slots: int, take: Callable[[Delivery], None]) -> Consumer:
         """Call `take` for each job of the lane, with at most `slots` of them not yet done.
@@ -96,20 +116,35 @@ class JobWriter(Protocol):
         ...
 
 
+class JobWriters(Protocol):
+    """The workers' end of the bus."""
+
+    def writer(self, delivery: Delivery, listener: JobListener) -> JobWriter:
+        """Return the writing end for the worker that took the job."""
+        ...
+
+
 class JobStream(Protocol):
-    """A turn's end of the bus for one job."""
+    """A turn's end of the bus for one job.
+
+    Each output is one read of the engine's stream, never two joined: what a client is shown can
+    then be made again from the same outputs.
+    """
 
     async def next(self) -> JobOutput:
         """Return the next output; waiting ends at the job's deadline at the latest.
 
-        Output that piled up is joined. After JobDone, WholeBody or JobFailed it must not be called
-        again.
+        After JobDone, WholeBody or JobFailed it must not be called again.
         """
+        ...
+
+    async def next_all(self) -> list[JobOutput]:
+        """Return all outputs that are there, at least one, in order; else as `next`."""
         ...
 
 
 class Bus(Protocol):
-    """Output on its way from workers back to turns, with a bound per job."""
+    """The turns' end of the bus: output on its way back, with a bound per job."""
 
     def open(self, turn_id: str, deadline: float) -> JobStream:
         """Return the reading end; raise TurnAlreadySubmitted while an earlier one is open.
@@ -117,10 +152,6 @@ class Bus(Protocol):
         At `deadline` (monotonic seconds) a job that no worker has taken fails; one that was taken
         is its worker's to fail, and is failed for it if the worker does not.
         """
-        ...
-
-    def writer(self, turn_id: str, listener: JobListener) -> JobWriter:
-        """Return the writing end for the worker that took the job."""
         ...
 
     def cancel(self, turn_id: str) -> None:

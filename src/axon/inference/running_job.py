@@ -21,12 +21,15 @@ from axon.inference.jobs import (
     Started,
     WholeBody,
 )
-from axon.inference.ports import Bus, Delivery
+from axon.inference.ports import Delivery, JobWriters
 from axon.inference.route import Route
 
 DELIVERIES_MAX = 3
 """A job that was with this many workers and ended with none is more likely their end than a
 victim of it."""
+
+LOST_RETRY_AFTER_MS = 1000
+"""A worker is started again sooner; the next attempt finds it, or another."""
 
 _OK = 200
 _NOTHING_LEFT = JobFailed(
@@ -38,7 +41,7 @@ _NOTHING_LEFT = JobFailed(
 class Bench:
     """What a running job works with, the same for all jobs of a worker."""
 
-    bus: Bus
+    writers: JobWriters
     clock: Clock
     deadlines: Deadlines
     left: Callable[["RunningJob"], None]
@@ -79,7 +82,7 @@ class RunningJob:
         self._delivery = delivery
         self._route = route
         self._bench = bench
-        self._writer = bench.bus.writer(self.job.turn_id, self)
+        self._writer = bench.writers.writer(delivery, self)
         self._engine: Engine | None = None
         self._exchange: Exchange | None = None
         self._answer: Answer
@@ -101,7 +104,7 @@ class RunningJob:
         elif self._writer.shown or self._delivery.attempt > DELIVERIES_MAX:
             message = "the worker that had the job went away"
             self._shown = self._writer.shown
-            self._end(JobFailed(kind=FailureKind.LOST, message=message, shown=self._shown))
+            self._lose(message)
         else:
             self._bench.deadlines.watch(self)
             self._next_attempt()
@@ -109,7 +112,8 @@ class RunningJob:
     def stop(self) -> None:
         """Let go of the job because the worker ends: another may have it if nothing was shown."""
         if self._shown:
-            self._give_up(FailureKind.LOST, "the worker was stopped")
+            self._drop_exchange()
+            self._lose("the worker was stopped")
         else:
             self._drop_exchange()
             self._leave()
@@ -148,7 +152,7 @@ class RunningJob:
         if job.streamed:
             self.due = min(self._answer_due, now + upstream.first_token_timeout_s)
         model = next(one.model for one in job.model.upstreams if one.name == engine.name)
-        self._exchange = engine.complete(msgspec.json.encode(model), job.fields, self)
+        self._exchange = engine.complete(job.path, msgspec.json.encode(model), job.fields, self)
 
     def _attempt_failed(self, failure: JobFailed) -> None:
         """Go to the next engine when that may help and nothing was shown, else end the job."""
@@ -275,6 +279,16 @@ class RunningJob:
     def _give_up(self, kind: FailureKind, message: str) -> None:
         self._drop_exchange()
         self._end(JobFailed(kind=kind, message=message, shown=self._shown))
+
+    def _lose(self, message: str) -> None:
+        self._end(
+            JobFailed(
+                kind=FailureKind.LOST,
+                message=message,
+                retry_after_ms=LOST_RETRY_AFTER_MS,
+                shown=self._shown,
+            )
+        )
 
     def _end(self, output: JobOutput) -> None:
         if self._over:

@@ -17,7 +17,7 @@ from axon.journal.errors import (
 from axon.journal.format import LOST_KIND, Entry, Location
 from axon.journal.inspection import Finding, JournalSummary, SegmentSummary, inspect, verify
 from axon.journal.journal import Journal
-from axon.journal.marks import Mark, read_cursor, write_cursor
+from axon.journal.marks import Mark, read_cursor, read_durable, write_cursor
 from axon.journal.options import JournalEnvironment, JournalOptions
 from axon.journal.reader import JournalReader
 from axon.journal.recovery import Recovery
@@ -52,6 +52,7 @@ __all__ = [
     "SystemDisk",
     "inspect",
     "read_cursor",
+    "read_durable",
     "salvage",
     "verify",
     "write_cursor",

@@ -82,3 +82,8 @@ def read_cursor(directory: Path) -> int:
     It may lag behind PostgreSQL, never run ahead of it.
     """
     return read_mark(directory / CURSOR_FILE)
+
+
+def read_durable(directory: Path) -> int:
+    """Return how far this journal, often another process's, is on disk; 0 when there is none."""
+    return read_mark(directory / DURABLE_FILE)

@@ -31,7 +31,8 @@ KINDS: dict[int, type[Record]] = {
     7: SubjectErased,
 }
 """Kind 0 is reserved so that zeroed disk never reads as a record. A number is never reused and a
-written field never changes: a changed record is a new class under a new number."""
+written field never changes. A field may be added at the end, with a default that is true of all
+that was written before; any other change is a new class under a new number."""
 
 _KIND_OF: dict[type[Record], int] = {record: kind for kind, record in KINDS.items()}
 _encoder = msgspec.msgpack.Encoder()

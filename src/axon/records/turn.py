@@ -31,7 +31,7 @@ class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fence: int
     """Of two records with one place, the higher fence is the true one."""
     surface: str
-    """chat or responses: the shape the client asked in."""
+    """chat, responses, completions or embeddings: the shape the client asked in."""
     model: str
     """The alias the client named."""
     accepted_us: int
@@ -39,6 +39,9 @@ class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """True when the conversation is only a chain of responses, never listed as a conversation."""
     stored: bool
     """True when the client may fetch the turn again by its id."""
+    metadata: dict[str, str] = {}
+    """The client's metadata of a stored chat completion, clear because it is filtered by; that of
+    a response is part of its answer."""
 
 
 class TurnAccepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -58,6 +61,8 @@ class TurnAccepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attempt: int
     """The SDK's retry count for this request; 0 is the first."""
     assignments: list[Assignment]
+    summary: bytes = b""
+    """The compaction item that was made for this turn, sealed; empty when none was."""
 
 
 class TurnProgress(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -66,6 +71,10 @@ class TurnProgress(msgspec.Struct, frozen=True, array_like=True, gc=False):
     head: TurnHead
     output: list[SealedItem]
     output_tokens: int
+    events: bytes = b""
+    """The events shown since the progress before, sealed."""
+    number: int = 0
+    """Counts the turn's progresses; 0 begins anew, with all events that were shown so far."""
 
 
 class TurnCompleted(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -87,6 +96,9 @@ class TurnCompleted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     first_token_us: int
     """Instant of the first output; 0 when there was none."""
     assignments: list[Assignment]
+    events: bytes = b""
+    """Every event a follower of the stream was shown, the terminal one too, sealed; empty when the
+    turn was not streamed or is not stored."""
 
 
 class TurnInterrupted(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -107,3 +119,5 @@ class TurnInterrupted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     completed_us: int
     first_token_us: int
     assignments: list[Assignment]
+    events: bytes = b""
+    """As for a completed turn; of one that a crash ended, as far as they were journaled."""

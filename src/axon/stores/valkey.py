@@ -31,8 +31,13 @@ class Valkey:
         url: str,
         timeout_ms: int = 50,
         clock: Clock = SYSTEM_CLOCK,
+        name: str = "valkey",
     ) -> None:
-        """`url` as in read_address, which may raise BadAddress; `timeout_ms` bounds every call."""
+        """`url` as in read_address, which may raise BadAddress; `timeout_ms` bounds every call.
+
+        `name` is the connection's in log lines and metrics. A client for blocking commands has a
+        timeout longer than they block, and no other use: what follows waits for them.
+        """
         self.generation = ""
         """The run_id of the server behind the live connection: it changes when Valkey restarts."""
         self.on_connected: list[Callable[[str], Awaitable[None]]] = []
@@ -41,7 +46,7 @@ class Valkey:
         self._address = read_address(url)
         self._timeout_s = timeout_ms / 1000
         self._clock = clock
-        self._breaker = Breaker("valkey", clock=clock)
+        self._breaker = Breaker(name, clock=clock)
         self._functions: dict[str, str] = {}
         self._live: ValkeyPipeline | None = None
         self._attempted_at = 0.0

@@ -5,7 +5,6 @@ what it says before the fsync, so a crash in between is a request that never arr
 """
 
 import asyncio
-import hashlib
 from typing import NamedTuple
 
 import msgspec
@@ -17,30 +16,52 @@ from axon.records import SealedItem, TurnAccepted, TurnHead, encode
 from axon.sealing import DataKey, item_context, seal
 from axon.turns.answer import Answer
 from axon.turns.chat import ChatAnswer, ChatHead
+from axon.turns.compacting import Ask, Compacted, as_told, compact
+from axon.turns.completions import CompletionsAnswer
 from axon.turns.driving import submit
-from axon.turns.engine_request import Fields, response_echo
+from axon.turns.embeddings import EmbeddingsAnswer, FromCache
+from axon.turns.ending import seal_blob
+from axon.turns.engine_request import Fields, custom_tools, response_echo
 from axon.turns.fitting import History, engine_fields
-from axon.turns.request import REQUEST_ITEM, RunningTurn, TurnRequest
+from axon.turns.request import REQUEST_ITEM, SUMMARY_ITEM, RunningTurn, TurnRequest
 from axon.turns.responses import ResponseHead, ResponsesAnswer
+from axon.turns.retries import body_mac, key_mac
 from axon.turns.rooms import TurnOptions, TurnRooms
+from axon.turns.surfaces import SURFACES
 
-_PREFIX = {"chat": "chatcmpl", "responses": "resp"}
+_NOT_JOURNALED = b"{}"
+"""Stands for the body of a request whose content is not kept."""
 
 
-async def accept(rooms: TurnRooms, options: TurnOptions, request: TurnRequest) -> RunningTurn:
-    """Return the turn once its acceptance is durable; nothing is kept when this raises."""
+async def accept(
+    rooms: TurnRooms, options: TurnOptions, request: TurnRequest, ask: Ask
+) -> RunningTurn:
+    """Return the turn once its acceptance is durable; nothing is kept when this raises.
+
+    `ask` takes the turns that a summary needs.
+    """
     started_s = rooms.clock.monotonic()
     rooms.journal.admit()
     rooms.conversations.tail.admit()
     model = rooms.models.resolve(request.model)
     begun, history = await _begin(rooms, options, request)
     try:
-        fields = await engine_fields(rooms, request, model, history)
+        known = Compacted(history, "")
+        if request.surface == "responses":
+            known = await compact(rooms, request, model, history, ask)
+        told = as_told(request, known.summary)
+        fields = await engine_fields(rooms, told, model, known.history)
         key = await rooms.data_key(request.org_id, request.user)
         turn = _build(rooms, request, _Place(model, begun, key, history))
         turn.started_s = started_s
         turn.fields = fields
-        submit(rooms, options, turn)
+        turn.summary = known.item
+        if known.item and isinstance(turn.answer, ResponsesAnswer):
+            turn.answer.begin_with(known.item)
+        if request.embeddings is not None and not request.embeddings.asked:
+            turn.output = FromCache()
+        else:
+            submit(rooms, options, turn)
         await _make_durable(rooms, turn)
     except BaseException:
         if begun is not None:
@@ -75,7 +96,7 @@ async def _begin(
         begun = await conversations.begin(owner, request.conversation_id, options.wait_s)
         return begun, History(begun.history, begun.complete)
     if request.previous_response_id is None:
-        if request.surface == "chat" or not request.stored:
+        if request.surface != "responses" or not request.stored:
             return None, History()
         return _start(rooms, request, owner), History()
     place = await conversations.locate_turn(owner, request.previous_response_id)
@@ -104,12 +125,14 @@ class _Place(NamedTuple):
 
 def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn:
     begun, key = place.begun, place.key
+    conversation_id = "" if begun is None else begun.conversation_id
+    prefix = SURFACES[request.surface].id_prefix
     head = TurnHead(
-        turn_id=rooms.mint.mint(_PREFIX[request.surface], request.org_id, request.user),
+        turn_id=rooms.mint.mint(prefix, request.org_id, request.user, beside=conversation_id),
         org_id=request.org_id,
         user=request.user,
         credential_id=request.credential_id,
-        conversation_id="" if begun is None else begun.conversation_id,
+        conversation_id=conversation_id,
         sequence=0 if begun is None else begun.sequence,
         fence=0 if begun is None else begun.fence,
         surface=request.surface,
@@ -117,6 +140,7 @@ def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn
         accepted_us=rooms.clock.now_us(),
         implicit=request.conversation_id is None,
         stored=request.stored,
+        metadata=request.metadata,
     )
     branches = begun is not None and not begun.history
     earlier = place.history.turns if branches else ()
@@ -132,6 +156,7 @@ def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn
         contents=tuple(content for _, content in sealed),
         begun=begun,
         started_s=0.0,
+        watched=request.streamed,
     )
 
 
@@ -162,18 +187,24 @@ def _seal_item(
 def new_answer(rooms: TurnRooms, request: TurnRequest, head: TurnHead) -> Answer:
     """Return the empty answer of a turn, in the shape its surface speaks."""
     created_s = head.accepted_us // MICROS_PER_SECOND
-    if request.surface == "chat":
-        chat = ChatHead(head.turn_id, request.model, created_s)
-        return ChatAnswer(chat, request.show_usage, request.choices)
+    if request.surface == "embeddings":
+        as_base64 = bytes(request.fields.get("encoding_format") or b"") == b'"base64"'
+        return EmbeddingsAnswer(request.model, request.embeddings, as_base64)
+    if request.surface != "responses":
+        relayed = ChatHead(head.turn_id, request.model, created_s)
+        kind = ChatAnswer if request.surface == "chat" else CompletionsAnswer
+        return kind(relayed, request.show_usage, request.choices)
     return ResponsesAnswer(
         ResponseHead(
             head.turn_id,
             created_s,
             response_echo(request.fields, request.model, request.conversation_id),
+            request.background,
+            custom_tools(request.fields),
         ),
-        lambda prefix: rooms.mint.mint(prefix, head.org_id, head.user),
+        lambda prefix, number: rooms.mint.derive(prefix, head.org_id, head.turn_id, number),
         lambda: rooms.clock.now_us() // MICROS_PER_SECOND,
-        request.streamed,
+        request.tells,
     )
 
 
@@ -183,22 +214,22 @@ def _accepted_record(rooms: TurnRooms, turn: RunningTurn) -> TurnAccepted:
     cap = request.output_tokens_max or model.output_tokens_max or 0
     mac = b""
     if request.idempotency_key is not None:
-        mac = _mac(rooms, request.idempotency_key.encode())
-    turn.request_blob = seal(turn.key, context, request.body, rooms.randomness)
+        mac = key_mac(rooms, request.idempotency_key)
+    turn.body_mac = body_mac(rooms, request)
+    summary = seal_blob(rooms, turn, SUMMARY_ITEM, turn.summary) if turn.summary else b""
+    kept = request.body if request.surface != "embeddings" else _NOT_JOURNALED
+    turn.request_blob = seal(turn.key, context, kept, rooms.randomness)
     return TurnAccepted(
         head=head,
         request=turn.request_blob,
         input=turn.input,
         streamed=request.streamed,
-        background=False,
+        background=request.background,
         input_tokens_reserved=sum(item.model_tokens for item in turn.input),
         output_tokens_reserved=cap,
         idempotency_mac=mac,
-        body_mac=_mac(rooms, request.body),
+        body_mac=turn.body_mac,
         attempt=request.attempt,
         assignments=[],
+        summary=summary,
     )
-
-
-def _mac(rooms: TurnRooms, message: bytes) -> bytes:
-    return hashlib.blake2s(message, key=rooms.identity, digest_size=16).digest()

@@ -7,7 +7,7 @@ import msgspec
 from axon.records import TokenUsage
 from axon.turns.answer import Closing, Ending, OutputItem
 from axon.turns.chunks import DONE, BrokenUpstream, Relabel, read_completion, split_events
-from axon.turns.said import Said
+from axon.turns.said import Said, token_logprobs
 
 _TERMINAL = b"data: [DONE]\n\n"
 
@@ -28,11 +28,11 @@ class ChatAnswer:
         self.upstream_id = ""
         self.usage: TokenUsage | None = None
         self.complete = False
-        self._head = head
+        self.head = head
         self._show_usage = show_usage
         self._asked = choices
         self._relabel = Relabel(head.turn_id, head.model)
-        self._choices: dict[int, Said] = {}
+        self.choices: dict[int, Said] = {}
         self._whole = b""
         self._held = b""
 
@@ -57,9 +57,9 @@ class ChatAnswer:
                 self.usage = chunk.usage.token_usage()
                 usage_only = usage_only or not chunk.choices
             for choice in chunk.choices or ():
-                said = self._choices.get(choice.index)
+                said = self.choices.get(choice.index)
                 if said is None:
-                    said = self._choices[choice.index] = Said()
+                    said = self.choices[choice.index] = Said()
                 said.hear(choice)
         if first is not None:
             if not self.upstream_id:
@@ -79,7 +79,7 @@ class ChatAnswer:
         if not completion.choices:
             raise BrokenUpstream("an answer without choices")
         for choice in completion.choices:
-            self._choices.setdefault(choice.index, Said()).hear(choice)
+            self.choices.setdefault(choice.index, Said()).hear(choice)
         if completion.usage is not None:
             self.usage = completion.usage.token_usage()
         self.upstream_id = completion.id
@@ -87,16 +87,16 @@ class ChatAnswer:
         self.complete = True
 
     def _all_finished(self) -> bool:
-        finished = [said.finish_reason is not None for said in self._choices.values()]
+        finished = [said.finish_reason is not None for said in self.choices.values()]
         return len(finished) >= self._asked and all(finished)
 
     def said_anything(self) -> bool:
         """Return whether any choice said something."""
-        return any(said.anything for said in self._choices.values())
+        return any(said.anything for said in self.choices.values())
 
     def said_text(self) -> str:
         """Return every choice's output as one text."""
-        return "".join(said.estimated_text() for said in self._choices.values())
+        return "".join(said.estimated_text() for said in self.choices.values())
 
     def items(self, status: str) -> list[OutputItem]:
         """Return nothing: a chat completion is stored whole, not as items."""
@@ -108,7 +108,7 @@ class ChatAnswer:
 
     def close(self, ending: Ending, usage: TokenUsage) -> Closing:
         """Return the terminal bytes, or the error chunk that the SDK raises from."""
-        whole = self._whole or self._put_together(usage)
+        whole = self._whole or self.put_together(usage)
         if ending.failure is None:
             shown = self._held or _TERMINAL
         else:
@@ -121,7 +121,8 @@ class ChatAnswer:
             shown = b"data: %b\n\n" % msgspec.json.encode({"error": error})
         return Closing(shown=shown, body=whole, kept=whole)
 
-    def _put_together(self, usage: TokenUsage) -> bytes:
+    def put_together(self, usage: TokenUsage) -> bytes:
+        """Return the whole completion as an unstreamed answer has it."""
         choices = [
             {
                 "index": index,
@@ -129,24 +130,29 @@ class ChatAnswer:
                 "logprobs": _logprobs(said),
                 "finish_reason": said.finish_reason,
             }
-            for index, said in sorted(self._choices.items())
+            for index, said in sorted(self.choices.items())
         ]
         return msgspec.json.encode(
             {
-                "id": self._head.turn_id,
+                "id": self.head.turn_id,
                 "object": "chat.completion",
-                "created": self._head.created_s,
-                "model": self._head.model,
+                "created": self.head.created_s,
+                "model": self.head.model,
                 "choices": choices,
-                "usage": {
-                    "prompt_tokens": usage.input_tokens,
-                    "completion_tokens": usage.output_tokens,
-                    "total_tokens": usage.input_tokens + usage.output_tokens,
-                    "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-                    "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-                },
+                "usage": usage_members(usage),
             }
         )
+
+
+def usage_members(usage: TokenUsage) -> dict[str, object]:
+    """Return the usage as completions show it."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
 
 
 def _shown(event: bytes) -> bool:
@@ -182,14 +188,6 @@ def _message(said: Said) -> dict[str, object]:
 def _logprobs(said: Said) -> dict[str, object] | None:
     if not said.logprobs:
         return None
-    content: list[msgspec.Raw] = []
-    for raw in said.logprobs:
-        try:
-            content.extend(msgspec.json.decode(raw, type=_Logprobs).content or ())
-        except msgspec.DecodeError:
-            continue  # an engine's own shape: shown as it came, but not put together
-    return {"content": content, "refusal": None}
-
-
-class _Logprobs(msgspec.Struct):
-    content: list[msgspec.Raw] | None = None
+    content = [one for raw in said.logprobs for one in token_logprobs(raw)]
+    refusal = [one for raw in said.logprobs for one in token_logprobs(raw, of_refusal=True)]
+    return {"content": content, "refusal": refusal or None}

@@ -50,6 +50,8 @@ class Choice(msgspec.Struct, gc=False):
     index: int = 0
     delta: MessagePart | None = None
     message: MessagePart | None = None
+    text: str | None = None
+    """What a choice of a legacy completion says."""
     finish_reason: str | None = None
     logprobs: msgspec.Raw = ABSENT
 

@@ -3,9 +3,10 @@
 import asyncio
 
 from axon.inference import (
+    FailureKind,
     Job,
-    JobDone,
     JobFailed,
+    JobOutput,
     JobStream,
     QueueFull,
     SseBytes,
@@ -20,7 +21,7 @@ from axon.records import (
 from axon.telemetry import log
 from axon.turns.answer import Ending, TurnFailure
 from axon.turns.chunks import BrokenUpstream
-from axon.turns.ending import finish, seal_output
+from axon.turns.ending import finish, seal_blob, seal_output
 from axon.turns.failures import (
     OVERLOADED,
     SHUTDOWN,
@@ -29,8 +30,11 @@ from axon.turns.failures import (
     from_job,
 )
 from axon.turns.fitting import engine_streams
-from axon.turns.request import RunningTurn
+from axon.turns.request import EVENTS_ITEM, RunningTurn
 from axon.turns.rooms import TurnOptions, TurnRooms
+from axon.turns.surfaces import SURFACES
+
+_CANCELLED = Ending(status="cancelled", reason="cancelled")
 
 
 async def drive(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> None:
@@ -72,6 +76,7 @@ def submit(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> JobStre
         fields=turn.fields,
         streamed=engine_streams(turn.request, turn.model),
         deadline=now_s + options.deadline_s,
+        path=SURFACES[turn.head.surface].engine_path,
     )
     turn.output = rooms.inference.submit(job)
     return turn.output
@@ -80,38 +85,67 @@ def submit(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> JobStre
 async def _pass_on(
     rooms: TurnRooms, options: TurnOptions, turn: RunningTurn, output: JobStream
 ) -> Ending:
-    answer = turn.answer
-    answer_bytes = 0
+    if turn.request.background:
+        turn.stream.show(turn.answer.open())
     while True:
-        part = await output.next()
-        if type(part) is SseBytes:
-            begins = turn.request.streamed and not turn.first_output_us
-            opening = answer.open() if begins else b""
-            _show(rooms, turn, opening + answer.feed(part.data))
-            answer_bytes += len(part.data)
-            if answer_bytes > options.answer_bytes_max:
-                rooms.inference.cancel(turn.head.turn_id)
-                return Ending(status="incomplete", reason="max_output_tokens")
-            if turn.request.streamed:
-                _note_progress(rooms, options, turn)
-        elif type(part) is WholeBody:
-            turn.upstream = part.upstream
-            turn.first_output_us = rooms.clock.now_us()
-            answer.take_whole(part.data)
-            return answer.ending()
-        elif type(part) is Started:
-            turn.upstream = part.upstream
-        elif type(part) is JobFailed:
-            return answer.ending() if answer.complete else failed(from_job(part))
-        elif type(part) is JobDone:
-            return answer.ending() if answer.complete else failed(cut_short())
+        for part in await output.next_all():
+            if type(part) is SseBytes:
+                ending = _take_events(rooms, options, turn, part.data)
+            elif type(part) is Started:
+                turn.upstream = part.upstream
+                continue
+            elif _may_run_again(turn, part):
+                turn.reattached = False
+                output = submit(rooms, options, turn)
+                break
+            else:
+                ending = _end_of(rooms, turn, part)
+            if ending is not None:
+                return ending
+
+
+def _take_events(
+    rooms: TurnRooms, options: TurnOptions, turn: RunningTurn, data: bytes
+) -> Ending | None:
+    """Show what one read of the engine's stream became; return the end of an answer too long."""
+    answer = turn.answer
+    begins = turn.request.streamed and not turn.first_output_us
+    opening = answer.open() if begins and not turn.request.background else b""
+    _show(rooms, turn, opening + answer.feed(data))
+    turn.answer_bytes += len(data)
+    if turn.answer_bytes > options.answer_bytes_max:
+        rooms.inference.cancel(turn.head.turn_id)
+        return Ending(status="incomplete", reason="max_output_tokens")
+    if turn.watched:
+        _note_progress(rooms, options, turn)
+    return None
+
+
+def _may_run_again(turn: RunningTurn, part: JobOutput) -> bool:
+    """Return whether a job of the process before is to be done anew: it ended with no output."""
+    lost = type(part) is JobFailed and part.kind is FailureKind.LOST and not part.shown
+    return lost and turn.reattached and not turn.first_output_us
+
+
+def _end_of(rooms: TurnRooms, turn: RunningTurn, part: JobOutput) -> Ending:
+    """Return how the answer ended, by the last of the job's output."""
+    answer = turn.answer
+    if type(part) is WholeBody:
+        turn.upstream = part.upstream
+        turn.first_output_us = rooms.clock.now_us()
+        answer.take_whole(part.data)
+    if answer.complete:
+        return answer.ending()
+    if type(part) is not JobFailed:
+        return failed(cut_short())
+    return _CANCELLED if turn.cancelled else failed(from_job(part))
 
 
 def _show(rooms: TurnRooms, turn: RunningTurn, data: bytes) -> None:
     """Show the client what one read of the engine's stream became."""
     if turn.first_output_us == 0:
         turn.first_output_us = rooms.clock.now_us()
-    if turn.request.streamed:
+    if turn.request.tells:
         turn.stream.show(data)
 
 
@@ -126,14 +160,38 @@ def _note_progress(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) ->
     if turn.begun is None or now_s - turn.progress_s < options.progress_every_s:
         return
     turn.progress_s = now_s
-    output = [seal_output(rooms, turn, item) for item in turn.answer.items("incomplete")]
-    tokens = sum(item.model_tokens for item in output)
-    progress = TurnProgress(head=turn.head, output=output, output_tokens=tokens)
     try:
-        written = rooms.journal.append(*encode(progress))
+        written = rooms.journal.append(*encode(_progress(rooms, turn)))
     except JournalError:
         return  # the end of the turn will meet the same trouble and report it
     written.add_done_callback(_ignore_failure)
+
+
+async def watch(rooms: TurnRooms, turn: RunningTurn) -> None:
+    """Return when the answer may be shown while it grows: a crash will not give it anew then.
+
+    Until somebody watches, a background turn that a crash interrupts is run again from the start.
+    Raises JournalError when that cannot be written down.
+    """
+    if turn.watched or turn.end is not None:
+        return
+    await rooms.journal.append(*encode(_progress(rooms, turn)))
+    turn.watched = True
+
+
+def _progress(rooms: TurnRooms, turn: RunningTurn) -> TurnProgress:
+    output = [seal_output(rooms, turn, item) for item in turn.answer.items("incomplete")]
+    events, turn.journaled = turn.stream.so_far(turn.journaled)
+    number = turn.progresses
+    sealed = seal_blob(rooms, turn, f"{EVENTS_ITEM}{number}", events)
+    turn.progresses += 1
+    return TurnProgress(
+        head=turn.head,
+        output=output,
+        output_tokens=sum(item.model_tokens for item in output),
+        events=sealed,
+        number=number,
+    )
 
 
 def _ignore_failure(written: "asyncio.Future[Location]") -> None:

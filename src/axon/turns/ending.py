@@ -7,7 +7,7 @@ from axon.records import SealedItem, TokenUsage, TurnCompleted, TurnInterrupted,
 from axon.sealing import item_context, seal
 from axon.turns.answer import Closing, Ending, OutputItem
 from axon.turns.failures import BROKEN, LEASE_LOST, NOT_DURABLE
-from axon.turns.request import ANSWER_ITEM, REQUEST_ITEM, RunningTurn, TurnEnd
+from axon.turns.request import ANSWER_ITEM, EVENTS_ITEM, REQUEST_ITEM, RunningTurn, TurnEnd
 from axon.turns.rooms import TurnRooms
 
 
@@ -65,7 +65,7 @@ def _window_turn(
 
 def _tell(turn: RunningTurn, closing: Closing, end: TurnEnd) -> None:
     """Show the terminal event: the acknowledgement, or the word that there is none."""
-    if turn.request.streamed:
+    if turn.request.tells:
         turn.stream.show(closing.shown)
     turn.end = end
     turn.stream.end()
@@ -88,8 +88,11 @@ def _end_record(
     keeps_items = completed or turn.answer.said_anything()
     output = closing.output if keeps_items else []
     sealed = [seal_output(rooms, turn, item) for item in output]
-    context = item_context(head.org_id, head.user, head.conversation_id, head.turn_id, ANSWER_ITEM)
-    answer = seal(turn.key, context, closing.kept, rooms.randomness)
+    answer = seal_blob(rooms, turn, ANSWER_ITEM, closing.kept)
+    events = b""
+    if turn.request.tells and (head.stored or turn.request.idempotency_key is not None):
+        shown = turn.stream.so_far()[0] + closing.shown
+        events = seal_blob(rooms, turn, EVENTS_ITEM, shown)
     now_us = rooms.clock.now_us()
     if completed:
         return TurnCompleted(
@@ -104,6 +107,7 @@ def _end_record(
             completed_us=now_us,
             first_token_us=turn.first_output_us,
             assignments=[],
+            events=events,
         )
     return TurnInterrupted(
         head=head,
@@ -118,6 +122,7 @@ def _end_record(
         completed_us=now_us,
         first_token_us=turn.first_output_us,
         assignments=[],
+        events=events,
     )
 
 
@@ -127,6 +132,13 @@ def _input(turn: RunningTurn) -> list[SealedItem]:
         return turn.input
     tokens = turn.answer.usage.input_tokens if turn.answer.usage is not None else 0
     return [SealedItem(REQUEST_ITEM, "chat_request", "user", tokens, turn.request_blob)]
+
+
+def seal_blob(rooms: TurnRooms, turn: RunningTurn, name: str, content: bytes) -> bytes:
+    """Return one of the turn's own blobs, sealed under its name."""
+    head = turn.head
+    context = item_context(head.org_id, head.user, head.conversation_id, head.turn_id, name)
+    return seal(turn.key, context, content, rooms.randomness)
 
 
 def seal_output(rooms: TurnRooms, turn: RunningTurn, item: OutputItem) -> SealedItem:

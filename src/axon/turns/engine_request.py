@@ -10,12 +10,13 @@ from functools import lru_cache
 import msgspec
 
 from axon.turns.chunks import ABSENT, given
+from axon.turns.failures import InvalidParameter
 
 _encode = msgspec.json.encode
 
 Fields = dict[str, msgspec.Raw]
 
-_CHAT_KEPT_HERE = frozenset(
+_KEPT_HERE = frozenset(
     {
         "model",
         "stream",
@@ -52,14 +53,26 @@ def _member(name: str, value: bytes) -> bytes:
     return b"%b:%b" % (_encode(name), value)
 
 
-def chat_fields(fields: Fields, streamed: bool) -> bytes:
-    """Return the members of a chat request for the engine, without `model` and braces."""
+def is_for_engine(name: str) -> bool:
+    """Return whether a member of a relayed request is passed on to the engine."""
+    return name not in _KEPT_HERE
+
+
+def relayed_fields(fields: Fields, streamed: bool) -> bytes:
+    """Return the members of a relayed request for the engine, without `model` and braces."""
     members = [
-        _member(name, bytes(value)) for name, value in fields.items() if name not in _CHAT_KEPT_HERE
+        _member(name, bytes(value)) for name, value in fields.items() if name not in _KEPT_HERE
     ]
     if streamed:
         members.append(_STREAM)
     return b",".join(members)
+
+
+class _CustomFormat(msgspec.Struct):
+    """The grammar a custom tool's input keeps to."""
+
+    syntax: str = ""
+    definition: str = ""
 
 
 class _Tool(msgspec.Struct):
@@ -68,6 +81,7 @@ class _Tool(msgspec.Struct):
     description: str | None = None
     parameters: msgspec.Raw = ABSENT
     strict: bool | None = None
+    format: msgspec.Raw = ABSENT
 
 
 class _Format(msgspec.Struct):
@@ -80,6 +94,7 @@ class _Format(msgspec.Struct):
 
 class _Text(msgspec.Struct):
     format: _Format | None = None
+    verbosity: str | None = None
 
 
 class _Reasoning(msgspec.Struct):
@@ -89,6 +104,13 @@ class _Reasoning(msgspec.Struct):
 class _Choice(msgspec.Struct):
     type: str
     name: str | None = None
+    mode: str = "auto"
+    tools: list[_Tool] = []
+    """Of the type allowed_tools: the only ones that may be called."""
+
+
+_LOGPROBS = "message.output_text.logprobs"
+"""What `include` says to be shown log probabilities."""
 
 
 def responses_fields(
@@ -106,41 +128,100 @@ def responses_fields(
     if output_tokens_max and "max_output_tokens" not in fields:
         members.append(b'"max_tokens":%d' % output_tokens_max)
     members.extend(_tool_members(fields))
+    members.extend(_logprob_members(fields))
     members.extend(_format_members(fields))
     if streamed:
         members.append(_STREAM)
     return b",".join(members)
 
 
+def prompt_fields(fields: Fields, messages: Sequence[bytes]) -> bytes:
+    """Return only those members for the engine that make the prompt; raise InvalidParameter."""
+    try:
+        return b",".join([b'"messages":[%b]' % b",".join(messages), *_tool_members(fields)])
+    except msgspec.ValidationError as error:
+        raise InvalidParameter(str(error)) from error
+
+
 def _tool_members(fields: Fields) -> list[bytes]:
-    members = []
-    raw_tools = fields.get("tools")
-    tools = msgspec.json.decode(raw_tools, type=list[_Tool] | None) if raw_tools else None
-    if tools:
-        chat_tools = [_chat_tool(tool) for tool in tools if tool.type == "function"]
-        members.append(b'"tools":[%b]' % b",".join(chat_tools))
-        choice = fields.get("tool_choice")
-        if choice is not None and bytes(choice) != _NULL:
-            members.append(b'"tool_choice":' + _chat_choice(choice))
-    return members
+    tools = [tool for tool in _tools(fields) if tool.type in _CALLED]
+    if not tools:
+        return []
+    choice = fields.get("tool_choice")
+    told = b""
+    if choice is not None and bytes(choice) != _NULL:
+        decoded = msgspec.json.decode(choice, type=str | _Choice)
+        if isinstance(decoded, str):
+            told = bytes(choice)
+        elif decoded.type == "allowed_tools":
+            allowed = {tool.name for tool in decoded.tools}
+            tools = [tool for tool in tools if tool.name in allowed]
+            told = _encode(decoded.mode)
+        elif decoded.name is None:
+            raise InvalidParameter(f"'tool_choice' of type '{decoded.type}' names no tool")
+        else:
+            told = _encode({"type": "function", "function": {"name": decoded.name}})
+    members = [b'"tools":[%b]' % b",".join(map(_chat_tool, tools))] if tools else []
+    return [*members, b'"tool_choice":' + told] if tools and told else members
+
+
+_CALLED = frozenset({"function", "custom"})
+"""The types of tools whose calls go back to the client; nobody here runs the others."""
+
+
+def _tools(fields: Fields) -> list[_Tool]:
+    raw = fields.get("tools")
+    return (msgspec.json.decode(raw, type=list[_Tool] | None) if raw else None) or []
+
+
+def custom_tools(fields: Fields) -> frozenset[str]:
+    """Return the names of the tools that take a text instead of a function's arguments."""
+    if b"custom" not in bytes(fields.get("tools") or b""):
+        return frozenset()
+    return frozenset(tool.name for tool in _tools(fields) if tool.type == "custom")
+
+
+_ONE_TEXT = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+}
+"""How an engine that knows only functions is told of a custom tool."""
 
 
 def _chat_tool(tool: _Tool) -> bytes:
     inner: dict[str, object] = {"name": tool.name}
-    if tool.description is not None:
-        inner["description"] = tool.description
-    if given(tool.parameters):
+    description = tool.description
+    if tool.type == "custom":
+        inner["parameters"] = _ONE_TEXT
+        description = "\n\n".join(filter(None, [description, _grammar(tool)])) or None
+    elif given(tool.parameters):
         inner["parameters"] = tool.parameters
+    if description is not None:
+        inner["description"] = description
     if tool.strict is not None:
         inner["strict"] = tool.strict
     return _encode({"type": "function", "function": inner})
 
 
-def _chat_choice(choice: msgspec.Raw) -> bytes:
-    decoded = msgspec.json.decode(choice, type=str | _Choice)
-    if isinstance(decoded, str):
-        return bytes(choice)
-    return _encode({"type": "function", "function": {"name": decoded.name}})
+def _grammar(tool: _Tool) -> str:
+    """Return what a custom tool says of its input, in words; an engine cannot be held to it."""
+    if not given(tool.format):
+        return ""
+    shape = msgspec.json.decode(tool.format, type=_CustomFormat)
+    if not shape.definition:
+        return ""
+    return f"The input keeps to this {shape.syntax} grammar:\n{shape.definition}"
+
+
+def _logprob_members(fields: Fields) -> list[bytes]:
+    raw = fields.get("include")
+    include = msgspec.json.decode(raw, type=list[str] | None) if raw else None
+    top = fields.get("top_logprobs")
+    count = msgspec.json.decode(top, type=int | None) if top else None
+    if _LOGPROBS not in (include or ()) and not count:
+        return []
+    return [b'"logprobs":true', *([b'"top_logprobs":%d' % count] if count else [])]
 
 
 def _format_members(fields: Fields) -> list[bytes]:
@@ -156,8 +237,12 @@ def _format_members(fields: Fields) -> list[bytes]:
                 schema["schema"] = shape.schema
             if shape.strict is not None:
                 schema["strict"] = shape.strict
+            if shape.description is not None:
+                schema["description"] = shape.description
             response_format["json_schema"] = schema
         members.append(b'"response_format":' + _encode(response_format))
+    if text is not None and text.verbosity is not None:
+        members.append(b'"verbosity":' + _encode(text.verbosity))
     raw_reasoning = fields.get("reasoning")
     if raw_reasoning:
         reasoning = msgspec.json.decode(raw_reasoning, type=_Reasoning | None)

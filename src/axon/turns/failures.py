@@ -17,6 +17,14 @@ class InvalidParameter(TurnError):
     """A parameter of the request has a wrong type."""
 
 
+class CompactionFailed(TurnError):
+    """The conversation could not be summarised; please retry."""
+
+
+class NoTitle(TurnError):
+    """The model gave the conversation no title; please retry."""
+
+
 class TooManyTurns(TurnError):
     """The server is running as many turns as it can; please retry."""
 

@@ -7,7 +7,7 @@ import msgspec
 
 from axon.conversations import HistoryItem, HistoryTurn, fit_window
 from axon.inference import Model, estimate_tokens
-from axon.turns.engine_request import chat_fields, responses_fields
+from axon.turns.engine_request import relayed_fields, responses_fields
 from axon.turns.failures import ContextOverflow, InvalidParameter
 from axon.turns.messages import chat_messages, piece_of
 from axon.turns.request import TurnRequest
@@ -31,7 +31,9 @@ class History(NamedTuple):
 
 def engine_streams(request: TurnRequest, model: Model) -> bool:
     """Return whether to ask the engine for a stream: some notice a cancel only while streaming."""
-    return request.streamed or any(upstream.always_stream for upstream in model.upstreams)
+    if request.surface == "embeddings":
+        return False
+    return request.tells or any(upstream.always_stream for upstream in model.upstreams)
 
 
 async def engine_fields(
@@ -45,11 +47,11 @@ async def engine_fields(
     Raises ContextOverflow when it cannot fit, InvalidParameter, UnsupportedItem.
     """
     streamed = engine_streams(request, model)
-    if request.surface == "chat":
-        return chat_fields(request.fields, streamed)
+    if request.surface != "responses":
+        return relayed_fields(request.fields, streamed)
     new = [item.content for item in request.items]
     kept = await _fit(rooms, request, model, history, new)
-    pieces = [*map(_kept_piece, kept), *map(piece_of, new)]
+    pieces = [*map(kept_piece, kept), *map(piece_of, new)]
     messages = chat_messages(request.instructions, pieces)
     try:
         return responses_fields(request.fields, messages, model.output_tokens_max, streamed)
@@ -57,7 +59,7 @@ async def engine_fields(
         raise InvalidParameter(str(error)) from error
 
 
-def _kept_piece(item: HistoryItem) -> bytes:
+def kept_piece(item: HistoryItem) -> bytes:
     """Return an item of the history as a piece, from its memo when it was read before."""
     memo = item.memo
     if not memo:
@@ -77,7 +79,7 @@ async def _fit(
     The estimate errs on the high side, so what it lets through fits.
     """
     fixed = [*new, (request.instructions or "").encode(), bytes(request.fields.get("tools") or b"")]
-    budget = _budget(request, model) - sum(estimate_tokens(part) for part in fixed)
+    budget = input_budget(request, model) - sum(estimate_tokens(part) for part in fixed)
     fitted = fit_window(history.turns, budget)
     whole = history.complete and not fitted.dropped_turns
     if budget >= 0 and whole:
@@ -90,7 +92,8 @@ async def _fit(
     return fitted.items
 
 
-def _budget(request: TurnRequest, model: Model) -> int:
+def input_budget(request: TurnRequest, model: Model) -> int:
+    """Return how many tokens of the window are left for the input."""
     output = request.output_tokens_max or model.output_tokens_max
     output = output or model.context_window // _OUTPUT_SHARE
     return model.context_window - min(output, model.context_window // 2) - _FRAME_TOKENS
@@ -108,9 +111,9 @@ async def _exactly(
     texts = [part.decode() for part in (*fixed, *(item.content for item in items))]
     counts = await rooms.inference.count_tokens(model, texts)
     if counts is None:
-        budget = _budget(request, model) - sum(estimate_tokens(part) for part in fixed)
+        budget = input_budget(request, model) - sum(estimate_tokens(part) for part in fixed)
         return budget, history
-    budget = _budget(request, model) - sum(counts[: len(fixed)])
+    budget = input_budget(request, model) - sum(counts[: len(fixed)])
     counted = iter(counts[len(fixed) :])
     return budget, [_recounted(turn, counted) for turn in history]
 

@@ -68,15 +68,18 @@ def piece_of(content: bytes) -> bytes:
         role = _ROLES.get(item.role, item.role)
         return _WHOLE + b'{"role":%b,"content":%b}' % (_encode(role), _content(item.content))
     if item.type in ("function_call", "custom_tool_call"):
+        arguments = item.arguments
+        if item.type == "custom_tool_call":  # told to the engine as a function of one text
+            arguments = _encode({"input": item.input}).decode()
         return _CALL + b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
             _encode(item.call_id),
             _encode(item.name),
-            _encode(item.arguments or item.input),
+            _encode(arguments),
         )
     if item.type in ("function_call_output", "custom_tool_call_output"):
         return _WHOLE + b'{"role":"tool","tool_call_id":%b,"content":%b}' % (
             _encode(item.call_id),
-            _encode(_text(item.output)),
+            _content(item.output),
         )
     if item.type in _SILENT:
         return _NOTHING

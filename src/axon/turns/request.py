@@ -8,12 +8,15 @@ from axon.journal import Location
 from axon.records import SealedItem, TurnHead
 from axon.sealing import DataKey
 from axon.turns.answer import Answer, TurnFailure
+from axon.turns.embedding_cache import EmbeddingPlan
 from axon.turns.engine_request import Fields
 from axon.turns.stream import TurnStream
 
 REQUEST_ITEM = "request"
 ANSWER_ITEM = "answer"
-"""Names under which a turn's own two blobs are bound to it."""
+EVENTS_ITEM = "events"
+SUMMARY_ITEM = "summary"
+"""Names under which a turn's own blobs are bound to it."""
 
 
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -24,9 +27,11 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The subject's number: the person whose data this is."""
     credential_id: str
     surface: str
-    """chat or responses."""
+    """One of SURFACES."""
     model: str
     streamed: bool
+    background: bool = False
+    """The client does not wait: it polls, or follows the stream when it likes."""
     stored: bool
     body: bytes
     """The client's body as it came; sealed into the journal so that the turn can run again."""
@@ -37,12 +42,24 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     previous_response_id: str | None = None
     truncate: bool = False
     """Drop the oldest turns when the history outgrows the model's window; else refuse."""
+    compact_from: int | None = None
+    """Summarise the history when it is longer, in model tokens; 0: when it does not fit. None
+    leaves it as it is."""
     output_tokens_max: int | None = None
     show_usage: bool = False
     choices: int = 1
-    """How many answers a chat completion was asked for."""
+    """How many answers a completion was asked for."""
+    metadata: dict[str, str] = {}
+    """Of a stored chat completion."""
+    embeddings: EmbeddingPlan | None = None
+    """What to ask the engine for, and what is known; `fields` ask for just that."""
     idempotency_key: str | None = None
     attempt: int = 0
+
+    @property
+    def tells(self) -> bool:
+        """Return whether the answer is told in events as it grows."""
+        return self.streamed or self.background
 
 
 class TurnEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +88,8 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     """The engine's request: JSON members without the model."""
     request_blob: bytes = b""
     """The client's body, sealed."""
+    body_mac: bytes = b""
+    """What tells whether another request asks for the same."""
     stream: TurnStream = msgspec.field(default_factory=TurnStream)
     end: TurnEnd | None = None
     """Set when the turn is durable (or could not be made so); the stream is over then."""
@@ -82,6 +101,19 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     engine_done_s: float = 0.0
     first_output_us: int = 0
     progress_s: float = 0.0
+    journaled: int = 0
+    """How much of the stream the progress records hold: a place in it."""
+    progresses: int = 0
+    """How many there are of them."""
+    watched: bool = False
+    """Whether anybody may have seen some of the answer: it must not be given anew then."""
+    cancelled: bool = False
+    reattached: bool = False
+    """Whether the output is that of a job which the process before had submitted."""
+    answer_bytes: int = 0
+    """What the engine has streamed so far."""
+    summary: bytes = b""
+    """The compaction item that was made for the turn: JSON without an id."""
 
     @property
     def readable(self) -> bool:

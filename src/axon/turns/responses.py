@@ -2,7 +2,8 @@
 
 Source: OpenAI's API reference for the Responses API; openai-python 3.54.0 is the reference client.
 Text that one read of the engine's stream delivered leaves as one delta event: never later than
-the engine sent it, and one event to encode instead of many.
+the engine sent it, and one event to encode instead of many. The same reads always give the same
+events, so a turn whose process died can be told again from what the bus kept.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,10 +14,21 @@ import msgspec
 from axon.records import TokenUsage
 from axon.turns.answer import Closing, Ending, OutputItem
 from axon.turns.chunks import DONE, BrokenUpstream, MessagePart, read_completion, split_events
-from axon.turns.said import Said
-from axon.turns.spoken import KINDS, Event, Spoken
+from axon.turns.said import Said, response_logprobs
+from axon.turns.spoken import KINDS, Event, Given, Spoken
 
 _encode = msgspec.json.encode
+
+SUMMARY = "compaction"
+"""The kind of an item that stands for what was said before."""
+
+_TERMINAL = {
+    "completed": "response.completed",
+    "incomplete": "response.incomplete",
+    "cancelled": "response.incomplete",
+    "failed": "response.failed",
+}
+"""The last event, by how the response ended; OpenAI has none of its own for a cancelled one."""
 
 
 class ResponseHead(NamedTuple):
@@ -26,6 +38,9 @@ class ResponseHead(NamedTuple):
     created_s: int
     echo: bytes
     """The request's parameters as the API shows them: JSON members, without braces."""
+    background: bool = False
+    custom_tools: frozenset[str] = frozenset()
+    """Names of the tools that are no functions, though the engine was told they are."""
 
 
 class ResponsesAnswer:
@@ -34,30 +49,47 @@ class ResponsesAnswer:
     def __init__(
         self,
         head: ResponseHead,
-        mint_item_id: Callable[[str], str],
+        item_id: Callable[[str, int], str],
         now_s: Callable[[], int],
-        streamed: bool,
+        told: bool,
     ) -> None:
-        """`mint_item_id(prefix)` names the items; events are built only when `streamed`."""
+        """`item_id(prefix, place)` names the items; events are built only when `told`."""
         self.upstream_id = ""
         self.usage: TokenUsage | None = None
         self.complete = False
         self._head = head
-        self._mint = mint_item_id
+        self._item_id = item_id
         self._now_s = now_s
-        self._streamed = streamed
+        self._told = told
         self._said = Said()
-        self._items: list[Spoken] = []
+        self._items: list[Spoken | Given] = []
         self._calls: dict[int, Spoken] = {}
         self._events_sent = 0
         self._closing_from: int | None = None
         self._out: list[bytes] = []
 
+    def begin_with(self, item: bytes) -> None:
+        """Put an item, JSON without an id, before everything the engine says."""
+        place = len(self._items)
+        self._items.append(Given(SUMMARY, self._item_id("cmp", place), place, item))
+
     def open(self) -> bytes:
-        """Return `response.created` and `response.in_progress`."""
-        response = b'"response":' + self._response("in_progress", b"[]", b"")
-        self._send([("response.created", response), ("response.in_progress", response)])
+        """Return the events before the first output; a background response is queued first."""
+        running = b'"response":' + self._response("in_progress", b"[]", b"")
+        if self._head.background:
+            queued = b'"response":' + self._response("queued", b"[]", b"")
+            self._send([("response.created", queued), ("response.queued", queued)])
+        else:
+            self._send([("response.created", running)])
+        self._send([("response.in_progress", running)])
+        for given in self._items:
+            self._send(given.begin())
         return self._flush()
+
+    def so_far(self, status: str) -> bytes:
+        """Return the response as it stands, queued or in_progress."""
+        items = b",".join(item.content for item in self.items("in_progress"))
+        return self._response(status, b"[%b]" % items, b"")
 
     def feed(self, data: bytes) -> bytes:
         """Return the events for what these chunks add."""
@@ -72,7 +104,7 @@ class ResponsesAnswer:
             for choice in chunk.choices or ():
                 part = self._said.hear(choice)
                 if part is not None:
-                    self._speak(part)
+                    self._speak(part, choice.logprobs)
         self.complete = self.complete or self._said.finish_reason is not None
         for spoken in self._items:
             if spoken.fresh:
@@ -87,45 +119,54 @@ class ResponsesAnswer:
         self.upstream_id = completion.id
         if completion.usage is not None:
             self.usage = completion.usage.token_usage()
-        part = self._said.hear(completion.choices[0])
+        choice = completion.choices[0]
+        part = self._said.hear(choice)
         if part is not None:
-            self._speak(part)
+            self._speak(part, choice.logprobs)
         self.complete = True
 
-    def _speak(self, part: MessagePart) -> None:
+    def _speak(self, part: MessagePart, logprobs: msgspec.Raw) -> None:
         thought = part.reasoning_content or part.reasoning
         if thought:
             self._continue("reasoning").add(thought)
         if part.content:
-            self._continue("text").add(part.content)
+            spoken = self._continue("text")
+            spoken.add(part.content)
+            spoken.probable += response_logprobs(logprobs)
         if part.refusal:
             self._continue("refusal").add(part.refusal)
         for place, piece in enumerate(part.tool_calls or ()):
             index = place if piece.index is None else piece.index
-            spoken = self._calls.get(index)
-            if spoken is None:
-                spoken = self._calls[index] = self._begin("function_call", index)
+            called = self._calls.get(index)
+            if called is None:
+                custom = self._said.calls[index].name in self._head.custom_tools
+                kind = "custom_tool_call" if custom else "function_call"
+                called = self._calls[index] = self._begin(kind, index)
             if piece.function is not None and piece.function.arguments:
-                spoken.add(piece.function.arguments)
+                if called.finished:
+                    raise BrokenUpstream("more of a call after the next had begun")
+                called.add(piece.function.arguments)
 
     def _continue(self, kind: str) -> Spoken:
         """Return the item being said when it is of this kind, else begin one."""
-        if self._items and self._items[-1].kind == kind and not self._items[-1].finished:
-            return self._items[-1]
+        last = self._items[-1] if self._items else None
+        if isinstance(last, Spoken) and last.kind == kind and not last.finished:
+            return last
         return self._begin(kind, None)
 
     def _begin(self, kind: str, call_index: int | None) -> Spoken:
-        if self._items and self._items[-1].kind != "function_call":
+        if self._items and not self._items[-1].finished:
             self._send(self._items[-1].finish("completed"))
         call = None if call_index is None else self._said.calls[call_index]
-        spoken = Spoken(kind, self._mint(KINDS[kind].prefix), len(self._items), call)
+        place = len(self._items)
+        spoken = Spoken(kind, self._item_id(KINDS[kind].prefix, place), place, call)
         self._items.append(spoken)
         self._send(spoken.begin())
         return spoken
 
     def said_anything(self) -> bool:
         """Return whether there is any output."""
-        return bool(self._items)
+        return any(spoken.kind != SUMMARY for spoken in self._items)
 
     def said_text(self) -> str:
         """Return the output as one text."""
@@ -167,10 +208,21 @@ class ResponsesAnswer:
         output = b"[%b]" % b",".join(item.content for item in items)
         details = self._details(ending, usage)
         body = self._response(ending.status, output, details)
-        terminal = "failed" if ending.status in ("failed", "cancelled") else ending.status
-        self._send([("response." + terminal, b'"response":' + body)])
+        self._send([(_TERMINAL[ending.status], b'"response":' + body)])
         kept = self._response(ending.status, b"[]", details)
         return Closing(shown=self._flush(), body=body, kept=kept, output=items)
+
+    def cut_off(self, ending: Ending, usage: TokenUsage, events: int, output: bytes) -> Closing:
+        """Return the end of a response whose process died.
+
+        A follower was shown `events` events and, so far as is known, `output`, a JSON array.
+        """
+        self._events_sent = events
+        details = self._details(ending, usage)
+        body = self._response(ending.status, output, details)
+        self._send([(_TERMINAL[ending.status], b'"response":' + body)])
+        kept = self._response(ending.status, b"[]", details)
+        return Closing(shown=self._flush(), body=body, kept=kept)
 
     def _details(self, ending: Ending, usage: TokenUsage) -> bytes:
         error: object = None
@@ -200,7 +252,7 @@ class ResponsesAnswer:
 
     def _send(self, events: Iterable[Event]) -> None:
         for kind, members in events:
-            if self._streamed:
+            if self._told:
                 name = kind.encode()
                 self._out.append(
                     b'event: %b\ndata: {"type":"%b","sequence_number":%d,%b}\n\n'

@@ -5,6 +5,57 @@ import msgspec
 from axon.turns.chunks import Choice, MessagePart, given
 
 
+class _Logprobs(msgspec.Struct):
+    content: list[msgspec.Raw] | None = None
+    refusal: list[msgspec.Raw] | None = None
+
+
+_decode_logprobs = msgspec.json.Decoder(_Logprobs).decode
+
+
+def token_logprobs(logprobs: msgspec.Raw, of_refusal: bool = False) -> list[msgspec.Raw]:
+    """Return the log probabilities of a choice's tokens, those of its text or its refusal.
+
+    Nothing where there are none, or an engine has a shape of its own for them.
+    """
+    if not given(logprobs):
+        return []
+    try:
+        decoded = _decode_logprobs(logprobs)
+    except msgspec.DecodeError:
+        return []
+    return (decoded.refusal if of_refusal else decoded.content) or []
+
+
+class _Likely(msgspec.Struct):
+    """A token that could have been said."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+
+class Token(_Likely):
+    """A token that was said."""
+
+    top_logprobs: list[_Likely] = []
+
+
+def response_logprobs(logprobs: msgspec.Raw) -> list[Token]:
+    """Return the log probabilities of a text's tokens as a response shows them: bytes and all."""
+    tokens = []
+    for raw in token_logprobs(logprobs):
+        try:
+            tokens.append(msgspec.json.decode(raw, type=Token))
+        except msgspec.DecodeError:
+            continue  # an engine's own shape
+    for token in tokens:
+        for one in (token, *token.top_logprobs):
+            if one.bytes is None:
+                one.bytes = list(one.token.encode())
+    return tokens
+
+
 class SaidCall:
     """One function call, growing."""
 
@@ -42,6 +93,8 @@ class Said:
             self.finish_reason = choice.finish_reason
         if given(choice.logprobs):
             self.logprobs.append(choice.logprobs)
+        if choice.text:
+            self.text.append(choice.text)
         part = choice.delta or choice.message
         if part is None:
             return None

@@ -12,16 +12,25 @@ holds them together.
 
 from collections import OrderedDict
 
-from axon.journal import Mark
+from axon.conversations import Claim, RequestKey, StoredTurn
+from axon.journal import Location, Mark
+from axon.records import Record, TokenUsage
 from axon.telemetry import log
 from axon.turns.accepting import accept
-from axon.turns.driving import drive
+from axon.turns.chunks import read_completion
+from axon.turns.compacting import Asked, CompactedInput, compact_input
+from axon.turns.counting import InputTokens, count_input, history_of
+from axon.turns.driving import drive, watch
 from axon.turns.ending import ended_durably, let_go
-from axon.turns.failures import Draining, TooManyTurns
+from axon.turns.failures import CompactionFailed, Draining, TooManyTurns
+from axon.turns.interrupting import end_as_interrupted
+from axon.turns.left_open import OpenTurn, runs_again
 from axon.turns.measures import measure
-from axon.turns.recovery import OpenTurn, end_as_interrupted, reopen, runs_again
+from axon.turns.recovery import OutputGone, output_of, reopen
 from axon.turns.request import RunningTurn, TurnRequest
+from axon.turns.retries import Retries, Try, asked_mac, body_mac, key_mac
 from axon.turns.rooms import TurnOptions, TurnRooms
+from axon.turns.titling import make_title
 
 
 class Turns:
@@ -35,6 +44,7 @@ class Turns:
         self._running: dict[str, RunningTurn] = {}
         self._open: OrderedDict[str, int] = OrderedDict()
         """Turns without a durable end, and where they were accepted; in that order."""
+        self._retries = Retries(rooms, self.find)
         self._starting = 0
         self._draining = False
 
@@ -42,24 +52,80 @@ class Turns:
         """Return how many turns are running."""
         return len(self._running)
 
-    async def start(self, request: TurnRequest) -> RunningTurn:
-        """Return the running turn once its acceptance is durable.
+    async def take(self, request: TurnRequest) -> RunningTurn | StoredTurn:
+        """Return the turn once its acceptance is durable; the turn of an earlier try of a retry.
 
-        The turn then goes on whatever becomes of the caller. Raises what `accept` raises, and
-        Draining or TooManyTurns; nothing was accepted then.
+        One that is told as it grows goes on whatever becomes of the caller; any other has ended
+        when this returns, or was taken by an earlier try and is still running. Raises what
+        `accept` raises, and Draining, TooManyTurns, KeyReused, KeysFull or Recovering; nothing was
+        accepted then.
         """
+        if request.idempotency_key is None and request.attempt == 0:
+            return await self._carry_out(request, None)
+        return await self._retries.take(request, self._carry_out)
+
+    async def _carry_out(self, request: TurnRequest, claim: Claim | None) -> RunningTurn:
         turn = await self._accept(request)
-        self._rooms.tasks.start(self._drive(turn), f"turn {turn.head.turn_id}")
+        if claim is not None:
+            claim.settle(turn.head.turn_id, turn.accepted_at.sequence)
+        if request.tells:
+            self._rooms.tasks.start(self._drive(turn), f"turn {turn.head.turn_id}")
+        else:
+            await self._drive(turn)
         return turn
 
-    async def run(self, request: TurnRequest) -> RunningTurn:
-        """Return the turn once it has ended: `start` for a caller with nothing to do meanwhile.
+    async def _ask(self, request: TurnRequest) -> Asked:
+        """Take a turn of our own and return what the model said; raise CompactionFailed."""
+        turn = await self._carry_out(request, None)
+        if turn.end is None or turn.end.failure is not None:
+            raise CompactionFailed
+        said = read_completion(turn.end.body).choices
+        text = said[0].message.content if said and said[0].message is not None else None
+        return Asked(text or "", turn.answer.usage or TokenUsage())
 
-        Raises the same. The turn ends as interrupted when the caller is cancelled.
-        """
-        turn = await self._accept(request)
-        await self._drive(turn)
-        return turn
+    def request_key(self, user: int, key: str, asked: bytes) -> RequestKey:
+        """Return what stands for a request with an Idempotency-Key; `asked` is all it asks for."""
+        return RequestKey(user, key_mac(self._rooms, key), asked_mac(self._rooms, asked))
+
+    def try_of(self, request: TurnRequest) -> Try:
+        """Return what tells whether the request was made before."""
+        mac = body_mac(self._rooms, request)
+        return Try(request.credential_id, request.user, mac, request.attempt)
+
+    def known_try(self, one: Try) -> str:
+        """Return the turn of an earlier try that this process has taken, "" when it knows none."""
+        return self._retries.known(one)
+
+    def note(self, record: Record, location: Location) -> None:
+        """Know a record of the process before, so that its requests are recognised."""
+        self._retries.note_record(record)
+        self._rooms.conversations.keys.note(record, location.sequence)
+
+    def find(self, turn_id: str) -> RunningTurn | None:
+        """Return the turn while it runs in this process."""
+        return self._running.get(turn_id)
+
+    async def watch(self, turn: RunningTurn) -> None:
+        """Return when the stream may be followed by one more client; raise JournalError."""
+        await watch(self._rooms, turn)
+
+    def cancel(self, turn: RunningTurn) -> None:
+        """Stop the engine; the turn ends as cancelled, with what was said so far."""
+        turn.cancelled = True
+        self._rooms.inference.cancel(turn.head.turn_id)
+
+    async def count_input(self, request: TurnRequest) -> InputTokens:
+        """Return how long the input of such a turn would be; see `counting`."""
+        return await count_input(self._rooms, self._options, request)
+
+    async def compact(self, request: TurnRequest) -> CompactedInput:
+        """Return what may stand for the request's input and all that came before it."""
+        before = await history_of(self._rooms, self._options, request)
+        return await compact_input(self._rooms, request, before, self._ask)
+
+    async def title(self, about: TurnRequest, said: str) -> str:
+        """Return a title for what was said; see `titling`."""
+        return await make_title(about, said, self._ask)
 
     async def _accept(self, request: TurnRequest) -> RunningTurn:
         if self._draining:
@@ -68,11 +134,12 @@ class Turns:
             raise TooManyTurns
         self._starting += 1
         try:
-            turn = await accept(self._rooms, self._options, request)
+            turn = await accept(self._rooms, self._options, request, self._ask)
         finally:
             self._starting -= 1
         self._running[turn.head.turn_id] = turn
         self._open[turn.head.turn_id] = turn.accepted_at.sequence
+        self._retries.note(turn)
         return turn
 
     async def _drive(self, turn: RunningTurn) -> None:
@@ -106,23 +173,36 @@ class Turns:
         Returns when each is either durably ended or on its way to run again. Raises JournalError
         when the endings cannot be written.
         """
-        now_us = self._rooms.clock.now_us()
-        over = [left for left in left_open if not runs_again(left, now_us, self._options)]
-        again = [left for left in left_open if runs_again(left, now_us, self._options)]
+        again = [left for left in left_open if self._may_go_on(left)]
+        over = [left for left in left_open if not self._may_go_on(left)]
         for left in again:
             self._open[left.turn_id] = left.location.sequence
         await end_as_interrupted(self._rooms, over)
         for left in again:
             self._rooms.tasks.start(self._run_again(left), f"turn {left.turn_id} again")
 
+    def _may_go_on(self, left: OpenTurn) -> bool:
+        """Return whether the turn runs again, or the bus may have the rest of its answer."""
+        kept = self._rooms.inference.keeps_output and bool(left.accepted.head.conversation_id)
+        return kept or self._runs_again(left)
+
+    def _runs_again(self, left: OpenTurn) -> bool:
+        return runs_again(left, self._rooms.clock.now_us(), self._options)
+
     async def _run_again(self, left: OpenTurn) -> None:
         try:
+            output = await output_of(self._rooms, self._options, left.accepted)
+            if output is None and not self._runs_again(left):
+                raise OutputGone
             turn = await reopen(self._rooms, self._options, left)
         except Exception as error:  # noqa: BLE001 - a turn that cannot run again is ended
             log.warning("turn.not-run-again", "A turn is ended.", error__message=repr(error))
             await end_as_interrupted(self._rooms, [left])
             del self._open[left.turn_id]
+            self._rooms.inference.cancel(left.turn_id)
             return
+        turn.output, turn.reattached = output, output is not None
+        turn.submitted_s = turn.progress_s = self._rooms.clock.monotonic()
         self._running[left.turn_id] = turn
         await self._drive(turn)
 

@@ -26,6 +26,7 @@ from axon.app.up import run_up
     examples=[
         "axon up",
         "axon up --port 8081 --data /var/lib/axon",
+        "axon up --serving 4           # as many processes as the machine has cores to give",
         "axon up --upstream https://api.openai.com/v1 --upstream-key sk-...",
         "axon up --json > axon.json   # one line when ready, for scripts",
     ],
@@ -33,6 +34,8 @@ from axon.app.up import run_up
 @data_option
 @click.option("--host", help="Address to listen on, instead of 127.0.0.1.")
 @click.option("--port", type=int, help="Port to listen on, instead of 8080; 0: any free one.")
+@click.option("--serving", type=int, help="Serving processes behind the port, instead of 1.")
+@click.option("--workers", type=int, help="Worker processes; else the serving ones do their work.")
 @click.option("--upstream", metavar="URL", help="Serve this OpenAI-compatible endpoint's models.")
 @click.option("--upstream-key", metavar="KEY", help="The API key the upstream wants.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
@@ -53,6 +56,8 @@ def up(
             "AXON_DATA": chosen["data"],
             "AXON_HTTP_HOST": chosen["host"],
             "AXON_HTTP_PORT": chosen["port"],
+            "AXON_HTTP_PROCESSES": chosen["serving"],
+            "AXON_WORKERS_PROCESSES": chosen["workers"],
             "AXON_UPSTREAM_URL": chosen["upstream"],
             "AXON_UPSTREAM_KEY": chosen["upstream_key"],
         },
@@ -65,6 +70,8 @@ def up(
     examples=[
         "axon serve --role gateway,worker",
         "axon serve --role projector,scheduler",
+        "axon serve --role gateway     # with workers elsewhere:",
+        "axon serve --role worker",
         "AXON_DATABASE_URL=postgresql://... axon serve --role gateway,worker --port 80",
     ],
 )

@@ -29,14 +29,14 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def socket_folder(data: Path) -> Path:
+def socket_folder(data: Path, longest_name: str = _LONGEST_SOCKET_NAME) -> Path:
     """Return the private folder for the sockets of this data folder.
 
-    It is `<data>/run`; a data path too long for a socket address gets a short folder named by
-    its hash in the temporary directory, the same one at every start.
+    It is `<data>/run`; a data path too long for an address with the longest name gets a short
+    folder named by its hash in the temporary directory, the same one at every start.
     """
     folder = data / "run"
-    if len(os.fsencode(f"{folder}{_LONGEST_SOCKET_NAME}")) > SOCKET_PATH_BYTES_MAX:
+    if len(os.fsencode(f"{folder}{longest_name}")) > SOCKET_PATH_BYTES_MAX:
         name = hashlib.blake2s(os.fsencode(data), digest_size=8).hexdigest()
         folder = Path(tempfile.gettempdir()) / f"axon-{name}"
     return private_folder(folder)

@@ -38,11 +38,18 @@ class Program:
     """Where its output is appended; None: it writes where we do."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     pass_fds: tuple[int, ...] = ()
+    instance: str = ""
+    """Its name among several programs of one role; empty: it is the only one."""
     before_start: Callable[[], None] = _nothing
     is_ready: Callable[[], Awaitable[bool]] = _always
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
     stop_within_s: float = 5.0
+
+    @property
+    def name(self) -> str:
+        """Return what a person calls it."""
+        return self.instance or self.role
 
 
 def launch(program: Program) -> subprocess.Popen[bytes]:

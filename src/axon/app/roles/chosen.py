@@ -4,9 +4,11 @@ import asyncio
 import signal
 import sys
 
+import msgspec
+
 from axon.app.embedded import Program
-from axon.app.roles import projector, serving
-from axon.app.settings import Settings
+from axon.app.roles import projector, serving, worker
+from axon.app.settings import Settings, WorkersSettings
 from axon.app.supervisor import Change, Supervisor
 from axon.base import AxonError, SystemClock
 from axon.telemetry import log
@@ -20,7 +22,7 @@ _STOP_MARGIN_S = 10.0
 
 
 class UnknownRole(AxonError):
-    """There is no such role, or it cannot run alone: gateway and worker share one process."""
+    """There is no such role."""
 
 
 def run_roles(roles: frozenset[str], settings: Settings) -> int:
@@ -30,23 +32,31 @@ def run_roles(roles: frozenset[str], settings: Settings) -> int:
     """
     if roles - set(ROLES) or not roles:
         raise UnknownRole(", ".join(sorted(roles - set(ROLES))))
-    if roles & _SERVING and not roles >= _SERVING:
-        # Their queue and bus are in memory until a broker stands between them.
-        raise UnknownRole(", ".join(sorted(roles)))
-    if not roles & _PROJECTING:
-        return serving.run(settings)
-    if not roles & _SERVING:
+    if roles & _SERVING and roles & _PROJECTING:
+        return asyncio.run(_run_beside_each_other(roles, settings))
+    if roles & _PROJECTING:
         return projector.run(settings)
-    return asyncio.run(_run_beside_each_other(settings))
+    if "gateway" not in roles:
+        return worker.run(settings)
+    return serving.run(_with_workers(settings, elsewhere="worker" not in roles))
 
 
-async def _run_beside_each_other(settings: Settings) -> int:
+def _with_workers(settings: Settings, elsewhere: bool) -> Settings:
+    """Return the settings for a gateway whose workers are other processes, or not.
+
+    The roles say it; the number only says how many of them `axon up` starts.
+    """
+    processes = max(1, settings.workers.processes) if elsewhere else 0
+    return msgspec.structs.replace(settings, workers=WorkersSettings(processes=processes))
+
+
+async def _run_beside_each_other(wanted: frozenset[str], settings: Settings) -> int:
     """Run both as children; they inherit the settings through the environment."""
     supervisor = Supervisor(SystemClock(), _log_change)
     told_to_stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
-    for roles in (_PROJECTING, _SERVING):
+    for roles in (wanted & _PROJECTING, wanted & _SERVING):
         supervisor.start(
             Program(
                 role=",".join(sorted(roles)),

@@ -4,17 +4,19 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import sys
 import threading
 
 import uvloop
 
 from axon.app.folders import DataFolder
+from axon.app.instances import own_instance, private_socket_path
 from axon.app.roles.http_server import HttpServer, http_server
 from axon.app.roles.serving_rooms import close_rooms, open_rooms
 from axon.app.roles.upkeep import Upkeep
 from axon.app.settings import Settings
-from axon.app.sockets import listening_socket
+from axon.app.sockets import listening_socket, private_socket
 from axon.base import SystemRandomness
 from axon.gateway import Gateway, Operation
 from axon.telemetry import configure_log, log
@@ -58,23 +60,36 @@ async def _serve(settings: Settings) -> int:
     operation = Operation(
         ready=upkeep.not_ready, status=upkeep.status, before_metrics=upkeep.measure
     )
-    server = http_server(Gateway(rooms.door, operation, SystemRandomness()), settings.http)
+    gateway = Gateway(rooms.door, operation, SystemRandomness())
+    server = http_server(gateway, settings.http, _private_socket(settings, folder))
 
     def stop() -> None:
         """Take no more turns, let the running requests finish."""
         upkeep.draining = True
         server.should_exit = True
+        rooms.door.conversations.hub.close()  # or those who follow a conversation hold the drain
+        if rooms.door.relay is not None:
+            rooms.door.relay.siblings.stop_waiting()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     rooms.tasks.start(_stop_when(journal_failed, server), "journal watch")
     _quiet_collector()
     log.info("serving.ready", "Serving.", axon__journal__instance=rooms.journal.instance)
-    await server.serve(sockets=[listening_socket(settings.http)])
+    await server.serve(sockets=[listening_socket(settings.http, settings.http.processes > 1)])
     late = await rooms.door.turns.drain(_TURNS_AFTER_REQUESTS_S)
     await close_rooms(rooms)
     log.info("serving.stopped", "Stopped.", axon__turns__interrupted=late)
     return EXIT_JOURNAL_FAILED if journal_failed.is_set() else 0
+
+
+def _private_socket(settings: Settings, folder: DataFolder) -> socket.socket | None:
+    """Return where siblings reach this process; None where there are none."""
+    if settings.http.private_fd >= 0:
+        return socket.socket(fileno=settings.http.private_fd)
+    if settings.http.processes == 1:
+        return None
+    return private_socket(private_socket_path(folder.root, own_instance(settings)))
 
 
 def _quiet_collector() -> None:

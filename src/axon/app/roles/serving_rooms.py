@@ -6,28 +6,36 @@ from dataclasses import dataclass
 
 from axon.accounts import Accounts, AccountsOptions
 from axon.app.folders import DataFolder
+from axon.app.instances import own_instance
 from axon.app.models import model_table, proxies
-from axon.app.settings import JournalSettings, Settings
-from axon.base import Clock, IdMint, Randomness, SystemClock, SystemRandomness, TaskOwner
+from axon.app.roles.own_journal import open_journal
+from axon.app.roles.relaying import relay_between
+from axon.app.settings import Settings, TurnsSettings
+from axon.base import (
+    Clock,
+    IdMint,
+    Randomness,
+    SystemClock,
+    SystemRandomness,
+    TaskOwner,
+    instance_mark,
+)
 from axon.conversations import Conversations, ConversationsParts
 from axon.gateway import Door, GatewayOptions, Streams
 from axon.inference import (
+    Dispatcher,
+    DispatcherParts,
     Engines,
     Inference,
     LocalBus,
     LocalQueue,
     ModelDirectory,
     ModelTable,
+    Near,
     Worker,
 )
-from axon.journal import (
-    Journal,
-    JournalEnvironment,
-    JournalOptions,
-    Mark,
-    SystemDisk,
-    read_cursor,
-)
+from axon.journal import Journal, Location, Mark, read_cursor
+from axon.records import Record
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, PostgresOptions, Valkey
 from axon.telemetry import log
@@ -35,6 +43,10 @@ from axon.turns import OpenTurn, TurnOptions, TurnRooms, Turns, read_back
 
 _UNFINISHED_FILE = "unfinished"
 """The mark below which no accepted turn of a journal is still open."""
+
+_RETRIED_ENTRIES = 4096
+"""How far a start reads back for requests whose retry may come: some seconds at full load, in some
+tens of milliseconds."""
 
 _JOBS_END_S = 1.0
 """How long the worker may take to let go of its jobs once every turn has ended."""
@@ -49,7 +61,7 @@ class ServingRooms:
     postgres: Postgres
     valkey: Valkey
     keys: KeyStore
-    worker: Worker
+    worker: Worker | Dispatcher
     engines: Engines
     unfinished: Mark
     tasks: TaskOwner
@@ -71,11 +83,11 @@ class _Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Inference:
-    """The queue, the bus and both their ends, in one process."""
+    """The queue and the bus, and who stands at their other end: a worker, or the way to some."""
 
     models: ModelTable
     engines: Engines
-    worker: Worker
+    worker: Worker | Dispatcher
     inference: Inference
 
 
@@ -88,11 +100,11 @@ async def open_rooms(
     may be away.
     """
     ground = await _open_ground(settings, folder)
-    journal = await asyncio.to_thread(_open_journal, settings, folder, ground, on_fatal)
+    journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = _accounts(settings, folder, ground)
     await accounts.start()
     conversations = _conversations(folder, ground, journal)
-    serving = _inference(settings, ground)
+    serving = _inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
     turns = Turns(
         TurnRooms(
@@ -107,17 +119,14 @@ async def open_rooms(
             tasks=TaskOwner(_task_failed),
             identity=ground.keyring.derive("idempotency"),
         ),
-        TurnOptions(
-            wait_s=settings.turns.wait_s,
-            deadline_s=settings.turns.timeout_s,
-            progress_every_s=settings.turns.progress_every_s,
-        ),
+        _turn_options(settings.turns),
         unfinished,
     )
-    left_open = await asyncio.to_thread(_read_back, journal, unfinished, conversations)
+    left_open = await asyncio.to_thread(_read_back, journal, unfinished, conversations, turns)
     await ground.valkey.start()
     await conversations.open()
     await turns.recover(left_open)
+    tasks = TaskOwner(_task_failed)
     door = Door(
         accounts=accounts,
         conversations=conversations,
@@ -127,6 +136,7 @@ async def open_rooms(
         clock=ground.clock,
         streams=Streams(ground.clock, settings.http.slow_client_s),
         options=GatewayOptions(body_bytes_max=settings.http.body_bytes_max),
+        relay=relay_between(settings, folder, ground.mint, ground.clock, tasks),
     )
     return ServingRooms(
         door=door,
@@ -137,7 +147,25 @@ async def open_rooms(
         worker=serving.worker,
         engines=serving.engines,
         unfinished=unfinished,
-        tasks=TaskOwner(_task_failed),
+        tasks=tasks,
+    )
+
+
+def _own_journal(
+    settings: Settings,
+    folder: DataFolder,
+    ground: _Ground,
+    on_fatal: Callable[[BaseException], None],
+) -> Journal:
+    instance = folder.journal_instance(settings, ground.randomness)
+    return open_journal(folder.journals / instance, settings.journal, ground.clock, on_fatal)
+
+
+def _turn_options(settings: TurnsSettings) -> TurnOptions:
+    return TurnOptions(
+        wait_s=settings.wait_s,
+        deadline_s=settings.timeout_s,
+        progress_every_s=settings.progress_every_s,
     )
 
 
@@ -167,17 +195,32 @@ def _conversations(folder: DataFolder, ground: _Ground, journal: Journal) -> Con
     )
 
 
-def _inference(settings: Settings, ground: _Ground) -> _Inference:
+def _inference(settings: Settings, ground: _Ground, instance: str) -> _Inference:
     models = model_table(settings)
     engines = Engines(models.served(), ground.clock, proxies())
-    queue, bus = LocalQueue(), LocalBus(ground.clock)
+    apart = settings.workers.processes > 0
+    queue, bus = LocalQueue(name="valkey" if apart else "in_process"), LocalBus(ground.clock)
     worker = Worker(queue, bus, engines, ground.clock)
-    worker.serve(models.served())
+    dispatcher = None
+    if apart:
+        dispatcher = Dispatcher(
+            Near(queue=queue, bus=bus, worker=worker),
+            DispatcherParts(
+                url=settings.valkey.url,
+                instance=instance,
+                secret=ground.keyring.derive("bus"),
+                clock=ground.clock,
+                randomness=ground.randomness,
+            ),
+        )
+        dispatcher.start(models.served())
+    else:
+        worker.serve(models.served())
     return _Inference(
         models=models,
         engines=engines,
-        worker=worker,
-        inference=Inference(queue, bus, engines),
+        worker=dispatcher or worker,
+        inference=Inference(queue, bus, engines, dispatcher),
     )
 
 
@@ -197,7 +240,7 @@ async def _open_ground(settings: Settings, folder: DataFolder) -> _Ground:
         clock=clock,
         randomness=randomness,
         keyring=keyring,
-        mint=IdMint(keyring.identity, clock, randomness),
+        mint=IdMint(keyring.identity, clock, randomness, instance_mark(own_instance(settings))),
         keys=KeyStore(folder.key_store, keyring, clock, randomness),
         postgres=postgres,
         valkey=Valkey(settings.valkey.url, settings.valkey.timeout_ms, clock),
@@ -208,53 +251,27 @@ def _task_failed(name: str, error: BaseException) -> None:
     log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
 
 
-def _open_journal(
-    settings: Settings,
-    folder: DataFolder,
-    ground: _Ground,
-    on_fatal: Callable[[BaseException], None],
-) -> Journal:
-    instance = folder.journal_instance(settings, ground.randomness)
-    journal = Journal.open(
-        folder.journals / instance,
-        instance,
-        _journal_options(settings.journal),
-        JournalEnvironment(disk=SystemDisk(), clock=ground.clock, on_fatal=on_fatal),
-    )
-    recovery = journal.recovery
-    if recovery.torn_bytes:
-        log.warning(
-            "journal.torn",
-            "A write the last process did not finish was cut off; it was never acknowledged.",
-            axon__journal__torn_bytes=recovery.torn_bytes,
-            axon__journal__torn_copy=str(recovery.torn_copy),
-        )
-    return journal
-
-
-def _journal_options(settings: JournalSettings) -> JournalOptions:
-    return JournalOptions(
-        segment_bytes=settings.segment_bytes,
-        queue_entries_max=settings.queue_entries_max,
-        queue_bytes_max=settings.queue_bytes_max,
-        entry_bytes_max=settings.entry_bytes_max,
-        retention_s=settings.retention_s,
-        reserve_bytes=settings.reserve_bytes,
-        low_water_bytes=settings.low_water_bytes,
-    )
-
-
-def _read_back(journal: Journal, unfinished: Mark, conversations: Conversations) -> list[OpenTurn]:
+def _read_back(
+    journal: Journal, unfinished: Mark, conversations: Conversations, turns: Turns
+) -> list[OpenTurn]:
     """Fill the tail with what PostgreSQL lacks; return the turns a dead process left open."""
     projected = read_cursor(journal.directory)
     conversations.tail.prune(projected)
-    after = max(min(projected, unfinished.get() - 1), journal.recovery.first_sequence - 1)
-    return read_back(journal.read(after), conversations.tail.note)
+    needed = min(projected, unfinished.get() - 1, journal.durable_through - _RETRIED_ENTRIES)
+    after = max(needed, journal.recovery.first_sequence - 1)
+
+    def note(record: Record, location: Location) -> None:
+        conversations.tail.note(record, location)
+        turns.note(record, location)
+
+    return read_back(journal.read(after), note)
 
 
 async def close_rooms(rooms: ServingRooms) -> None:
     """Let go of everything, what is durable first; every turn has ended."""
     await rooms.tasks.cancel()
+    if rooms.door.relay is not None:
+        rooms.door.relay.siblings.close()
     await rooms.worker.stop(_JOBS_END_S)
     await rooms.journal.close()
     rooms.unfinished.close()

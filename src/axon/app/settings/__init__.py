@@ -14,6 +14,7 @@ from axon.app.settings.tree import (
     UpstreamSettings,
     ValkeySettings,
     WildcardSettings,
+    WorkersSettings,
 )
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "UpstreamSettings",
     "ValkeySettings",
     "WildcardSettings",
+    "WorkersSettings",
     "load_settings",
 ]

@@ -22,6 +22,27 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=-1, description="An inherited listening socket to use instead; `axon up` sets it."),
     ] = -1
+    processes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=16,
+            description="Serving processes behind the one address; each owns the conversations "
+            "it created and is handed what concerns them.",
+        ),
+    ] = 1
+    place: Annotated[
+        int,
+        Meta(ge=1, description="Which of them this process is, from 1; `axon up` sets it."),
+    ] = 1
+    private_fd: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            description="An inherited listening unix socket on which this process's siblings "
+            "reach it; `axon up` sets it.",
+        ),
+    ] = -1
     body_bytes_max: Annotated[
         int, Meta(ge=KIB, le=GIB, description="Longest request body; a longer one is a 413.")
     ] = 8 * MIB
@@ -75,6 +96,21 @@ class ValkeySettings(Struct, frozen=True, kw_only=True):
         Meta(ge=1, le=10_000, description="Longest wait for an answer; then PostgreSQL is asked."),
     ] = 50
     memory_mb: Annotated[int, Meta(ge=16, description="Memory of the embedded Valkey.")] = 256
+
+
+class WorkersSettings(Struct, frozen=True, kw_only=True):
+    """Who drives the engines."""
+
+    processes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="Worker processes `axon up` starts, reached through Valkey, each with all "
+            "slots of every upstream. 0: the serving processes do their work. `axon serve "
+            "--role gateway` counts on some whatever this says.",
+        ),
+    ] = 0
 
 
 class JournalSettings(Struct, frozen=True, kw_only=True):
@@ -257,13 +293,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             pattern="^[a-z0-9-]{1,32}$",
             extra={"form": "1 to 32 of a-z, 0-9 and -"},
-            description="Names this process's journal; processes that share a data folder need "
-            "different ones.",
+            description="Names the journal; processes that share a data folder need different "
+            "names, or one name and different places (`http.place`).",
         ),
     ] = "serving"
     http: HttpSettings = HttpSettings()
     database: DatabaseSettings = DatabaseSettings()
     valkey: ValkeySettings = ValkeySettings()
+    workers: WorkersSettings = WorkersSettings()
     journal: JournalSettings = JournalSettings()
     accounts: AccountsSettings = AccountsSettings()
     turns: TurnsSettings = TurnsSettings()

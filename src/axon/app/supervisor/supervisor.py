@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from axon.app.embedded.process import Program, last_words
@@ -30,8 +31,14 @@ class Change:
     role: str
     what: Literal["started", "ready", "ended", "stopped"]
     pid: int
+    instance: str = ""
     exit_code: int = 0
     restart_in_s: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Return what a person calls the program."""
+        return self.instance or self.role
 
 
 class _Watched:
@@ -73,19 +80,25 @@ class Supervisor:
         """
         watched = _Watched(program)
         self._watched.append(watched)
-        watched.task = self._owner.start(self._keep_running(watched), program.role)
+        watched.task = self._owner.start(self._keep_running(watched), program.name)
         return watched.ready
 
     async def stop(self) -> None:
-        """Stop everything, the last started first, each within its own bound."""
-        for watched in reversed(self._watched):
-            if watched.task is not None:
-                watched.task.cancel()
-                await asyncio.wait([watched.task])
-            if watched.child is not None:
-                await watched.child.stop()
-                self._tell(watched, "stopped")
+        """Stop everything, the last started first, those of one role together.
+
+        Each has its own bound, and the siblings among them must not wait for each other.
+        """
+        for _, group in groupby(reversed(self._watched), lambda watched: watched.program.role):
+            await asyncio.gather(*(self._stop(watched) for watched in group))
         self._watched.clear()
+
+    async def _stop(self, watched: _Watched) -> None:
+        if watched.task is not None:
+            watched.task.cancel()
+            await asyncio.wait([watched.task])
+        if watched.child is not None:
+            await watched.child.stop()
+            self._tell(watched, "stopped")
 
     def kill(self) -> None:
         """Kill everything at once, without waiting."""
@@ -111,7 +124,7 @@ class Supervisor:
             delay = watched.backoff.after_death(self._clock.monotonic() - started)
             self._tell(watched, "ended", exit_code, delay)
             if not watched.was_ready and watched.backoff.early_deaths >= EARLY_DEATHS_MAX:
-                words = f"{program.role} ended with {exit_code}: {last_words(program)}"
+                words = f"{program.name} ended with {exit_code}: {last_words(program)}"
                 watched.ready.set_exception(RoleFailed(words))
                 return
             await asyncio.sleep(delay)
@@ -128,10 +141,10 @@ class Supervisor:
             await asyncio.sleep(READY_POLL_S)
         return await child.wait()
 
-    def _watcher_failed(self, role: str, error: BaseException) -> None:
+    def _watcher_failed(self, name: str, error: BaseException) -> None:
         """Pass on what kept a program from being launched to whoever waits for it."""
         for watched in self._watched:
-            if watched.program.role == role and not watched.ready.done():
+            if watched.program.name == name and not watched.ready.done():
                 watched.ready.set_exception(error)
                 return
         raise error  # a fault of ours: the loop prints it with its traceback
@@ -147,6 +160,7 @@ class Supervisor:
         self._on_change(
             Change(
                 role=watched.program.role,
+                instance=watched.program.instance,
                 what=what,
                 pid=child.pid if child is not None else 0,
                 exit_code=exit_code,

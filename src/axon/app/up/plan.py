@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +12,17 @@ import msgspec
 from axon.app.embedded import EmbeddedPostgres, EmbeddedValkey, Program
 from axon.app.embedded.engine import EmbeddedEngine
 from axon.app.folders import DataFolder
+from axon.app.instances import instances
 from axon.app.probe import answers_ok, get
 from axon.app.roles.chosen import serve_command
 from axon.app.settings import Settings
 from axon.app.sockets import free_port
+from axon.app.up.listeners import Listeners
 
 _WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """Where to reach a server of ours that listens everywhere."""
+
+_BOTH = "gateway,worker"
 
 _STOP_MARGIN_S = 10.0
 """Beyond the drain: turns without a client, closing the journal and the connections."""
@@ -72,40 +76,63 @@ class Plan:
         """Return the address of Valkey, embedded or not."""
         return self.settings.valkey.url or (self.valkey.url() if self.valkey else "")
 
-    def roles(self, listener: socket.socket, engine_url: str, key: str) -> list[Program]:
-        """Return the projector and the serving process, in the order they are started.
-
-        `listener` is handed to the serving process; it is ready when it answers `key` there.
-        """
-        host, port = listener.getsockname()[:2]
-
-        async def serving_is_ready() -> bool:
-            if not await answers_ok(*reached_at(listener), "/readyz"):
-                return False
-            return await answers_ok(*reached_at(listener), "/v1/models", _bearer(key))
-
-        serving = Program(
-            role="serving",
-            command=serve_command("gateway,worker"),
-            log_path=self.folder.logs / "serving.log",
-            environment={
-                **self._environment(engine_url),
-                "AXON_HTTP_HOST": host,
-                "AXON_HTTP_PORT": str(port),
-                "AXON_HTTP_FD": str(listener.fileno()),
-            },
-            pass_fds=(listener.fileno(),),
-            is_ready=serving_is_ready,
-            stop_within_s=self.settings.http.drain_s + _STOP_MARGIN_S,
-        )
-        projector = Program(
+    def projector(self) -> Program:
+        """Return the projector; it is started before what it projects."""
+        return Program(
             role="projector",
             command=serve_command("projector,scheduler"),
             log_path=self.folder.logs / "projector.log",
-            environment=self._environment(engine_url),
+            environment=self._environment(""),
             stop_within_s=_STOP_MARGIN_S,
         )
-        return [projector, serving]
+
+    def workers(self, engine_url: str) -> list[Program]:
+        """Return the worker processes, if the serving processes are not to do their work."""
+        return [
+            Program(
+                role="worker",
+                instance=f"worker-{number}",
+                command=serve_command("worker"),
+                log_path=self.folder.logs / f"worker-{number}.log",
+                environment=self._environment(engine_url),
+                stop_within_s=self.settings.http.drain_s + _STOP_MARGIN_S,
+            )
+            for number in range(1, self.settings.workers.processes + 1)
+        ]
+
+    def serving(self, listeners: Listeners, engine_url: str, key: str) -> list[Program]:
+        """Return the serving processes, by their place; each is ready once it answers `key`.
+
+        All are handed the public socket, and each its private one.
+        """
+        host, port = listeners.public.getsockname()[:2]
+        shared = {
+            **self._environment(engine_url),
+            "AXON_HTTP_HOST": host,
+            "AXON_HTTP_PORT": str(port),
+            "AXON_HTTP_FD": str(listeners.public.fileno()),
+        }
+        return [
+            Program(
+                role="serving",
+                instance=_called(place),
+                command=serve_command("gateway" if self.settings.workers.processes else _BOTH),
+                log_path=self.folder.logs / f"{_called(place)}.log",
+                environment={
+                    **shared,
+                    "AXON_HTTP_PLACE": str(place),
+                    "AXON_HTTP_PRIVATE_FD": str(private.fileno()),
+                },
+                pass_fds=(listeners.public.fileno(), private.fileno()),
+                is_ready=_answers(private, key),
+                stop_within_s=self.settings.http.drain_s + _STOP_MARGIN_S,
+            )
+            for place, private in self._places(listeners)
+        ]
+
+    def _places(self, listeners: Listeners) -> list[tuple[int, socket.socket]]:
+        names = instances(self.settings)
+        return [(names.index(name) + 1, private) for name, private in listeners.private.items()]
 
     def base_url(self, listener: socket.socket) -> str:
         """Return the address an OpenAI client is given."""
@@ -145,6 +172,23 @@ def reached_at(listener: socket.socket) -> tuple[str, int]:
     """Return the host and port at which a local client reaches a listening socket."""
     host, port = listener.getsockname()[:2]
     return _WILDCARD_HOSTS.get(host, host), port
+
+
+def _called(place: int) -> str:
+    """Return what a person calls the serving process at a place, from 1."""
+    return "serving" if place == 1 else f"serving-{place}"
+
+
+def _answers(private: socket.socket, key: str) -> Callable[[], Awaitable[bool]]:
+    """Return the check whether the process behind a private socket takes turns, and this key."""
+    path = private.getsockname()
+
+    async def is_ready() -> bool:
+        if not await answers_ok(path, 0, "/readyz"):
+            return False
+        return await answers_ok(path, 0, "/v1/models", _bearer(key))
+
+    return is_ready
 
 
 def _bearer(key: str) -> dict[str, str]:

@@ -69,15 +69,15 @@ class Screen:
     def changed(self, change: Change) -> None:
         """Tell of a process that became ready, died or was stopped."""
         if change.what == "ready":
-            again = " again" if change.role in self._was_ready else ""
-            self._was_ready.add(change.role)
-            self._line("green", "✓", f"{change.role} is ready{again}")
+            again = " again" if change.name in self._was_ready else ""
+            self._was_ready.add(change.name)
+            self._line("green", "✓", f"{change.name} is ready{again}")
         elif change.what == "stopped":
-            self._line("dim", "·", f"{change.role} stopped")
+            self._line("dim", "·", f"{change.name} stopped")
         elif change.what == "ended" and not self._stopping:
             how = _how_it_ended(change.exit_code)
             again_in = f"starting it again in {change.restart_in_s:.1f} s"
-            self._line("red", "✗", f"{change.role} (process {change.pid}) {how}; {again_in}")
+            self._line("red", "✗", f"{change.name} (process {change.pid}) {how}; {again_in}")
 
     def done(self, what: str) -> None:
         """Say that a step is done."""

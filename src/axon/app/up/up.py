@@ -17,10 +17,16 @@ from axon.app.embedded.model import find_model, require_engine
 from axon.app.folders import DataFolder
 from axon.app.migrations import migrate_all
 from axon.app.settings import Settings
-from axon.app.sockets import listening_socket
 from axon.app.supervisor import Change, Supervisor
 from axon.app.up.download import PACKAGE_MB, download_model
 from axon.app.up.folder_lock import FolderLock
+from axon.app.up.handing_over import (
+    end_what_was_begun,
+    note_serving,
+    served_last_time,
+    until_projected,
+)
+from axon.app.up.listeners import listeners
 from axon.app.up.logs import trim_logs
 from axon.app.up.plan import Plan
 from axon.app.up.running import Running, write_running
@@ -90,16 +96,21 @@ class _Up:
     async def _start(self) -> None:
         """Start everything, then say how it is used."""
         plan = self._plan
-        with listening_socket(plan.settings.http) as listener:
-            self._base_url = plan.base_url(listener)
+        with listeners(plan.settings, plan.folder) as opened:
+            self._base_url = plan.base_url(opened.public)
             # In this order they are registered, and in the reverse order they are stopped.
             _, engine_url = await asyncio.gather(self._start_servers(), self._start_engine())
             self._screen.doing("preparing the database")
             key = await self._prepare_database()
-            self._screen.doing("starting the projector and the serving process")
-            for program in plan.roles(listener, engine_url, key):
+            self._screen.doing("starting the projector")
+            await self._supervisor.start(plan.projector())
+            for program in plan.workers(engine_url):  # before whom they work for, and so after them
                 await self._supervisor.start(program)
-            await self._tell_ready(listener, key)
+            await self._hand_over(list(opened.private), engine_url, key)
+            self._screen.doing("starting to serve")
+            serving = plan.serving(opened, engine_url, key)
+            await asyncio.gather(*(self._supervisor.start(program) for program in serving))
+            await self._tell_ready(opened.public, key)
             await asyncio.Event().wait()  # keep the socket open: connections wait in its backlog
 
     async def _start_servers(self) -> None:
@@ -139,6 +150,17 @@ class _Up:
         if count:
             self._screen.done(f"{count} migrations applied")
         return await development_key(self._plan.folder, url)
+
+    async def _hand_over(self, names: list[str], engine_url: str, key: str) -> None:
+        """Let others serve than the last time only once they can know what those have done."""
+        plan = self._plan
+        if served_last_time(plan) == tuple(names):
+            return
+        self._screen.doing("other processes are to serve than last time: ending what was begun")
+        await end_what_was_begun(plan, names, engine_url, key, self._changed)
+        self._screen.doing("waiting until PostgreSQL has it all")
+        await until_projected(plan.folder)
+        note_serving(plan.folder, names)
 
     async def _tell_ready(self, listener: socket.socket, key: str) -> None:
         """Say how Axon is reached: one line for scripts, a page for people."""

@@ -1,0 +1,41 @@
+"""The checks, one module for each part of the API; importing this fills the registry."""
+
+from conformance.groups import (
+    auth,
+    background,
+    chat,
+    chat_stored,
+    conversations,
+    disconnects,
+    durability,
+    function_calls,
+    items,
+    models,
+    order,
+    response_calls,
+    response_events,
+    response_history,
+    responses,
+    resume,
+    retries,
+)
+
+__all__ = [
+    "auth",
+    "background",
+    "chat",
+    "chat_stored",
+    "conversations",
+    "disconnects",
+    "durability",
+    "function_calls",
+    "items",
+    "models",
+    "order",
+    "response_calls",
+    "response_events",
+    "response_history",
+    "responses",
+    "resume",
+    "retries",
+]

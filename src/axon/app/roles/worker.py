@@ -1,0 +1,57 @@
+"""The worker role alone: drives the engines for gateways in other processes.
+
+Its keyring must be theirs: requests and answers are sealed on their way through Valkey.
+"""
+
+import asyncio
+import signal
+import sys
+
+import uvloop
+
+from axon.app.folders import DataFolder
+from axon.app.models import model_table, proxies
+from axon.app.settings import Settings
+from axon.base import SystemClock, SystemRandomness
+from axon.inference import Engines, WorkerParts, WorkerProcess
+from axon.sealing import Keyring
+from axon.telemetry import configure_log, log
+
+EXIT_BROKEN = 70
+"""EX_SOFTWARE of sysexits.h: a part of the worker failed. The supervisor restarts it."""
+
+
+def run(settings: Settings) -> int:
+    """Work until SIGTERM or SIGINT, let running jobs end, give back the rest; blocks.
+
+    Returns the exit code. Valkey may be away at any time, also at the start. Raises AxonError when
+    a setting or the keyring is unusable.
+    """
+    configure_log(sys.stderr, service="axon-worker", level=settings.log.level)
+    return uvloop.run(_work(settings))
+
+
+async def _work(settings: Settings) -> int:
+    clock, randomness, models = SystemClock(), SystemRandomness(), model_table(settings)
+    keyring = Keyring.open(DataFolder.of(settings).keyring, randomness)
+    engines = Engines(models.served(), clock, proxies())
+    process = WorkerProcess(
+        WorkerParts(
+            url=settings.valkey.url,
+            models=models,
+            engines=engines,
+            secret=keyring.derive("bus"),
+            clock=clock,
+            randomness=randomness,
+        )
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, process.over.set)
+    await process.start()
+    await process.serve()
+    log.info("worker.started", "Working.", axon__worker__id=process.worker_id)
+    await process.over.wait()
+    await process.stop(settings.http.drain_s)
+    await engines.close()
+    log.info("worker.stopped", "Stopped.")
+    return EXIT_BROKEN if process.broken else 0

@@ -1,0 +1,1 @@
+"""Jobs and their output through Valkey Streams, between gateways and workers of their own."""

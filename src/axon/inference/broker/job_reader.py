@@ -1,0 +1,262 @@
+"""A worker's end of the queue: reads the lanes' streams, and takes a job by deleting its entry."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from axon.base import Clock, TaskOwner
+from axon.inference.broker import keys, wire
+from axon.inference.broker.following import BLOCK_MS, blocking_client
+from axon.inference.broker.outbox import Outbox
+from axon.inference.errors import UnknownModel
+from axon.inference.jobs import FailureKind, Job, JobFailed
+from axon.inference.models import ModelTable
+from axon.inference.ports import Consumer, Delivery, Reply
+from axon.stores import StoreError, Valkey, ValkeyRefused, ValkeyReply
+from axon.telemetry import log
+
+CLAIM_IDLE_MS = 2000
+"""An entry that another worker has read and not taken for this long is that worker's no more."""
+
+READ_MAX = 4
+"""Jobs of one read: a burst is shared among the workers instead of being the first one's."""
+
+_CLAIM_EVERY_S = 2.0
+_RETRY_EVERY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderParts:
+    """What reading jobs needs."""
+
+    url: str
+    worker_id: str
+    valkey: Valkey
+    outbox: Outbox
+    models: ModelTable
+    clock: Clock
+    tasks: TaskOwner
+
+
+class RemoteJobs:
+    """Implements JobSource over Valkey: one blocking connection for each lane."""
+
+    def __init__(self, parts: ReaderParts) -> None:
+        """Nothing is read before `consume`."""
+        self._parts = parts
+        self._readers: list[_LaneReader] = []
+
+    def consume(self, lane: str, slots: int, take: Callable[[Delivery], None]) -> Consumer:
+        """Call `take` for each job of the lane that this worker got."""
+        reader = _LaneReader(self._parts, lane, slots, take)
+        self._readers.append(reader)
+        self._parts.tasks.start(reader.run(), f"lane {lane}")
+        return reader
+
+    def lanes(self) -> list[str]:
+        """Return the lanes that are read."""
+        return [reader.lane for reader in self._readers if not reader.draining]
+
+    async def close(self) -> None:
+        """Close the lanes' connections, each of which must be closed as a consumer."""
+        for reader in self._readers:
+            await reader.leave()
+
+
+class RemoteDelivery:
+    """A job in this worker's hands; the process that submitted it is another."""
+
+    __slots__ = ("_reader", "attempt", "job", "reply")
+
+    def __init__(self, reader: "_LaneReader", job: Job, attempt: int, reply: Reply) -> None:
+        """The reader has counted it among those it holds."""
+        self._reader = reader
+        self.job = job
+        self.attempt = attempt
+        self.reply: Reply | None = reply
+
+    def done(self) -> None:
+        """Free the slot; the end of the output has told the gateway."""
+        self._reader.release(self)
+
+    def give_back(self) -> None:
+        """Free the slot and tell the gateway, which sends the job again."""
+        if self._reader.release(self):
+            self._reader.tell(self, wire.RETURNED)
+
+
+class _LaneReader:
+    """Implements Consumer for one lane."""
+
+    def __init__(
+        self, parts: ReaderParts, lane: str, slots: int, take: Callable[[Delivery], None]
+    ) -> None:
+        self._parts = parts
+        self.lane = lane
+        self._key = keys.jobs_key(lane)
+        self._free = slots
+        self._give = take
+        self._client = blocking_client(parts.url, parts.clock, "valkey-jobs")
+        self._held: set[RemoteDelivery] = set()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.draining = False
+        self._unsure = False
+        self._claim_at = 0.0
+
+    # ---- Consumer ----
+
+    def drain(self) -> None:
+        """Take no more; a read that waits in Valkey is broken off."""
+        if not self.draining:
+            self.draining = True
+            self._parts.tasks.start(self._client.stop(), "drain a lane")
+
+    def close(self) -> None:
+        """Take no more; give back what is not done."""
+        self.drain()
+        for delivery in list(self._held):
+            delivery.give_back()
+
+    async def leave(self) -> None:
+        """Close the connection and take this worker's name off the lane.
+
+        Entries that were read and not taken would go with it: then the name stays, until another
+        worker has claimed them.
+        """
+        await self._client.stop()
+        call, name = self._parts.valkey.call, self._parts.worker_id
+        try:
+            if not await call("XPENDING", self._key, keys.GROUP, "-", "+", 1, name):
+                await call("XGROUP", "DELCONSUMER", self._key, keys.GROUP, name)
+        except StoreError:
+            return  # a name is all that stays
+
+    # ---- deliveries ----
+
+    def release(self, delivery: RemoteDelivery) -> bool:
+        """Free the delivery's slot; return False when it was freed before."""
+        if delivery not in self._held:
+            return False
+        self._held.discard(delivery)
+        self._free += 1
+        self._room.set()
+        return True
+
+    def tell(self, delivery: RemoteDelivery, kind: bytes) -> None:
+        """Tell the delivery's gateway of an event."""
+        assert delivery.reply is not None
+        self._parts.outbox.send(wire.event(delivery.reply, delivery.job.turn_id, kind), 0)
+
+    # ---- reading ----
+
+    async def run(self) -> None:
+        """Read as long as there is room, until drained."""
+        await self._client.start()
+        while True:
+            await self._room.wait()
+            await self._client.wait_until_available()
+            if self.draining:
+                return
+            try:
+                entries = await self._read()
+                if not self.draining:  # else they stay pending, and another worker claims them
+                    await self._take_over(entries)
+            except ValkeyRefused as error:
+                await self._make_group(error)
+            except StoreError:
+                self._unsure = True
+                await asyncio.sleep(_RETRY_EVERY_S)
+
+    async def _read(self) -> list[ValkeyReply]:
+        call, worker_id = self._client.call, self._parts.worker_id
+        count = min(self._free, READ_MAX)
+        group = ("GROUP", keys.GROUP, worker_id, "COUNT", count)
+        if self._unsure:  # an answer got lost: what it brought is pending under our name
+            reply = await call("XREADGROUP", *group, "STREAMS", self._key, "0")
+            entries = wire.entries_of(reply)
+            self._unsure = bool(entries)
+            if entries:
+                return entries
+        now_s = self._parts.clock.monotonic()
+        if now_s >= self._claim_at:
+            self._claim_at = now_s + _CLAIM_EVERY_S
+            claim = (self._key, keys.GROUP, worker_id, CLAIM_IDLE_MS, "0-0", "COUNT", count)
+            claimed = await call("XAUTOCLAIM", *claim)
+            if isinstance(claimed, list) and isinstance(claimed[1], list) and claimed[1]:
+                return claimed[1]
+        reply = await call("XREADGROUP", *group, "BLOCK", BLOCK_MS, "STREAMS", self._key, ">")
+        return wire.entries_of(reply)
+
+    async def _make_group(self, refused: ValkeyRefused) -> None:
+        """Make the group when there is none: at the first start, and after a restart of Valkey."""
+        if "NOGROUP" not in str(refused):
+            log.error("lane.refused", "Valkey refused a read.", error__message=str(refused))
+            await asyncio.sleep(1.0)
+        try:
+            await self._client.call("XGROUP", "CREATE", self._key, keys.GROUP, "0", "MKSTREAM")
+        except StoreError:
+            await asyncio.sleep(_RETRY_EVERY_S)  # another worker made it, or Valkey is away
+
+    async def _take_over(self, entries: list[ValkeyReply]) -> None:
+        """Take those entries that nobody took before: only one worker deletes an entry."""
+        call, key = self._parts.valkey.call, self._key
+        jobs: list[wire.WireJob | None] = []
+        deleted: list[asyncio.Future[ValkeyReply]] = []
+        cancelled: list[asyncio.Future[ValkeyReply]] = []
+        for entry in entries:
+            entry_id = wire.entry_id(entry)
+            job = _job_of(entry)
+            jobs.append(job)
+            call("XACK", key, keys.GROUP, entry_id).add_done_callback(_ignore)
+            deleted.append(call("XDEL", key, entry_id))
+            attempt_id = job.attempt_id if job is not None else ""
+            cancelled.append(call("GET", keys.cancelled_key(attempt_id)))
+        mine = await asyncio.gather(*deleted, return_exceptions=True)
+        unwanted = await asyncio.gather(*cancelled, return_exceptions=True)
+        for job, is_mine, is_unwanted in zip(jobs, mine, unwanted, strict=True):
+            if isinstance(is_mine, StoreError):
+                self._unsure = True  # if it was deleted, its gateway misses it and sends it again
+            elif job is not None and is_mine and not isinstance(is_unwanted, bytes):
+                self._take(job)
+
+    def _take(self, found: wire.WireJob) -> None:
+        parts, reply = self._parts, Reply(found.inbox, found.attempt_id)
+        outbox = parts.outbox
+        if self.draining:
+            outbox.send(wire.event(reply, found.turn_id, wire.RETURNED), 0)
+            return
+        seal = outbox.seals.of(found.attempt_id)
+        taken = wire.event(reply, found.turn_id, wire.TAKEN, parts.worker_id.encode())
+        outbox.send(taken, 0)
+        try:
+            job = wire.opened_job(found, parts.models, parts.clock, seal)
+        except wire.UnreadableEntry as error:
+            log.error("job.sealed", "Another keyring sealed it.", error__message=str(error))
+            outbox.send(wire.event(reply, found.turn_id, wire.RETURNED), 0)
+            return
+        except UnknownModel as error:
+            failed = JobFailed(kind=FailureKind.UNKNOWN_MODEL, message=str(error), shown=False)
+            outbox.send(wire.output(reply, found.turn_id, 0, failed, seal), 0)
+            return
+        delivery = RemoteDelivery(self, job, found.deliveries, reply)
+        self._held.add(delivery)
+        self._free -= 1
+        if self._free <= 0:
+            self._room.clear()
+        self._give(delivery)
+
+
+def _job_of(entry: ValkeyReply) -> wire.WireJob | None:
+    """Return an entry's job; None for what cannot be read, or was deleted while it was pending."""
+    try:
+        return wire.read_job(entry)
+    except wire.UnreadableEntry as error:
+        log.warning("job.unreadable", "An entry was dropped.", error__message=str(error))
+        return None
+
+
+def _ignore(answer: "asyncio.Future[ValkeyReply]") -> None:
+    """Look at a failure that nobody else looks at: the reader reads the entry again."""
+    if not answer.cancelled():
+        answer.exception()

@@ -1,0 +1,205 @@
+"""A retry is not a new turn: requests that were made before find what became of them.
+
+One with an Idempotency-Key finds its turn for at least a day, also after a restart. The SDK's own
+retries carry no key, only their count: such a request is matched with an earlier one of the same
+credential and person with the same body, made a short while ago. Each earlier one is matched once,
+so two people who say the same thing never share an answer.
+"""
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from axon.base import MICROS_PER_SECOND
+from axon.conversations import Claim, RequestKey, StoredTurn, TurnNotFound
+from axon.records import Record, TurnAccepted
+from axon.turns.failures import TurnError
+from axon.turns.request import RunningTurn, TurnRequest
+from axon.turns.rooms import TurnRooms
+
+RETRY_WINDOW_S = 120.0
+"""How long a request waits for its retry. The SDK waits at most eight seconds before one, and its
+server may need some to start again."""
+
+ATTEMPTS_MAX = 50_000
+"""Requests remembered at once, at some 300 bytes each; beyond it the oldest are forgotten."""
+
+_RECOVERY_WAIT_S = 10.0
+_LOOK_EVERY_S = 0.05
+
+_MAC_BYTES = 16
+
+
+class Recovering(TurnError):
+    """The turn of an earlier try is being recovered; please retry."""
+
+
+def body_mac(rooms: TurnRooms, request: TurnRequest) -> bytes:
+    """Return what tells whether two requests ask for the same."""
+    surface = request.surface.encode()
+    return hashlib.blake2s(
+        request.body, key=rooms.identity, digest_size=_MAC_BYTES, person=surface[:8]
+    ).digest()
+
+
+def asked_mac(rooms: TurnRooms, asked: bytes) -> bytes:
+    """Return the same for a request that is no turn's."""
+    return hashlib.blake2s(asked, key=rooms.identity, digest_size=_MAC_BYTES).digest()
+
+
+def key_mac(rooms: TurnRooms, key: str) -> bytes:
+    """Return what stands for an Idempotency-Key in records and tables."""
+    return hashlib.blake2s(key.encode(), key=rooms.identity, digest_size=_MAC_BYTES).digest()
+
+
+class Try(NamedTuple):
+    """What tells whether a request without a key is one that was made before."""
+
+    credential_id: str
+    user: int
+    body_mac: bytes
+    number: int
+
+
+class _Attempt:
+    """One request that was accepted, or attached to the turn of an earlier one."""
+
+    __slots__ = ("at_s", "number", "place", "turn_id")
+
+    def __init__(self, turn_id: str, number: int, at_s: float, place: tuple[str, int, bytes]):
+        self.turn_id = turn_id
+        self.number = number
+        self.at_s = at_s
+        self.place = place
+
+
+class Retries:
+    """The requests of this process that may come again."""
+
+    def __init__(self, rooms: TurnRooms, find: Callable[[str], RunningTurn | None]) -> None:
+        """`find` returns a turn while it runs."""
+        self._rooms = rooms
+        self._find = find
+        self._attempts: dict[tuple[str, int, bytes], deque[_Attempt]] = {}
+        self._oldest_first: deque[_Attempt] = deque()
+
+    def note(self, turn: RunningTurn) -> None:
+        """Remember the request of a turn that was just accepted."""
+        request = turn.request
+        place = (request.credential_id, request.user, turn.body_mac)
+        self._add(turn.head.turn_id, request.attempt, place)
+
+    def note_record(self, record: Record) -> None:
+        """Remember the request of a turn that the process before accepted."""
+        if not isinstance(record, TurnAccepted):
+            return
+        head = record.head
+        age_s = (self._rooms.clock.now_us() - head.accepted_us) / MICROS_PER_SECOND
+        if age_s < RETRY_WINDOW_S:
+            place = (head.credential_id, head.user, record.body_mac)
+            self._add(head.turn_id, record.attempt, place)
+
+    def _add(self, turn_id: str, number: int, place: tuple[str, int, bytes]) -> None:
+        now_s = self._rooms.clock.monotonic()
+        self._forget_old(now_s)
+        attempt = _Attempt(turn_id, number, now_s, place)
+        self._oldest_first.append(attempt)
+        same = self._attempts.get(place)
+        if same is None:
+            self._attempts[place] = deque((attempt,))
+        else:
+            same.append(attempt)
+
+    def _forget_old(self, now_s: float) -> None:
+        oldest_first = self._oldest_first
+        while oldest_first and (
+            now_s - oldest_first[0].at_s > RETRY_WINDOW_S or len(oldest_first) >= ATTEMPTS_MAX
+        ):
+            old = oldest_first.popleft()
+            same = self._attempts.get(old.place)
+            if same is not None and old in same:
+                same.remove(old)
+                if not same:
+                    del self._attempts[old.place]
+
+    async def take(
+        self,
+        request: TurnRequest,
+        carry_out: Callable[[TurnRequest, Claim | None], Awaitable[RunningTurn]],
+    ) -> RunningTurn | StoredTurn:
+        """Return the turn of an earlier try, or what `carry_out` makes of the request."""
+        if request.idempotency_key is not None:
+            return await self._by_key(request, carry_out)
+        place = (request.credential_id, request.user, body_mac(self._rooms, request))
+        self._forget_old(self._rooms.clock.monotonic())
+        while (turn_id := self._match(place, request.attempt)) is not None:
+            earlier = await self._earlier(request.org_id, turn_id)
+            if earlier is not None and _can_be_told(earlier, request):
+                self._add(turn_id, request.attempt, place)
+                return earlier
+        return await carry_out(request, None)
+
+    def known(self, one: Try) -> str:
+        """Return the turn of an earlier try, "" when none is known; it stays to be taken."""
+        same = self._attempts.get((one.credential_id, one.user, one.body_mac), ())
+        return next((attempt.turn_id for attempt in same if attempt.number < one.number), "")
+
+    def _match(self, place: tuple[str, int, bytes], number: int) -> str | None:
+        """Take an earlier try of this request out of memory: one that still runs, if there is."""
+        same = self._attempts.get(place, ())
+        earlier = [attempt for attempt in same if attempt.number < number]
+        if not earlier:
+            return None
+        running = [attempt for attempt in earlier if self._find(attempt.turn_id) is not None]
+        matched = (running or earlier)[0]
+        self._attempts[place].remove(matched)
+        if not self._attempts[place]:
+            del self._attempts[place]
+        return matched.turn_id
+
+    async def _by_key(
+        self,
+        request: TurnRequest,
+        carry_out: Callable[[TurnRequest, Claim | None], Awaitable[RunningTurn]],
+    ) -> RunningTurn | StoredTurn:
+        keys = self._rooms.conversations.keys
+        mac = key_mac(self._rooms, request.idempotency_key or "")
+        key = RequestKey(request.user, mac, body_mac(self._rooms, request))
+        claim = await keys.claim(key)
+        if isinstance(claim, str):
+            earlier = await self._earlier(request.org_id, claim)
+            if earlier is not None:
+                return earlier
+            claim = await keys.claim(key, instead_of=claim)
+            if isinstance(claim, str):  # somebody else was quicker to try again
+                return await self._by_key(request, carry_out)
+        try:
+            return await carry_out(request, claim)
+        finally:
+            claim.release()
+
+    async def _earlier(self, org_id: str, turn_id: str) -> RunningTurn | StoredTurn | None:
+        """Return the turn while it runs or as it ended; None when it failed or left no trace."""
+        rooms = self._rooms
+        give_up_s = rooms.clock.monotonic() + _RECOVERY_WAIT_S
+        while rooms.clock.monotonic() < give_up_s:
+            running = self._find(turn_id)
+            if running is not None:
+                return running
+            try:
+                turn = await rooms.conversations.find_turn(org_id, turn_id)
+            except TurnNotFound:
+                turn = None
+            if turn is not None and turn.status != "in_progress":
+                return turn if turn.status != "failed" and turn.answer else None
+            await asyncio.sleep(_LOOK_EVERY_S)
+        raise Recovering
+
+
+def _can_be_told(turn: RunningTurn | StoredTurn, request: TurnRequest) -> bool:
+    """Return whether the answer can be given in the form asked for."""
+    if isinstance(turn, RunningTurn) or not request.streamed:
+        return True
+    return turn.stored and turn.surface == "responses"  # of others the events are not kept
