@@ -22,7 +22,7 @@ from axon.conversations.errors import (
 from axon.conversations.feed import FeedChange, FeedPage
 from axon.conversations.fit import FittedWindow, fit_window
 from axon.conversations.following import ConversationEvent, Followed
-from axon.conversations.history import HistoryItem, HistoryTurn, WindowTurn
+from axon.conversations.history import SUMMARY, HistoryItem, HistoryTurn, WindowTurn
 from axon.conversations.hub import Hub
 from axon.conversations.keys import Claim, IdempotencyKeys, KeyReused, KeysFull, RequestKey
 from axon.conversations.listing import ConversationPage, Wanted
@@ -47,6 +47,7 @@ from axon.conversations.values import (
 )
 
 __all__ = [
+    "SUMMARY",
     "UNCHANGED",
     "Begun",
     "ChatCompletions",

@@ -10,6 +10,9 @@ from axon.sealing import key_id_of
 PINNED_AUTHORS = frozenset({"system", "developer"})
 """Their items are instructions: a window that leaves out old turns keeps them."""
 
+SUMMARY = "compaction"
+"""OpenAI's kind of an item that stands for what was said before it."""
+
 _NO_IDS: frozenset[str] = frozenset()
 
 
@@ -46,12 +49,15 @@ class HistoryTurn(msgspec.Struct, frozen=True):
     """Calls that are not answered within this turn."""
     answers: frozenset[str]
     """Calls of other turns that are answered here."""
+    summary: HistoryItem | None
+    """The turn's item of kind SUMMARY, which stands for all turns before it."""
 
     @classmethod
     def of(cls, turn_id: str, sequence: int, items: Sequence[HistoryItem]) -> "HistoryTurn":
         """Return the turn; its items are read once, here, so that fitting need not."""
         tokens = pinned = 0
         calls = answers = _NO_IDS
+        summary = None
         for item in items:
             tokens += item.model_tokens
             if item.pinned:
@@ -60,8 +66,17 @@ class HistoryTurn(msgspec.Struct, frozen=True):
                 calls |= {asked}
             elif answered := answer_of(item):
                 answers |= {answered}
+            elif item.kind == SUMMARY and summary is None:
+                summary = item
         return cls(
-            turn_id, sequence, tuple(items), tokens, pinned, calls - answers, answers - calls
+            turn_id,
+            sequence,
+            tuple(items),
+            tokens,
+            pinned,
+            calls - answers,
+            answers - calls,
+            summary,
         )
 
 

@@ -107,7 +107,7 @@ class Door:
         """
         call.log["gen_ai.request.model"] = request.model
         call.log["user.id"] = f"{request.user:016x}"
-        if await self._tried_elsewhere(call, request):
+        if request.attempt and await self._tried_elsewhere(call, request):
             raise AnsweredElsewhere
         turn = await self.turns.take(request)
         if isinstance(turn, StoredTurn):
@@ -120,7 +120,7 @@ class Door:
 
     async def _tried_elsewhere(self, call: Call, request: TurnRequest) -> bool:
         """Return whether a sibling took an earlier try of this request, and has answered it."""
-        if self.relay is None or request.attempt == 0 or request.idempotency_key is not None:
+        if self.relay is None or request.idempotency_key is not None:
             return False
         if request.conversation_id is not None or request.previous_response_id is not None:
             return False  # its tries meet where that is

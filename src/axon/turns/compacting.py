@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from axon.conversations import HistoryItem, HistoryTurn
+from axon.conversations import SUMMARY, HistoryItem, HistoryTurn
 from axon.inference import Model, estimate_tokens
 from axon.records import TokenUsage
 from axon.sealing import SealingError, item_context, key_id_of, open_sealed, seal
@@ -21,9 +21,6 @@ from axon.turns.fitting import History, input_budget, kept_piece
 from axon.turns.messages import chat_messages
 from axon.turns.request import TurnRequest
 from axon.turns.rooms import TurnRooms
-
-KIND = "compaction"
-"""OpenAI's name for such an item."""
 
 SUMMARY_TOKENS_MAX = 1024
 """How long a summary may be, in model tokens."""
@@ -102,7 +99,7 @@ async def recall(
     `made` is a summary of all of it, a compaction item that the turn has already. Raises
     InvalidParameter when the client sends a summary that is not this person's.
     """
-    contents = [item.content for item in request.items if item.kind == KIND]
+    contents = [item.content for item in request.items if item.kind == SUMMARY]
     if made:
         history = History(tuple(_pinned(history.turns)), complete=True)
         contents.insert(0, made)
@@ -110,7 +107,7 @@ async def recall(
     if found is not None:
         place, newest = found
         turn = history.turns[place]
-        rest = [item for item in turn.items if item.kind != KIND]
+        rest = [item for item in turn.items if item.kind != SUMMARY]
         since = (HistoryTurn.of(turn.turn_id, turn.sequence, rest), *history.turns[place + 1 :])
         history = History((*_pinned(history.turns[:place]), *since), complete=True)
         contents.insert(0, newest.content)
@@ -122,9 +119,9 @@ async def recall(
 
 def _newest_summary(turns: Sequence[HistoryTurn]) -> tuple[int, HistoryItem] | None:
     for place in range(len(turns) - 1, -1, -1):
-        for item in turns[place].items:
-            if item.kind == KIND:
-                return place, item
+        summary = turns[place].summary
+        if summary is not None:
+            return place, summary
     return None
 
 
@@ -189,7 +186,7 @@ async def compact_input(
             content=item.content,
         )
         for item in request.items
-        if item.kind != KIND
+        if item.kind != SUMMARY
     ]
     turns = known.history.turns
     whole = (*turns, HistoryTurn.of("", 0, own)) if own else turns
@@ -218,7 +215,11 @@ async def _item_of(rooms: TurnRooms, request: TurnRequest, summary: str) -> byte
     key = await rooms.data_key(request.org_id, request.user)
     blob = seal(key, _context(request), summary.encode(), rooms.randomness)
     return msgspec.json.encode(
-        {"type": KIND, "encrypted_content": base64.b64encode(blob).decode(), "status": "completed"}
+        {
+            "type": SUMMARY,
+            "encrypted_content": base64.b64encode(blob).decode(),
+            "status": "completed",
+        }
     )
 
 
@@ -236,7 +237,7 @@ async def _open(rooms: TurnRooms, request: TurnRequest, content: bytes) -> str:
 
 def _context(request: TurnRequest) -> bytes:
     """Return what binds a summary to its person, wherever it is sent."""
-    return item_context(request.org_id, request.user, "", "", KIND)
+    return item_context(request.org_id, request.user, "", "", SUMMARY)
 
 
 def _lines(items: Sequence[HistoryItem]) -> Iterator[str]:
@@ -293,5 +294,5 @@ def as_told(request: TurnRequest, summary: str) -> TurnRequest:
     if not summary:
         return request
     instructions = "\n\n".join(filter(None, [request.instructions, _HEADING + summary]))
-    items = tuple(item for item in request.items if item.kind != KIND)
+    items = tuple(item for item in request.items if item.kind != SUMMARY)
     return msgspec.structs.replace(request, instructions=instructions, items=items)

@@ -51,7 +51,8 @@ async def engine_fields(
         return relayed_fields(request.fields, streamed)
     new = [item.content for item in request.items]
     kept = await _fit(rooms, request, model, history, new)
-    pieces = [*map(kept_piece, kept), *map(piece_of, new)]
+    pieces = [item.memo[0] if item.memo else kept_piece(item) for item in kept]
+    pieces += map(piece_of, new)
     messages = chat_messages(request.instructions, pieces)
     try:
         return responses_fields(request.fields, messages, model.output_tokens_max, streamed)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from axon.conversations import SUMMARY
 from axon.records import TokenUsage
 from axon.turns.answer import Closing, Ending, OutputItem
 from axon.turns.chunks import DONE, BrokenUpstream, MessagePart, read_completion, split_events
@@ -18,9 +19,6 @@ from axon.turns.said import Said, response_logprobs
 from axon.turns.spoken import KINDS, Event, Given, Spoken
 
 _encode = msgspec.json.encode
-
-SUMMARY = "compaction"
-"""The kind of an item that stands for what was said before."""
 
 _TERMINAL = {
     "completed": "response.completed",

@@ -63,16 +63,17 @@ class Try(NamedTuple):
     number: int
 
 
-class _Attempt:
+_Place = tuple[str, int, bytes]
+"""Whose requests ask for the same: credential, person, hash of the body."""
+
+
+class _Attempt(NamedTuple):
     """One request that was accepted, or attached to the turn of an earlier one."""
 
-    __slots__ = ("at_s", "number", "place", "turn_id")
-
-    def __init__(self, turn_id: str, number: int, at_s: float, place: tuple[str, int, bytes]):
-        self.turn_id = turn_id
-        self.number = number
-        self.at_s = at_s
-        self.place = place
+    turn_id: str
+    number: int
+    at_s: float
+    place: _Place
 
 
 class Retries:
@@ -82,14 +83,17 @@ class Retries:
         """`find` returns a turn while it runs."""
         self._rooms = rooms
         self._find = find
-        self._attempts: dict[tuple[str, int, bytes], deque[_Attempt]] = {}
+        self._attempts: dict[_Place, deque[_Attempt]] = {}
         self._oldest_first: deque[_Attempt] = deque()
+        self._unsorted: deque[_Attempt] = deque(maxlen=ATTEMPTS_MAX)
+        """The newest requests, not yet in the two above: most are never asked for."""
 
     def note(self, turn: RunningTurn) -> None:
         """Remember the request of a turn that was just accepted."""
         request = turn.request
         place = (request.credential_id, request.user, turn.body_mac)
-        self._add(turn.head.turn_id, request.attempt, place)
+        now_s = self._rooms.clock.monotonic()
+        self._unsorted.append(_Attempt(turn.head.turn_id, request.attempt, now_s, place))
 
     def note_record(self, record: Record) -> None:
         """Remember the request of a turn that the process before accepted."""
@@ -99,23 +103,19 @@ class Retries:
         age_s = (self._rooms.clock.now_us() - head.accepted_us) / MICROS_PER_SECOND
         if age_s < RETRY_WINDOW_S:
             place = (head.credential_id, head.user, record.body_mac)
-            self._add(head.turn_id, record.attempt, place)
+            now_s = self._rooms.clock.monotonic()
+            self._unsorted.append(_Attempt(head.turn_id, record.attempt, now_s, place))
 
-    def _add(self, turn_id: str, number: int, place: tuple[str, int, bytes]) -> None:
+    def _sort(self) -> None:
+        """Put the newest requests where they are found by what they ask; forget the oldest."""
+        while self._unsorted:
+            attempt = self._unsorted.popleft()
+            self._oldest_first.append(attempt)
+            self._attempts.setdefault(attempt.place, deque()).append(attempt)
         now_s = self._rooms.clock.monotonic()
-        self._forget_old(now_s)
-        attempt = _Attempt(turn_id, number, now_s, place)
-        self._oldest_first.append(attempt)
-        same = self._attempts.get(place)
-        if same is None:
-            self._attempts[place] = deque((attempt,))
-        else:
-            same.append(attempt)
-
-    def _forget_old(self, now_s: float) -> None:
         oldest_first = self._oldest_first
         while oldest_first and (
-            now_s - oldest_first[0].at_s > RETRY_WINDOW_S or len(oldest_first) >= ATTEMPTS_MAX
+            now_s - oldest_first[0].at_s > RETRY_WINDOW_S or len(oldest_first) > ATTEMPTS_MAX
         ):
             old = oldest_first.popleft()
             same = self._attempts.get(old.place)
@@ -133,21 +133,23 @@ class Retries:
         if request.idempotency_key is not None:
             return await self._by_key(request, carry_out)
         place = (request.credential_id, request.user, body_mac(self._rooms, request))
-        self._forget_old(self._rooms.clock.monotonic())
         while (turn_id := self._match(place, request.attempt)) is not None:
             earlier = await self._earlier(request.org_id, turn_id)
             if earlier is not None and _can_be_told(earlier, request):
-                self._add(turn_id, request.attempt, place)
+                now_s = self._rooms.clock.monotonic()
+                self._unsorted.append(_Attempt(turn_id, request.attempt, now_s, place))
                 return earlier
         return await carry_out(request, None)
 
     def known(self, one: Try) -> str:
         """Return the turn of an earlier try, "" when none is known; it stays to be taken."""
+        self._sort()
         same = self._attempts.get((one.credential_id, one.user, one.body_mac), ())
         return next((attempt.turn_id for attempt in same if attempt.number < one.number), "")
 
-    def _match(self, place: tuple[str, int, bytes], number: int) -> str | None:
+    def _match(self, place: _Place, number: int) -> str | None:
         """Take an earlier try of this request out of memory: one that still runs, if there is."""
+        self._sort()
         same = self._attempts.get(place, ())
         earlier = [attempt for attempt in same if attempt.number < number]
         if not earlier:
