@@ -107,3 +107,14 @@ async def test_one_that_waits_for_its_engine_can_be_cancelled(axon: RunningAxon)
         cancelled = await client.responses.cancel(begun.id)
     assert cancelled.status == "cancelled"
     assert cancelled.output == []
+
+
+async def test_one_that_has_ended_cannot_be_cancelled(axon: RunningAxon) -> None:
+    """In the background it stays as it is, as OpenAI documents; another one is refused."""
+    async with axon.async_client() as client:
+        begun = await client.responses.create(model=MODEL, input="hi", background=True)
+        done = await ended(client, begun.id)
+        assert await client.responses.cancel(begun.id) == done
+        plain = await client.responses.create(model=MODEL, input="hi")
+        with pytest.raises(openai.BadRequestError, match="has ended"):
+            await client.responses.cancel(plain.id)

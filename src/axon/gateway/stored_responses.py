@@ -3,6 +3,8 @@
 import asyncio
 import re
 
+import msgspec
+
 from axon.base import UnknownId
 from axon.conversations import StoredTurn, TurnNotFound
 from axon.gateway.call import Call
@@ -35,15 +37,30 @@ async def get_response(door: Door, call: Call, response_id: str) -> None:
 
 
 async def cancel_response(door: Door, call: Call, response_id: str) -> None:
-    """Stop a running response; what was said so far is kept. One that has ended stays as it is."""
+    """Stop a running response; what was said so far is kept. One that has ended stays as it is.
+
+    OpenAI stops only responses in the background; Axon also those that stream, which go on when
+    their client goes away. One that was neither and has ended is refused as OpenAI does it.
+    """
     turn = await find_response(door, call, response_id)
     if isinstance(turn, RunningTurn):
         door.turns.cancel(turn)
         await turn.stream.over()
         turn = await find_response(door, call, response_id)
+    elif turn.status != "cancelled" and not _in_background(turn):
+        message = "The response has ended, and it was not created with 'background'."
+        raise refuse(message, code="response_ended")
     if isinstance(turn, RunningTurn):
         raise RequestRefused(unavailable("The response could not be ended.", "server_error"))
     await call.reply_json(stored_body(turn))
+
+
+class _Kept(msgspec.Struct):
+    background: bool = False
+
+
+def _in_background(turn: StoredTurn) -> bool:
+    return msgspec.json.decode(turn.answer, type=_Kept).background
 
 
 async def delete_response(door: Door, call: Call, response_id: str) -> None:
