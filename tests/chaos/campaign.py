@@ -73,7 +73,8 @@ class Campaign:
     """The longest time people chat between two kills."""
     people: int = PEOPLE
     persistent: bool = False
-    """Whether they retry and resume as a good client does, and must then see no other error."""
+    """Whether they retry and resume as a good client does, and must then see no other error. Every
+    process is back before the next one is killed: no client's patience is endless."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,7 +113,9 @@ def run_campaign(
             target = next(targets)
             say(f"cycle {cycle + 1}/{of_them}: SIGKILL {' + '.join(target)}")
             _strike(target, installation, outcome)
-            if chance.random() < RECOVERED_SHARE:
+            if campaign.persistent:
+                installation.wait_whole()
+            elif chance.random() < RECOVERED_SHARE:
                 installation.wait_ready()
         installation.wait_ready()
         time.sleep(QUIET_MIN_S)

@@ -108,6 +108,16 @@ class Installation:
                 raise NotReady(self._log())
             time.sleep(_POLL_S)
 
+    def wait_whole(self) -> None:
+        """Wait until every serving process is ready, each asked on its own socket."""
+        self.wait_ready()
+        deadline = time.monotonic() + READY_WITHIN_S
+        for address in sorted((self.data / "run").glob("*.http.sock")):
+            while not _answers(address):
+                if time.monotonic() > deadline:
+                    raise NotReady(self._log())
+                time.sleep(_POLL_S)
+
     def wait_projected(self) -> None:
         """Wait until PostgreSQL holds every record; raises NotReady, also when one is parked."""
         asked_us = time.time_ns() // 1000
@@ -180,6 +190,17 @@ class Installation:
         logs = [self.folder / "children.log", *sorted((self.data / "logs").glob("*.log"))]
         tails = [f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in logs]
         return "\n".join(tails)
+
+
+def _answers(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(1.0)
+        try:
+            connection.connect(str(address))
+            connection.sendall(b"GET /readyz HTTP/1.1\r\nhost: axon\r\nconnection: close\r\n\r\n")
+            return connection.recv(64).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
 
 
 def _first_line(child: subprocess.Popen[str]) -> str:

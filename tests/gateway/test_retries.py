@@ -191,3 +191,18 @@ async def test_an_empty_key_is_none_and_a_long_one_is_refused(axon: RunningAxon)
         with pytest.raises(openai.BadRequestError, match="Idempotency-Key"):
             await say(client, "chat", name, {"Idempotency-Key": "k" * 256})
     assert answers[0] != answers[1]
+
+
+async def test_a_failure_that_left_its_words_is_not_asked_again(axon: RunningAxon) -> None:
+    """The question and the beginning of its answer stand in the conversation: that was the turn."""
+    name = new_name()
+    key = {"Idempotency-Key": name}
+    async with axon.async_client() as client:
+        conversation = await client.conversations.create()
+        text = f"{name} [[text:one two three four]][[chunks:4]][[fault:early_close]]"
+        first = await say(client, "responses", text, key, stream=True, conversation=conversation.id)
+        again = await say(client, "responses", text, key, stream=True, conversation=conversation.id)
+        messages = await read_conversation_async(client, conversation.id)
+    assert again == first
+    assert b"response.failed" in first
+    assert [message.author for message in messages] == ["user", "assistant"]

@@ -195,9 +195,20 @@ class Retries:
             except TurnNotFound:
                 turn = None
             if turn is not None and turn.status != "in_progress":
-                return turn if turn.status != "failed" and turn.answer else None
+                return turn if _left_a_trace(turn) else None
             await asyncio.sleep(_LOOK_EVERY_S)
         raise Recovering
+
+
+def _left_a_trace(turn: StoredTurn) -> bool:
+    """Return whether carrying the request out again would make it a second turn.
+
+    A turn that failed, or that a crash cut short, may have said something first: then question and
+    answer stand in their conversation, and the retry is told how it ended.
+    """
+    if turn.status == "failed" or turn.reason == "crash":
+        return bool(turn.output)
+    return bool(turn.answer)
 
 
 def _can_be_told(turn: RunningTurn | StoredTurn, request: TurnRequest) -> bool:
