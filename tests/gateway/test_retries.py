@@ -206,3 +206,36 @@ async def test_a_failure_that_left_its_words_is_not_asked_again(axon: RunningAxo
     assert again == first
     assert b"response.failed" in first
     assert [message.author for message in messages] == ["user", "assistant"]
+
+
+async def test_a_retry_of_one_that_waits_for_its_conversation_is_one_turn(
+    axon: RunningAxon,
+) -> None:
+    """Its client gave up before the turn before it had ended, so it was not accepted yet."""
+    name = new_name()
+    async with axon.async_client() as client:
+        conversation = await client.conversations.create()
+        before = asyncio.create_task(
+            client.responses.create(
+                model=MODEL,
+                input=f"{name} before [[text:first]][[first_ms:1000]]",
+                conversation=conversation.id,
+            )
+        )
+        await until_shown(axon.upstream, f"{name} before")
+        waits = asyncio.create_task(
+            client.responses.create(
+                model=MODEL, input=f"{name} then [[text:then]]", conversation=conversation.id
+            )
+        )
+        await asyncio.sleep(0.2)
+        again = await client.responses.create(
+            model=MODEL,
+            input=f"{name} then [[text:then]]",
+            conversation=conversation.id,
+            extra_headers={"x-stainless-retry-count": "1"},
+        )
+        assert (await waits).id == again.id
+        await before
+        messages = await read_conversation_async(client, conversation.id)
+    assert [message.text for message in messages][1::2] == ["first", "then"]

@@ -7,9 +7,10 @@ so two people who say the same thing never share an answer.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 from axon.base import MICROS_PER_SECOND
@@ -76,6 +77,14 @@ class _Attempt(NamedTuple):
     place: _Place
 
 
+class Waiting(NamedTuple):
+    """A request that waits for the turns before it in its conversation."""
+
+    number: int
+    accepted: "asyncio.Future[RunningTurn | None]"
+    """Its turn; None when it became none."""
+
+
 class Retries:
     """The requests of this process that may come again."""
 
@@ -84,6 +93,7 @@ class Retries:
         self._rooms = rooms
         self._find = find
         self._attempts: dict[_Place, deque[_Attempt]] = {}
+        self._waiting: dict[_Place, list[Waiting]] = {}
         self._oldest_first: deque[_Attempt] = deque()
         self._unsorted: deque[_Attempt] = deque(maxlen=ATTEMPTS_MAX)
         """The newest requests, not yet in the two above: most are never asked for."""
@@ -94,6 +104,37 @@ class Retries:
         place = (request.credential_id, request.user, turn.body_mac)
         now_s = self._rooms.clock.monotonic()
         self._unsorted.append(_Attempt(turn.head.turn_id, request.attempt, now_s, place))
+
+    @contextlib.contextmanager
+    def waiting(self, request: TurnRequest) -> "Iterator[asyncio.Future[RunningTurn | None]]":
+        """Know the request while it waits to be accepted; the future is to be given its turn.
+
+        Its client may give up and try again before that: then there must be one turn all the same.
+        """
+        place = (request.credential_id, request.user, body_mac(self._rooms, request))
+        loop = asyncio.get_running_loop()
+        one = Waiting(request.attempt, loop.create_future())
+        self._waiting.setdefault(place, []).append(one)
+        try:
+            yield one.accepted
+        finally:
+            if not one.accepted.done():
+                one.accepted.set_result(None)
+            same = self._waiting.get(place, [])
+            if one in same:
+                same.remove(one)
+            if not same:
+                self._waiting.pop(place, None)
+
+    async def _still_waiting(self, place: _Place, number: int) -> RunningTurn | None:
+        """Return the turn that an earlier try becomes, if one waits to be accepted."""
+        same = self._waiting.get(place, [])
+        for one in [one for one in same if one.number < number]:
+            same.remove(one)  # each is matched once
+            turn = await asyncio.shield(one.accepted)
+            if turn is not None:
+                return turn
+        return None
 
     def note_record(self, record: Record) -> None:
         """Remember the request of a turn that the process before accepted."""
@@ -133,6 +174,11 @@ class Retries:
         if request.idempotency_key is not None:
             return await self._by_key(request, carry_out)
         place = (request.credential_id, request.user, body_mac(self._rooms, request))
+        waiting = await self._still_waiting(place, request.attempt)
+        if waiting is not None:
+            now_s = self._rooms.clock.monotonic()
+            self._unsorted.append(_Attempt(waiting.head.turn_id, request.attempt, now_s, place))
+            return waiting
         while (turn_id := self._match(place, request.attempt)) is not None:
             earlier = await self._earlier(request.org_id, turn_id)
             if earlier is not None and _can_be_told(earlier, request):

@@ -65,7 +65,12 @@ class Turns:
         return await self._retries.take(request, self._carry_out)
 
     async def _carry_out(self, request: TurnRequest, claim: Claim | None) -> RunningTurn:
-        turn = await self._accept(request)
+        if request.conversation_id is None and request.previous_response_id is None:
+            turn = await self._accept(request)
+        else:
+            with self._retries.waiting(request) as accepted:
+                turn = await self._accept(request)
+                accepted.set_result(turn)
         if claim is not None:
             claim.settle(turn.head.turn_id, turn.accepted_at.sequence)
         if request.tells:
