@@ -23,7 +23,7 @@ from tests.chaos.installation import (
 )
 from tests.chaos.ledger import Attempt, read_ledger
 from tests.chaos.oracle import DRAIN_S, PEOPLE, TIMEOUT_S
-from tests.chaos.power import lose_unsynced
+from tests.chaos.power import lose_unsynced, unsynced
 from tests.chaos.report import Strike
 from tests.chaos.stored import read_stored
 from tests.chaos.verdict import Verdict, judge
@@ -53,9 +53,8 @@ NEWS_WITHIN_S = 5.0
 """The power fails soon after somebody was told that a turn is safe: then a lie would be found. If
 nobody is told anything for so long, it fails anyway."""
 
-NEXT_ARE_WRITTEN_S = 0.1
-"""How long after the news: half of what a planted flush takes. Those told of one flush have asked
-again, so the next one is under way, and an entry acknowledged too early is not on disk yet."""
+NEXT_ARE_WRITTEN_S = 1.0
+"""How long after the news there may be nothing to lose: those told have asked again by then."""
 
 _POLL_S = 0.005
 
@@ -140,7 +139,9 @@ def _strike(target: tuple[str, ...], installation: Installation, outcome: Outcom
     """Kill the roles of one target; what is ours to start again is started again."""
     if POWER in target:
         _wait_for_news(installation.ledger)
-        time.sleep(NEXT_ARE_WRITTEN_S)
+        deadline = time.monotonic() + NEXT_ARE_WRITTEN_S
+        while not unsynced(installation.journals) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
     outcome.strikes.append(Strike(target=target, at_ns=time.monotonic_ns()))
     for role in target:
         installation.kill(role)

@@ -21,7 +21,21 @@ def lose_unsynced(journals: Path) -> int:
     return sum(_cut(mark.parent) for mark in sorted(journals.glob(f"*/{DURABLE_FILE}")))
 
 
+def unsynced(journals: Path) -> int:
+    """Return how many bytes a power loss would take now."""
+    marks = sorted(journals.glob(f"*/{DURABLE_FILE}"))
+    return sum(path.stat().st_size - end for path, end in (_synced(one.parent) for one in marks))
+
+
 def _cut(directory: Path) -> int:
+    path, end = _synced(directory)
+    lost = path.stat().st_size - end
+    os.truncate(path, end)
+    return lost
+
+
+def _synced(directory: Path) -> tuple[Path, int]:
+    """Return the last segment and how many bytes of it are on disk for certain."""
     segment, end = list_segments(directory)[-1], SEGMENT_HEADER_BYTES
     after = segment - 1
     reader = JournalReader(directory)
@@ -29,7 +43,4 @@ def _cut(directory: Path) -> int:
         last = entries[-1].location
         after, end = last.sequence, last.offset + last.length
     reader.close()
-    path = segment_path(directory, segment)
-    lost = path.stat().st_size - end
-    os.truncate(path, end)
-    return lost
+    return segment_path(directory, segment), end

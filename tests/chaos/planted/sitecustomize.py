@@ -9,7 +9,7 @@ the fsync, a bug that the oracle must notice.
 import os
 import time
 
-SYNC_TAKES_S = 0.2
+SYNC_TAKES_S = 0.4
 """Far longer than the news of an acknowledgement needs to reach whoever cuts the power then."""
 
 _planted = os.environ.get("PLANTED", "").split(",")
