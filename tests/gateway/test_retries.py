@@ -208,34 +208,28 @@ async def test_a_failure_that_left_its_words_is_not_asked_again(axon: RunningAxo
     assert [message.author for message in messages] == ["user", "assistant"]
 
 
-async def test_a_retry_of_one_that_waits_for_its_conversation_is_one_turn(
+async def test_retries_of_one_that_waits_for_its_conversation_are_one_turn(
     axon: RunningAxon,
 ) -> None:
-    """Its client gave up before the turn before it had ended, so it was not accepted yet."""
+    """Its client gives up again and again before the turn before it has ended: it is not accepted
+    yet, and each retry must find the one before."""
     name = new_name()
     async with axon.async_client() as client:
         conversation = await client.conversations.create()
         before = asyncio.create_task(
             client.responses.create(
                 model=MODEL,
-                input=f"{name} before [[text:first]][[first_ms:1000]]",
+                input=f"{name} before [[text:first]][[first_ms:2500]]",
                 conversation=conversation.id,
             )
         )
         await until_shown(axon.upstream, f"{name} before")
-        waits = asyncio.create_task(
-            client.responses.create(
-                model=MODEL, input=f"{name} then [[text:then]]", conversation=conversation.id
-            )
+        impatient = client.with_options(timeout=0.3, max_retries=10)
+        answer = await impatient.responses.create(
+            model=MODEL, input=f"{name} then [[text:then]]", conversation=conversation.id
         )
-        await asyncio.sleep(0.2)
-        again = await client.responses.create(
-            model=MODEL,
-            input=f"{name} then [[text:then]]",
-            conversation=conversation.id,
-            extra_headers={"x-stainless-retry-count": "1"},
-        )
-        assert (await waits).id == again.id
         await before
         messages = await read_conversation_async(client, conversation.id)
+    assert answer.output_text == "then"
     assert [message.text for message in messages][1::2] == ["first", "then"]
+    assert await asked(axon, f"{name} then") == 1

@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 
 from tests.gateway.conftest import RunningAxon, start_axon, stop
 from tests.gateway.test_background import ended
-from tests.promises.reading import read_conversation_async, until_shown
+from tests.promises.reading import read_conversation_async, shown_to_the_model, until_shown
 from tests.promises.test_crash import kill_serving
 
 MODEL = "fake-model"
@@ -135,3 +135,33 @@ async def test_a_retry_after_a_crash_finds_its_turn(
         messages = await read_conversation_async(patient, conversation.id)
     assert response.output_text == "once"
     assert [message.author for message in messages] == ["user", "assistant"]
+
+
+async def test_a_summary_that_was_made_is_not_made_again(own_axon: RunningAxon) -> None:
+    """A turn that is run again begins with the summary it was accepted with."""
+    compacted: Any = [{"type": "compaction", "compact_threshold": 1000}]
+    async with own_axon.async_client() as client:
+        conversation = await client.conversations.create()
+        for number in range(3):
+            await client.responses.create(
+                model=MODEL, input=f"{number} {TEXT} " * 5, conversation=conversation.id
+            )
+        patient = client.with_options(max_retries=10)
+        asked = asyncio.create_task(
+            patient.responses.create(
+                model=MODEL,
+                input=f"{conversation.id} [[text:once]][[first_ms:600]]",
+                conversation=conversation.id,
+                context_management=compacted,
+            )
+        )
+        await until_shown(own_axon.upstream, conversation.id)
+        await client.conversations.create()  # durable, hence so is the acceptance before it
+        kill_serving(own_axon)
+        response = await asked
+        items = client.conversations.items.list(conversation.id, order="asc", limit=100)
+        kinds = [item.type async for item in items]
+    assert [item.type for item in response.output] == ["compaction", "message"]
+    assert kinds == ["message"] * 7 + ["compaction", "message"]
+    told = shown_to_the_model(own_axon.upstream, conversation.id)
+    assert len(told) == 2 and told[0] == told[1]

@@ -58,7 +58,7 @@ async def test_streams_come_through_the_workers(axon_with_workers: RunningAxon) 
 async def test_killed_workers_go_unnoticed_and_come_back(axon_with_workers: RunningAxon) -> None:
     """Both are killed while every turn waits for its first token."""
     before = workers(axon_with_workers.data)
-    prompt = f"unnoticed [[text:{TEXT}]][[first_ms:2000]]"
+    prompt = f"unnoticed [[text:{TEXT}]][[first_ms:5000]]"
     async with axon_with_workers.async_client() as client, asyncio.TaskGroup() as group:
         turns = [
             group.create_task(streamed(client, f"{prompt} {number}.")) for number in range(TURNS)

@@ -120,18 +120,30 @@ class Retries:
         finally:
             if not one.accepted.done():
                 one.accepted.set_result(None)
-            same = self._waiting.get(place, [])
-            if one in same:
-                same.remove(one)
-            if not same:
-                self._waiting.pop(place, None)
+            self._waits_no_more(place, one)
+
+    def _waits_no_more(self, place: _Place, one: Waiting) -> None:
+        same = self._waiting.get(place, [])
+        if one in same:
+            same.remove(one)
+        if not same:
+            self._waiting.pop(place, None)
 
     async def _still_waiting(self, place: _Place, number: int) -> RunningTurn | None:
-        """Return the turn that an earlier try becomes, if one waits to be accepted."""
-        same = self._waiting.get(place, [])
-        for one in [one for one in same if one.number < number]:
-            same.remove(one)  # each is matched once
-            turn = await asyncio.shield(one.accepted)
+        """Return the turn that an earlier try becomes, if one waits to be accepted.
+
+        Each is matched once; in its place waits who matched it, for whom the next retry may look.
+        """
+        for one in [one for one in self._waiting.get(place, ()) if one.number < number]:
+            same = self._waiting.get(place, [])
+            if one not in same:
+                continue  # matched by another, or over, while this one waited
+            follower = Waiting(number, one.accepted)
+            same[same.index(one)] = follower
+            try:
+                turn = await asyncio.shield(one.accepted)
+            finally:
+                self._waits_no_more(place, follower)
             if turn is not None:
                 return turn
         return None
@@ -176,16 +188,20 @@ class Retries:
         place = (request.credential_id, request.user, body_mac(self._rooms, request))
         waiting = await self._still_waiting(place, request.attempt)
         if waiting is not None:
-            now_s = self._rooms.clock.monotonic()
-            self._unsorted.append(_Attempt(waiting.head.turn_id, request.attempt, now_s, place))
+            self._follow(waiting.head.turn_id, request.attempt, place)
             return waiting
         while (turn_id := self._match(place, request.attempt)) is not None:
+            # Known before the turn is looked for: that may take longer than this try's client has.
+            self._follow(turn_id, request.attempt, place)
             earlier = await self._earlier(request.org_id, turn_id)
             if earlier is not None and _can_be_told(earlier, request):
-                now_s = self._rooms.clock.monotonic()
-                self._unsorted.append(_Attempt(turn_id, request.attempt, now_s, place))
                 return earlier
         return await carry_out(request, None)
+
+    def _follow(self, turn_id: str, number: int, place: _Place) -> None:
+        """Remember that try `number` of a request is about the turn of an earlier one."""
+        now_s = self._rooms.clock.monotonic()
+        self._unsorted.append(_Attempt(turn_id, number, now_s, place))
 
     def known(self, one: Try) -> str:
         """Return the turn of an earlier try, "" when none is known; it stays to be taken."""
