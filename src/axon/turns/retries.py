@@ -8,6 +8,7 @@ so two people who say the same thing never share an answer.
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -77,12 +78,17 @@ class _Attempt(NamedTuple):
     place: _Place
 
 
-class Waiting(NamedTuple):
-    """A request that waits for the turns before it in its conversation."""
+class _Waiting(NamedTuple):
+    """A request that has no turn yet: it waits for its conversation, or for what became of the try
+    before it."""
 
     number: int
-    accepted: "asyncio.Future[RunningTurn | None]"
-    """Its turn; None when it became none."""
+    turn: "asyncio.Future[RunningTurn | StoredTurn | None]"
+    """What it is told; None when it became no turn."""
+
+
+CarryOut = Callable[[TurnRequest, Callable[[RunningTurn], None] | None], Awaitable[RunningTurn]]
+"""Makes a turn of a request; the second is told of it once it is accepted."""
 
 
 class Retries:
@@ -93,7 +99,7 @@ class Retries:
         self._rooms = rooms
         self._find = find
         self._attempts: dict[_Place, deque[_Attempt]] = {}
-        self._waiting: dict[_Place, list[Waiting]] = {}
+        self._waiting: dict[_Place, list[_Waiting]] = {}
         self._oldest_first: deque[_Attempt] = deque()
         self._unsorted: deque[_Attempt] = deque(maxlen=ATTEMPTS_MAX)
         """The newest requests, not yet in the two above: most are never asked for."""
@@ -106,31 +112,32 @@ class Retries:
         self._unsorted.append(_Attempt(turn.head.turn_id, request.attempt, now_s, place))
 
     @contextlib.contextmanager
-    def waiting(self, request: TurnRequest) -> "Iterator[asyncio.Future[RunningTurn | None]]":
-        """Know the request while it waits to be accepted; the future is to be given its turn.
+    def waiting(
+        self, request: TurnRequest
+    ) -> "Iterator[asyncio.Future[RunningTurn | StoredTurn | None]]":
+        """Know the request while it has no turn; the future is to be given the one it gets.
 
         Its client may give up and try again before that: then there must be one turn all the same.
         """
         place = (request.credential_id, request.user, body_mac(self._rooms, request))
-        loop = asyncio.get_running_loop()
-        one = Waiting(request.attempt, loop.create_future())
+        one = _Waiting(request.attempt, asyncio.get_running_loop().create_future())
         self._waiting.setdefault(place, []).append(one)
+        one.turn.add_done_callback(functools.partial(self._waits_no_more, place))
         try:
-            yield one.accepted
+            yield one.turn
         finally:
-            if not one.accepted.done():
-                one.accepted.set_result(None)
-            self._waits_no_more(place, one)
+            if not one.turn.done():
+                one.turn.set_result(None)
 
-    def _waits_no_more(self, place: _Place, one: Waiting) -> None:
-        same = self._waiting.get(place, [])
-        if one in same:
-            same.remove(one)
-        if not same:
-            self._waiting.pop(place, None)
+    def _waits_no_more(
+        self, place: _Place, turn: "asyncio.Future[RunningTurn | StoredTurn | None]"
+    ) -> None:
+        same = [one for one in self._waiting.pop(place) if one.turn is not turn]
+        if same:
+            self._waiting[place] = same
 
-    async def _still_waiting(self, place: _Place, number: int) -> RunningTurn | None:
-        """Return the turn that an earlier try becomes, if one waits to be accepted.
+    async def _still_waiting(self, place: _Place, number: int) -> RunningTurn | StoredTurn | None:
+        """Return the turn that an earlier try gets, if one is still without.
 
         Each is matched once; in its place waits who matched it, for whom the next retry may look.
         """
@@ -138,12 +145,8 @@ class Retries:
             same = self._waiting.get(place, [])
             if one not in same:
                 continue  # matched by another, or over, while this one waited
-            follower = Waiting(number, one.accepted)
-            same[same.index(one)] = follower
-            try:
-                turn = await asyncio.shield(one.accepted)
-            finally:
-                self._waits_no_more(place, follower)
+            same[same.index(one)] = _Waiting(number, one.turn)
+            turn = await asyncio.shield(one.turn)
             if turn is not None:
                 return turn
         return None
@@ -177,29 +180,36 @@ class Retries:
                 if not same:
                     del self._attempts[old.place]
 
-    async def take(
-        self,
-        request: TurnRequest,
-        carry_out: Callable[[TurnRequest, Claim | None], Awaitable[RunningTurn]],
-    ) -> RunningTurn | StoredTurn:
+    async def take(self, request: TurnRequest, carry_out: CarryOut) -> RunningTurn | StoredTurn:
         """Return the turn of an earlier try, or what `carry_out` makes of the request."""
         if request.idempotency_key is not None:
             return await self._by_key(request, carry_out)
         place = (request.credential_id, request.user, body_mac(self._rooms, request))
-        waiting = await self._still_waiting(place, request.attempt)
-        if waiting is not None:
-            self._follow(waiting.head.turn_id, request.attempt, place)
-            return waiting
-        while (turn_id := self._match(place, request.attempt)) is not None:
-            # Known before the turn is looked for: that may take longer than this try's client has.
-            self._follow(turn_id, request.attempt, place)
-            earlier = await self._earlier(request.org_id, turn_id)
-            if earlier is not None and _can_be_told(earlier, request):
-                return earlier
-        return await carry_out(request, None)
+        earlier = await self._still_waiting(place, request.attempt)
+        if earlier is not None:
+            self._follow(_id_of(earlier), request.attempt, place)
+            return earlier
+        with self.waiting(request) as found:
+            while (turn_id := self._match(place, request.attempt)) is not None:
+                self._follow(turn_id, request.attempt, place)
+                earlier = await self._earlier(request.org_id, turn_id)
+                if earlier is not None and _can_be_told(earlier, request):
+                    found.set_result(earlier)
+                    return earlier
+            return await carry_out(request, found.set_result)
 
     def _follow(self, turn_id: str, number: int, place: _Place) -> None:
-        """Remember that try `number` of a request is about the turn of an earlier one."""
+        """Remember that try `number` of a request is about the turn of an earlier one.
+
+        It takes the earlier one's place: each is matched once.
+        """
+        self._sort()
+        same = self._attempts.get(place, deque())
+        before = next((one for one in same if one.turn_id == turn_id), None)
+        if before is not None:
+            same.remove(before)
+            if not same:
+                del self._attempts[place]
         now_s = self._rooms.clock.monotonic()
         self._unsorted.append(_Attempt(turn_id, number, now_s, place))
 
@@ -210,24 +220,16 @@ class Retries:
         return next((attempt.turn_id for attempt in same if attempt.number < one.number), "")
 
     def _match(self, place: _Place, number: int) -> str | None:
-        """Take an earlier try of this request out of memory: one that still runs, if there is."""
+        """Return the turn of an earlier try of this request: one that still runs, if there is."""
         self._sort()
         same = self._attempts.get(place, ())
         earlier = [attempt for attempt in same if attempt.number < number]
         if not earlier:
             return None
         running = [attempt for attempt in earlier if self._find(attempt.turn_id) is not None]
-        matched = (running or earlier)[0]
-        self._attempts[place].remove(matched)
-        if not self._attempts[place]:
-            del self._attempts[place]
-        return matched.turn_id
+        return (running or earlier)[0].turn_id
 
-    async def _by_key(
-        self,
-        request: TurnRequest,
-        carry_out: Callable[[TurnRequest, Claim | None], Awaitable[RunningTurn]],
-    ) -> RunningTurn | StoredTurn:
+    async def _by_key(self, request: TurnRequest, carry_out: CarryOut) -> RunningTurn | StoredTurn:
         keys = self._rooms.conversations.keys
         mac = key_mac(self._rooms, request.idempotency_key or "")
         key = RequestKey(request.user, mac, body_mac(self._rooms, request))
@@ -240,7 +242,7 @@ class Retries:
             if isinstance(claim, str):  # somebody else was quicker to try again
                 return await self._by_key(request, carry_out)
         try:
-            return await carry_out(request, claim)
+            return await carry_out(request, functools.partial(_settle, claim))
         finally:
             claim.release()
 
@@ -260,6 +262,14 @@ class Retries:
                 return turn if _left_a_trace(turn) else None
             await asyncio.sleep(_LOOK_EVERY_S)
         raise Recovering
+
+
+def _settle(claim: Claim, turn: RunningTurn) -> None:
+    claim.settle(turn.head.turn_id, turn.accepted_at.sequence)
+
+
+def _id_of(turn: RunningTurn | StoredTurn) -> str:
+    return turn.head.turn_id if isinstance(turn, RunningTurn) else turn.turn_id
 
 
 def _left_a_trace(turn: StoredTurn) -> bool:

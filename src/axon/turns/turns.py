@@ -10,9 +10,11 @@
 holds them together.
 """
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 
-from axon.conversations import Claim, RequestKey, StoredTurn
+from axon.conversations import RequestKey, StoredTurn
 from axon.journal import Location, Mark
 from axon.records import Record, TokenUsage
 from axon.telemetry import log
@@ -31,6 +33,10 @@ from axon.turns.request import RunningTurn, TurnRequest
 from axon.turns.retries import Retries, Try, asked_mac, body_mac, key_mac
 from axon.turns.rooms import TurnOptions, TurnRooms
 from axon.turns.titling import make_title
+
+_PLACE_WITHIN_S = 10.0
+"""How long a turn that only the bus can tell on may wait for its place: its followers wait too, and
+the bus keeps an ended job's output no longer."""
 
 
 class Turns:
@@ -60,19 +66,19 @@ class Turns:
         `accept` raises, and Draining, TooManyTurns, KeyReused, KeysFull or Recovering; nothing was
         accepted then.
         """
-        if request.idempotency_key is None and request.attempt == 0:
-            return await self._carry_out(request, None)
-        return await self._retries.take(request, self._carry_out)
-
-    async def _carry_out(self, request: TurnRequest, claim: Claim | None) -> RunningTurn:
+        if request.idempotency_key is not None or request.attempt:
+            return await self._retries.take(request, self._carry_out)
         if request.conversation_id is None and request.previous_response_id is None:
-            turn = await self._accept(request)
-        else:
-            with self._retries.waiting(request) as accepted:
-                turn = await self._accept(request)
-                accepted.set_result(turn)
-        if claim is not None:
-            claim.settle(turn.head.turn_id, turn.accepted_at.sequence)
+            return await self._carry_out(request, None)
+        with self._retries.waiting(request) as found:
+            return await self._carry_out(request, found.set_result)
+
+    async def _carry_out(
+        self, request: TurnRequest, accepted: Callable[[RunningTurn], None] | None
+    ) -> RunningTurn:
+        turn = await self._accept(request)
+        if accepted is not None:
+            accepted(turn)
         if request.tells:
             self._rooms.tasks.start(self._drive(turn), f"turn {turn.head.turn_id}")
         else:
@@ -195,18 +201,23 @@ class Turns:
         return runs_again(left, self._rooms.clock.now_us(), self._options)
 
     async def _run_again(self, left: OpenTurn) -> None:
+        """Take the turn's place again before anybody else can, then see what the engine said."""
+        turn: RunningTurn | None = None
         try:
-            output = await output_of(self._rooms, self._options, left.accepted)
-            if output is None and not self._runs_again(left):
+            async with asyncio.timeout(None if self._runs_again(left) else _PLACE_WITHIN_S):
+                turn = await reopen(self._rooms, self._options, left)
+            turn.output = await output_of(self._rooms, self._options, left.accepted)
+            if turn.output is None and not self._runs_again(left):
                 raise OutputGone
-            turn = await reopen(self._rooms, self._options, left)
         except Exception as error:  # noqa: BLE001 - a turn that cannot run again is ended
             log.warning("turn.not-run-again", "A turn is ended.", error__message=repr(error))
             await end_as_interrupted(self._rooms, [left])
+            if turn is not None and turn.begun is not None:
+                await self._rooms.conversations.abort(turn.begun)
             del self._open[left.turn_id]
             self._rooms.inference.cancel(left.turn_id)
             return
-        turn.output, turn.reattached = output, output is not None
+        turn.reattached = turn.output is not None
         turn.submitted_s = turn.progress_s = self._rooms.clock.monotonic()
         self._running[left.turn_id] = turn
         await self._drive(turn)

@@ -1,0 +1,130 @@
+"""Tries of one request that all wait for what became of the first."""
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from axon.base import SystemClock
+from axon.conversations import Owner, StoredTurn, TurnNotFound
+from axon.records import TokenUsage, TurnAccepted
+from axon.turns.request import RunningTurn, TurnRequest
+from axon.turns.retries import Retries, body_mac
+from tests.records.examples import EXAMPLES
+
+REQUEST = TurnRequest(
+    org_id="org_1",
+    user=7,
+    credential_id="key_1",
+    surface="responses",
+    model="fake-model",
+    streamed=True,
+    stored=True,
+    body=b"the same body",
+    fields={},
+)
+
+
+def turn_of(turn_id: str) -> StoredTurn:
+    """Return a turn that a crash ended before it said anything."""
+    return StoredTurn(
+        owner=Owner(org_id=REQUEST.org_id, user=REQUEST.user),
+        turn_id=turn_id,
+        conversation_id="conv_1",
+        sequence=1,
+        surface="responses",
+        model=REQUEST.model,
+        status="failed",
+        reason="crash",
+        stored=True,
+        answer=b"",
+        input=(),
+        output=(),
+        usage=TokenUsage(),
+        accepted_us=1,
+        completed_us=2,
+    )
+
+
+class Left:
+    """A turn that a crash left open: it is in recovery until it has `ended` without a word."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.carried_out: list[int] = []
+        self.gate = asyncio.Event()
+
+    async def find_turn(self, org_id: str, turn_id: str) -> StoredTurn:
+        if not self.ended:
+            raise TurnNotFound
+        return turn_of(turn_id)
+
+    async def carry_out(
+        self, request: TurnRequest, accepted: Callable[[RunningTurn], None] | None
+    ) -> RunningTurn:
+        """Wait for the conversation, then become a turn, named for the try that became it."""
+        self.carried_out.append(request.attempt)
+        await self.gate.wait()
+        turn = cast(RunningTurn, turn_of(f"resp_{request.attempt}"))
+        assert accepted is not None
+        accepted(turn)
+        return turn
+
+
+def retries_after_a_crash(left: Left) -> Retries:
+    rooms = SimpleNamespace(clock=SystemClock(), identity=b"i" * 32, conversations=left)
+    retries = Retries(cast(Any, rooms), lambda turn_id: None)
+    example = EXAMPLES[1]
+    assert isinstance(example, TurnAccepted)
+    head = msgspec.structs.replace(
+        example.head,
+        user=REQUEST.user,
+        credential_id=REQUEST.credential_id,
+        accepted_us=SystemClock().now_us(),
+    )
+    mac = body_mac(cast(Any, rooms), REQUEST)
+    record = msgspec.structs.replace(example, head=head, body_mac=mac, attempt=0)
+    retries.note_record(record)
+    return retries
+
+
+@pytest.mark.parametrize("apart_s", [0.0, 0.013, 0.02, 0.04])
+async def test_tries_that_wait_for_a_turn_without_a_trace_become_one(apart_s: float) -> None:
+    """Each try's client was cut off while it waited; whichever wakes first, one turn is made."""
+    left = Left()
+    retries = retries_after_a_crash(left)
+    tries = []
+    for number in (1, 2, 3):
+        again = msgspec.structs.replace(REQUEST, attempt=number)
+        tries.append(asyncio.ensure_future(retries.take(again, left.carry_out)))
+        await asyncio.sleep(apart_s)  # so that another of them looks first once it has ended
+    left.ended = True
+    left.gate.set()
+    turns = await asyncio.gather(*tries)
+    assert left.carried_out == [1]
+    assert {cast(StoredTurn, turn).turn_id for turn in turns} == {"resp_1"}
+
+
+async def test_a_try_whose_client_left_is_still_found_by_the_one_after_the_next() -> None:
+    left = Left()
+    retries = retries_after_a_crash(left)
+    first = asyncio.ensure_future(
+        retries.take(msgspec.structs.replace(REQUEST, attempt=1), left.carry_out)
+    )
+    await asyncio.sleep(0)
+    second = asyncio.ensure_future(
+        retries.take(msgspec.structs.replace(REQUEST, attempt=2), left.carry_out)
+    )
+    await asyncio.sleep(0)
+    second.cancel()
+    third = asyncio.ensure_future(
+        retries.take(msgspec.structs.replace(REQUEST, attempt=3), left.carry_out)
+    )
+    await asyncio.sleep(0)
+    left.ended = True
+    left.gate.set()
+    assert await first is await third
+    assert left.carried_out == [1]
