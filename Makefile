@@ -26,9 +26,12 @@ SHELL := bash
 
 ARGS ?=
 CYCLES ?= 300
+SEEDS ?= 10000
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench chaos conformance lock wheel install clean
+.PHONY: help up test check lint types floors tests format bench warm chaos powerloss freezes \
+	simulate fuzz conformance lock wheel install clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,8 +63,23 @@ format: $(STAMP_DEV) ## Let ruff mend what it can
 bench: $(STAMP_DEV) ## Measure against nginx, fdatasync and PostgreSQL in one run (ARGS="--quick")
 	$(BIN)/python -m bench.run $(ARGS)
 
+warm: $(STAMP_DEV) ## Measure how fast a wiped cache is warm again (ARGS="--conversations 100000")
+	$(BIN)/python -m bench.warm $(ARGS)
+
 chaos: $(STAMP_DEV) ## Kill everything at random under load and count what is lost (CYCLES=300)
 	$(BIN)/python -m tests.chaos.run --cycles $(CYCLES) $(ARGS)
+
+powerloss: $(STAMP_DEV) ## Cut the power under load, as root, and count what is lost (CYCLES=200)
+	$(BIN)/python -m tests.powerloss.run --cycles $(CYCLES) $(ARGS)
+
+freezes: $(STAMP_DEV) ## Freeze Valkey, PostgreSQL and the engine in turn under load (MINUTES=10)
+	$(BIN)/python -m tests.failures.freezes --minutes $(MINUTES) $(ARGS)
+
+simulate: $(STAMP_DEV) ## Run seeds of the deterministic simulation (SEEDS=10000)
+	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) $(ARGS)
+
+fuzz: $(STAMP_DEV) ## Made-up bytes and requests for every reader and route (MINUTES=10)
+	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES) $(ARGS)
 
 conformance: $(STAMP_DEV) ## Run the conformance suite against an Axon of its own (ARGS="--only resume")
 	$(BIN)/python -m tests.conformance.against_axon $(ARGS)

@@ -21,6 +21,13 @@ _TEMPLATE = "axon_template"
 _numbers = itertools.count(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker by which docs/failures.md knows its proofs (tests/failures/table.py)."""
+    config.addinivalue_line(
+        "markers", "failure(dependency, fault): proves this row of docs/failures.md"
+    )
+
+
 def _outside(work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine to its end in a loop of its own, whatever loop the test uses."""
     with ThreadPoolExecutor(1) as thread:

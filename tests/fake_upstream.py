@@ -218,6 +218,14 @@ class _Connection(asyncio.Protocol):
         self.task = up.tasks.start(self.answer(seen), f"request {seen.number}")
 
     async def answer(self, seen: SeenRequest) -> None:
+        """Answer as an engine does, a request it cannot read included."""
+        try:
+            await self.answer_sense(seen)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            self.send(400, error_body(400))
+            self.transport.close()
+
+    async def answer_sense(self, seen: SeenRequest) -> None:
         self.upstream.touch()
         up, path = self.upstream, urlsplit(seen.path).path.removeprefix("/v1")
         if path in ("/chat/completions", "/completions"):

@@ -88,6 +88,7 @@ async def test_more_changes_than_a_page_arrive_in_one_refresh(scene: Scene, offi
     assert queries() == before
 
 
+@pytest.mark.failure("postgresql", "lying")
 async def test_a_database_set_back_to_a_backup_is_read_anew(scene: Scene, office: Office) -> None:
     kept, gone = await office.key(), await office.key()
     accounts = await scene.process()

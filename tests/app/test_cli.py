@@ -46,7 +46,7 @@ def test_the_commands_are_the_promised_ones() -> None:
         ("keys", "create"), ("keys", "list"), ("keys", "revoke"),
         ("orgs", "create"), ("orgs", "list"), ("users", "create"), ("users", "list"),
         ("journal", "inspect"), ("journal", "verify"), ("journal", "salvage"),
-        ("journal", "replay"),
+        ("parked", "list"), ("parked", "show"), ("parked", "replay"), ("reconcile",),
         ("keyring", "backup"),
     }  # fmt: skip
 

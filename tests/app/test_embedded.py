@@ -96,8 +96,9 @@ async def test_postgres_starts_though_backends_of_a_killed_one_are_still_there(
     connection = await asyncpg.connect(postgres.url)
     backend = await connection.fetchval("SELECT pg_backend_pid()")
     os.kill(backend, signal.SIGSTOP)  # so that it cannot notice the death of its parent
-    os.kill(postgres.pid, signal.SIGKILL)
-    wait_until_gone([postgres.pid])
+    server = postgres.pid
+    os.kill(server, signal.SIGKILL)
+    wait_until_gone([server])
     postgres.start()
     wait_until_gone([backend])
     connection.terminate()

@@ -23,7 +23,7 @@ from tests.chaos.installation import (
 )
 from tests.chaos.ledger import Attempt, read_ledger
 from tests.chaos.oracle import DRAIN_S, PEOPLE, TIMEOUT_S
-from tests.chaos.power import lose_unsynced, unsynced
+from tests.chaos.power import unsynced
 from tests.chaos.report import Strike
 from tests.chaos.stored import read_stored
 from tests.chaos.verdict import Verdict, judge
@@ -126,11 +126,11 @@ def run_campaign(
     outcome.verdict = _judge(installation, outcome)
     say(f"read at once: {outcome.verdict}")
     if outcome.verdict.kept:
-        installation.kill(POWER)
-        outcome.unsynced_bytes += lose_unsynced(installation.journals)
+        outcome.unsynced_bytes += installation.lose_power()
         installation.wait_ready()
         installation.wait_projected()
         outcome.verdict = _judge(installation, outcome)
+        outcome.verdict.differing = installation.differences()
         say(f"read from PostgreSQL after a restart: {outcome.verdict}")
     return outcome
 
@@ -144,9 +144,10 @@ def _strike(target: tuple[str, ...], installation: Installation, outcome: Outcom
             time.sleep(_POLL_S)
     outcome.strikes.append(Strike(target=target, at_ns=time.monotonic_ns()))
     for role in target:
-        installation.kill(role)
-    if POWER in target:
-        outcome.unsynced_bytes += lose_unsynced(installation.journals)
+        if role == POWER:
+            outcome.unsynced_bytes += installation.lose_power()
+        else:
+            installation.kill(role)
     installation.start()
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from axon.app.embedded import freeze, kill, tree_of
+from tests.chaos.power import lose_unsynced
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -94,6 +95,11 @@ class Installation:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def lose_power(self) -> int:
+        """Kill everything at one moment; return how many bytes of the journals that took."""
+        self.kill(POWER)
+        return lose_unsynced(self.journals)
+
     def pids(self, role: str) -> list[int]:
         """Return the processes of a role as `axon up` names them in its state file."""
         state = json.loads((self.data / "up.json").read_text())
@@ -131,6 +137,15 @@ class Installation:
             if time.monotonic() > deadline:
                 raise NotReady(f"PostgreSQL is behind: {said}\n{self._log()}")
             time.sleep(_POLL_S)
+
+    def differences(self) -> list[str]:
+        """Return what `axon reconcile` finds, one line each; Axon must be running."""
+        reconcile = self._child("axon.app.cli", "reconcile", "--data", str(self.data), "--json")
+        said, _ = reconcile.communicate(timeout=PROJECTED_WITHIN_S)
+        assert reconcile.returncode in {0, 1}, self._log()
+        assert said, self._log()
+        found = json.loads(said)["differences"]
+        return [" ".join(one[key] for key in ("kind", "name", "side", "finding")) for one in found]
 
     def stop(self) -> None:
         """Stop Axon in order, then the engine."""

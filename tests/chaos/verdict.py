@@ -29,6 +29,8 @@ class Verdict:
     never_ended: list[str] = field(default_factory=list)
     unhinted: list[str] = field(default_factory=list)
     contradicted: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    """What `axon reconcile` says of journal, PostgreSQL and Valkey, once the storm is over."""
 
     @property
     def kept(self) -> bool:
@@ -45,6 +47,7 @@ class Verdict:
             "never ended": self.never_ended,
             "errors without a hint": self.unhinted,
             "contradicted": self.contradicted,
+            "stores differ": self.differing,
         }
 
     def __str__(self) -> str:

@@ -44,6 +44,8 @@ from axon.stores import Postgres, PostgresOptions, Valkey
 ORG = "org_test"
 KEY = "key_test"
 WAIT_S = 20.0
+BACKGROUND_TASKS = 2  # that a process has for as long as it lives
+
 RANDOMNESS = SystemRandomness()
 
 
@@ -101,7 +103,8 @@ class Process:
     async def open(self) -> None:
         await self.postgres.start()
         await self.valkey.start()
-        for entry in self.journal.read(read_cursor(self.directory)):
+        self.conversations.tail.prune(read_cursor(self.directory))
+        for entry in self.journal.read(0):  # more than is needed, as after any crash
             self.conversations.tail.note(decode(entry.kind, entry.payload), entry.location)
         await self.conversations.open()
 
@@ -135,6 +138,7 @@ class Process:
             accepted_us=self.node.clock.now_us(),
             implicit=implicit,
             stored=True,
+            follows=begun.follows,
         )
 
     async def seal(self, head: TurnHead, author: str, text: str) -> tuple[SealedItem, bytes]:
@@ -198,6 +202,18 @@ class Process:
         begun = await self.conversations.begin(self.owner(user), conversation_id, WAIT_S)
         return await self.end(begun, *texts)
 
+    async def say_alone(self, conversation_id: str, *texts: str, user: int = 7) -> str:
+        """Take one whole turn without its history; return its id."""
+        begun = await self.conversations.begin_without_history(
+            self.owner(user), conversation_id, WAIT_S
+        )
+        return await self.end(begun, *texts)
+
+    async def answer_alone(self, turn_id: str, *texts: str, user: int = 7) -> str:
+        """Continue a response without its history; return the turn's id."""
+        begun = await self.conversations.begin_behind(self.owner(user), turn_id, WAIT_S)
+        return await self.end(begun, *texts, implicit=True)
+
     async def conversation(self, *texts: str, user: int = 7) -> str:
         """Return a new conversation with these messages of the person's."""
         items = [message("user", text) for text in texts]
@@ -259,6 +275,23 @@ def text_of(content: bytes) -> str:
 
 def told(begun: Begun) -> list[str]:
     return [text_of(item.content) for turn in begun.history for item in turn.items]
+
+
+async def held(process: Process) -> str:
+    """Return a conversation that only PostgreSQL has."""
+    conversation = await process.conversation("hello")
+    await process.say(conversation, "one", "two")
+    await process.project()
+    await forgotten(process)
+    return conversation
+
+
+async def forgotten(process: Process) -> None:
+    """Let Valkey and the process forget every window."""
+    await process.valkey.call("FLUSHALL")
+    opened = process.conversations._leasing._sources.opened
+    for name in list(opened._windows):
+        opened.drop(name)
 
 
 async def eventually(condition: Any) -> None:

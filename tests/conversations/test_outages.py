@@ -6,7 +6,16 @@ import pytest
 
 from axon.app.embedded import EmbeddedServer
 from axon.conversations import ConversationBusy, HistoryUnavailable
-from tests.conversations.scene import ORG, WAIT_S, Node, Process, eventually, query, told
+from tests.conversations.scene import (
+    BACKGROUND_TASKS,
+    ORG,
+    WAIT_S,
+    Node,
+    Process,
+    eventually,
+    query,
+    told,
+)
 
 HELD = ["hello", "one", "two"]
 MORE = [*HELD, "three", "four"]
@@ -33,6 +42,7 @@ async def test_reads_its_own_write_with_valkey_dead_and_the_projector_stopped(
     assert b"answer 2" in page.items[0].content
 
 
+@pytest.mark.failure("valkey", "lying")
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
 async def test_valkey_that_comes_back_is_not_believed(
     process: Process, valkey_server: EmbeddedServer, fault: str
@@ -66,6 +76,7 @@ async def test_valkey_dies_between_begin_and_commit(
     assert await process.heard(conversation) == MORE
 
 
+@pytest.mark.failure("valkey", "wiped")
 async def test_valkey_restarts_empty_while_a_turn_runs(
     process: Process, valkey_server: EmbeddedServer
 ) -> None:
@@ -94,7 +105,7 @@ async def test_a_long_turn_keeps_its_lease_when_valkey_dies(
     with pytest.raises(ConversationBusy):
         await other.conversations.begin(other.owner(), conversation, 0.1)
     await process.end(begun, "three", "four")
-    await eventually(lambda: not len(process.conversations._tasks) - 1)
+    await eventually(lambda: len(process.conversations._tasks) == BACKGROUND_TASKS)
     with pytest.raises(HistoryUnavailable):  # PostgreSQL knows that it lacks the last turn
         await other.conversations.begin(other.owner(), conversation, WAIT_S)
     await process.project()
@@ -102,6 +113,7 @@ async def test_a_long_turn_keeps_its_lease_when_valkey_dies(
     await other.close()
 
 
+@pytest.mark.failure("postgresql", "frozen")
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
 async def test_turns_go_on_while_postgresql_is_away(
     process: Process, postgres_server: EmbeddedServer, fault: str
@@ -173,11 +185,11 @@ async def test_leases_do_not_stay(process: Process, valkey_server: EmbeddedServe
     await process.project()
     valkey_server.kill()
     assert await process.heard(conversation) == HELD
-    await eventually(lambda: len(process.conversations._tasks) == 1)
+    await eventually(lambda: len(process.conversations._tasks) == BACKGROUND_TASKS)
     leases = "SELECT head_sequence FROM conversations.leases"
     assert await query(process.node.database, leases) == []
     await process.say(conversation, "three", "four")
-    await eventually(lambda: len(process.conversations._tasks) == 1)
+    await eventually(lambda: len(process.conversations._tasks) == BACKGROUND_TASKS)
     assert await query(process.node.database, leases) == [(3,)]
     await process.project()
     assert await query(process.node.database, leases) == []

@@ -33,6 +33,7 @@ async def held(process: Process, *, projected: bool = True) -> str:
     return conversation
 
 
+@pytest.mark.failure("valkey", "wiped")
 @pytest.mark.parametrize("lost", [0, 1, 2])
 async def test_a_wiped_or_evicted_window_is_loaded_again(
     node: Node, process: Process, lost: int
@@ -81,6 +82,7 @@ async def test_a_restarted_process_takes_over_its_own_lease_at_once(node: Node) 
     await again.close()
 
 
+@pytest.mark.failure("valkey", "lying")
 async def test_a_window_of_another_epoch_is_not_believed(node: Node, process: Process) -> None:
     other = await node.process("b")
     conversation = await held(process)
@@ -117,6 +119,7 @@ async def test_a_late_commit_changes_nothing(process: Process) -> None:
     assert await process.heard(conversation) == [*HELD, "three", "four"]
 
 
+@pytest.mark.failure("clock", "lying")
 async def test_a_clock_that_went_back_still_gets_higher_fences(process: Process) -> None:
     conversation = await held(process)
     window, _ = keys(conversation)
@@ -127,6 +130,7 @@ async def test_a_clock_that_went_back_still_gets_higher_fences(process: Process)
     await process.end(begun, "three", "four")
 
 
+@pytest.mark.failure("valkey", "lying")
 async def test_another_server_behind_the_address_means_another_epoch(tmp_path: Path) -> None:
     epoch = Epoch(tmp_path / "epoch", RANDOMNESS)
     await epoch.adopt("one")

@@ -48,3 +48,8 @@ def test_a_page_without_company_keeps_its_comments_once() -> None:
     page = joined_pages({"one": ONE, "two": ONE}).decode()
     assert page.count("# HELP a_total") == page.count("# TYPE a_total") == 1
     assert page.endswith("\n")
+
+
+def test_a_page_without_a_name_stays_as_it_is() -> None:
+    page = joined_pages({"": ONE, "projector": TWO}).decode()
+    assert "\na_total 1.0\n" in page and 'a_total{instance="projector"} 10.0' in page

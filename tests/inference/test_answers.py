@@ -93,6 +93,7 @@ async def test_a_stream_in_single_bytes_leaves_in_events(line_end: str) -> None:
         assert b"".join(pieces).count(b"data: ") == 5
 
 
+@pytest.mark.failure("upstream", "lying")
 @pytest.mark.parametrize("fault", ["early_close", "broken_chunk"])
 async def test_a_stream_that_breaks_off_is_no_answer(fault: str) -> None:
     async with FakeUpstream() as fake, Scene(at(fake)) as scene:
@@ -108,6 +109,7 @@ async def test_a_whole_body_that_breaks_off_is_no_answer() -> None:
         broken(failed, shown=False)
 
 
+@pytest.mark.failure("upstream", "corrupt")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -138,6 +140,7 @@ async def test_a_head_has_a_bound() -> None:
     assert said(outputs) == b"{}"
 
 
+@pytest.mark.failure("engine", "lying")
 async def test_an_event_has_a_bound() -> None:
     async with FakeUpstream() as fake, Scene(at(fake)) as scene:
         failed = await scene.failure(f"[[fault:big_event:{EVENT_BYTES_MAX + 300_000}]]")

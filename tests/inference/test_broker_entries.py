@@ -27,6 +27,7 @@ from tests.inference.ends import UP, until
 from tests.inference.scene import at, read, said, soon
 
 
+@pytest.mark.failure("bus", "lying")
 async def test_output_that_comes_twice_is_shown_once(valkey_url: str) -> None:
     async with FakeUpstream() as fake, BrokerScene(valkey_url, at(fake)) as scene:
         gateway = await scene.gateway()
@@ -39,6 +40,7 @@ async def test_output_that_comes_twice_is_shown_once(valkey_url: str) -> None:
         assert await read(stream) == outputs
 
 
+@pytest.mark.failure("bus", "lying")
 @pytest.mark.parametrize("shown", [False, True])
 async def test_a_gap_ends_the_stream_or_begins_it_anew(valkey_url: str, shown: bool) -> None:
     async with FakeUpstream() as fake, BrokerScene(valkey_url, at(fake)) as scene:
@@ -61,6 +63,7 @@ async def test_a_gap_ends_the_stream_or_begins_it_anew(valkey_url: str, shown: b
         await soon_true(lambda: scene.call("EXISTS", keys.cancelled_key(reply.attempt_id)))
 
 
+@pytest.mark.failure("bus", "slow")
 async def test_a_worker_that_was_only_slow_is_not_believed_any_more(valkey_url: str) -> None:
     """It was silent for too long, another has the job, and now it speaks again."""
     async with FakeUpstream() as fake, BrokerScene(valkey_url, at(fake)) as scene:
@@ -81,6 +84,7 @@ async def test_a_worker_that_was_only_slow_is_not_believed_any_more(valkey_url: 
         assert ("cancel", slow.attempt_id) in map(wire.read_order, orders)
 
 
+@pytest.mark.failure("bus", "corrupt")
 async def test_entries_of_another_form_are_passed_over(valkey_url: str) -> None:
     async with FakeUpstream() as fake, BrokerScene(valkey_url, at(fake)) as scene:
         gateway = await scene.gateway()
@@ -103,6 +107,7 @@ async def test_valkey_never_sees_what_is_said(valkey_url: str) -> None:
         assert "turn-1" in inbox and "whispered" not in inbox
 
 
+@pytest.mark.failure("queue", "corrupt")
 async def test_a_worker_with_another_keyring_runs_nothing(valkey_url: str) -> None:
     async with FakeUpstream() as fake, BrokerScene(valkey_url, at(fake)) as scene:
         gateway = await scene.gateway()

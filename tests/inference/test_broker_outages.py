@@ -27,6 +27,7 @@ from tests.inference.ends import until
 from tests.inference.scene import at, read, said, soon
 
 
+@pytest.mark.failure("queue", "wiped")
 async def test_jobs_that_a_flush_forgot_are_sent_again(
     valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,6 +47,7 @@ async def test_jobs_that_a_flush_forgot_are_sent_again(
         assert fake.requests == 20
 
 
+@pytest.mark.failure("bus", "wiped")
 async def test_a_running_stream_outlives_a_flush(valkey_url: str) -> None:
     """What was read before is the gateway's already; what comes after has the next numbers."""
     async with FakeUpstream() as fake, BrokerScene(valkey_url, at(fake)) as scene:
@@ -61,6 +63,8 @@ async def test_a_running_stream_outlives_a_flush(valkey_url: str) -> None:
             ended(outputs[-1], FailureKind.LOST, shown=True)
 
 
+@pytest.mark.failure("bus", "down")
+@pytest.mark.failure("queue", "down")
 async def test_a_restart_of_valkey_costs_no_job(
     valkey_server: EmbeddedServer, valkey_url: str
 ) -> None:
@@ -78,6 +82,7 @@ async def test_a_restart_of_valkey_costs_no_job(
             assert sum(isinstance(output, Started) for output in outputs) == 1
 
 
+@pytest.mark.failure("queue", "down")
 async def test_without_valkey_the_gateway_does_the_work(
     valkey_server: EmbeddedServer, valkey_url: str
 ) -> None:
@@ -97,6 +102,7 @@ async def test_without_valkey_the_gateway_does_the_work(
         assert fake.requests == 3
 
 
+@pytest.mark.failure("bus", "down")
 async def test_a_stream_ends_when_valkey_stays_away(
     valkey_server: EmbeddedServer, valkey_url: str
 ) -> None:
@@ -113,6 +119,7 @@ async def test_a_stream_ends_when_valkey_stays_away(
         await fake.until(lambda: fake.ledger[0].dropped)
 
 
+@pytest.mark.failure("bus", "full")
 @pytest.mark.parametrize("bound", ["OUTBOX_BYTES_MAX", "JOB_BYTES_MAX"])
 async def test_a_worker_keeps_what_it_cannot_send_and_then_stops_reading(
     valkey_server: EmbeddedServer, valkey_url: str, monkeypatch: pytest.MonkeyPatch, bound: str

@@ -95,6 +95,7 @@ async def test_all_that_piled_up_can_be_had_at_once(ends: Ends) -> None:
     assert found == outputs
 
 
+@pytest.mark.failure("bus", "full")
 async def test_a_writer_hears_that_the_turn_is_behind_and_that_it_caught_up(ends: Ends) -> None:
     worker = Listening()
     stream, writer = await running(ends, "t", worker)

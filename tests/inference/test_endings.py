@@ -101,6 +101,7 @@ async def test_a_waiting_job_ends_at_its_deadline() -> None:
         ended(await soon(stream), FailureKind.DEADLINE, shown=False)
 
 
+@pytest.mark.failure("engine", "slow")
 @pytest.mark.parametrize("bound", ["idle_timeout_s", "total_timeout_s"])
 async def test_a_stream_that_stops_flowing_times_out(bound: str) -> None:
     async with FakeUpstream() as fake, Scene(at(fake, **{bound: 5})) as scene:
@@ -129,6 +130,7 @@ async def test_a_turn_that_does_not_read_stops_the_upstream() -> None:
         assert said(outputs).count(b"data: ") == 402
 
 
+@pytest.mark.failure("engine", "full")
 async def test_an_upstream_has_no_more_jobs_than_slots() -> None:
     async with FakeUpstream() as fake, Scene(at(fake, slots=2)) as scene:
         jobs = [scene.job(HANG) for _ in range(5)]

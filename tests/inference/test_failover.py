@@ -12,6 +12,7 @@ NOWHERE = Upstream(name="nowhere", base_url="http://127.0.0.1:9/v1", model="tiny
 """The discard port: nothing listens there."""
 
 
+@pytest.mark.failure("upstream", "refusing")
 @pytest.mark.parametrize(
     "fault", ["302", "429", "500", "503", "close", "big_header", "early_close"]
 )
@@ -27,6 +28,7 @@ async def test_another_upstream_answers_instead(fault: str) -> None:
         assert bad.requests == good.requests
 
 
+@pytest.mark.failure("upstream", "down")
 async def test_an_upstream_that_cannot_be_reached_is_passed_over() -> None:
     async with FakeUpstream("good") as good, Scene(NOWHERE, at(good, order=1)) as scene:
         assert await scene.upstream_of() == "good"
@@ -38,6 +40,7 @@ async def test_a_name_that_does_not_resolve_is_passed_over() -> None:
         assert await scene.upstream_of() == "good"
 
 
+@pytest.mark.failure("upstream", "slow")
 async def test_an_upstream_that_is_too_slow_is_passed_over() -> None:
     async with (
         FakeUpstream("slow", "[[fault:hang]]") as slow,
@@ -146,6 +149,7 @@ async def test_orders_are_tried_from_the_lowest() -> None:
             assert bad.requests == 1
 
 
+@pytest.mark.failure("upstream", "down")
 async def test_a_breaker_opens_and_closes_for_its_upstream_alone() -> None:
     async with (
         FakeUpstream("bad", "[[fault:500]]") as bad,
@@ -165,6 +169,7 @@ async def test_a_breaker_opens_and_closes_for_its_upstream_alone() -> None:
         assert [await scene.upstream_of() for _ in range(3)] == ["bad"] * 3
 
 
+@pytest.mark.failure("upstream", "full")
 async def test_an_overloaded_upstream_is_not_a_broken_one() -> None:
     async with FakeUpstream("busy", "[[fault:429]]") as busy, Scene(at(busy)) as scene:
         for _ in range(8):

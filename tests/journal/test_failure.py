@@ -17,6 +17,7 @@ from tests.journal.journals import SMALL, Opened, read_all, write_entries
 APPENDER = Path(__file__).with_name("appender.py")
 
 
+@pytest.mark.failure("journal-disk", "refusing")
 @pytest.mark.parametrize("fault", ["fail_sync", "fail_write"])
 async def test_after_a_failure_nothing_is_acknowledged_or_tried_again(
     tmp_path: Path, fault: str
@@ -44,6 +45,7 @@ async def test_after_a_failure_nothing_is_acknowledged_or_tried_again(
     assert [entry.payload for entry in read_all(tmp_path)] == [b"good"]
 
 
+@pytest.mark.failure("journal-disk", "refusing")
 async def test_the_next_process_serves_the_valid_prefix(tmp_path: Path) -> None:
     disk = FailingDisk()
     journal = Opened(disk=disk).open(tmp_path)
@@ -107,6 +109,7 @@ def run_appender(directory: Path, count: int, *prefix: str) -> subprocess.Comple
     )
 
 
+@pytest.mark.failure("journal-disk", "refusing")
 def test_a_real_eio_ends_the_process_and_acknowledges_nothing_false(tmp_path: Path) -> None:
     strace = shutil.which("strace")
     if strace is None:
@@ -143,6 +146,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(mounted)], check=True, timeout=10)
 
 
+@pytest.mark.failure("journal-disk", "full")
 async def test_a_disk_that_really_fills_loses_nothing(small_disk: Path) -> None:
     opened = Opened()
     options = dataclasses.replace(SMALL, segment_bytes=65_536)

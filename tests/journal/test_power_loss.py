@@ -18,6 +18,7 @@ from tests.journal.disks import VolatileDisk
 from tests.journal.journals import SMALL, Opened, read_all
 
 
+@pytest.mark.failure("journal-disk", "lying")
 @pytest.mark.parametrize("seed", range(25))
 async def test_a_power_loss_takes_nothing_that_was_acknowledged(tmp_path: Path, seed: int) -> None:
     assert not await loses_something(tmp_path, seed, planted_bug=False)

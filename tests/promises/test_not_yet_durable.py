@@ -32,6 +32,7 @@ def held_axon(
     stop(process)
 
 
+@pytest.mark.failure("journal-disk", "frozen")
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_nothing_is_shown_before_the_acceptance_is_durable(
     held_axon: RunningAxon, hold: Path, streamed: bool

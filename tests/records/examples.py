@@ -45,6 +45,7 @@ HEAD = TurnHead(
     implicit=True,
     stored=False,
     metadata={"topic": "größe"},
+    follows="resp_42",
 )
 USAGE = TokenUsage(
     input_tokens=11, cached_tokens=12, output_tokens=13, reasoning_tokens=14, estimated=True

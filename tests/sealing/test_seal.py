@@ -38,6 +38,7 @@ def test_round_trip(content: bytes, context: bytes) -> None:
     assert len(blob) <= len(content) + _HEADER.size + 16
 
 
+@pytest.mark.failure("postgresql", "corrupt")
 @pytest.mark.parametrize("content", [b"", b"short", b"long enough to be compressed " * 40])
 def test_every_flipped_bit_is_found(content: bytes) -> None:
     blob = seal(KEY, CONTEXT, content, RANDOM)
@@ -59,6 +60,7 @@ def test_every_cut_is_found() -> None:
         key_id_of(blob[:10])
 
 
+@pytest.mark.failure("postgresql", "corrupt")
 def test_another_place_or_key_is_refused() -> None:
     blob = seal(KEY, CONTEXT, b"something", RANDOM)
     for place in (

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
 from axon.stores import Breaker
-from axon.stores.breaker import REASONS_MAX
+from axon.stores.breaker import LINES_MAX, REASONS_MAX, SETTLED_S
 from axon.telemetry import render_metrics
 
 
@@ -79,3 +79,32 @@ def test_the_metric_follows() -> None:
     assert line + b" 0.0" in render_metrics()
     breaker.succeeded()
     assert line + b" 1.0" in render_metrics()
+
+
+def test_one_that_comes_and_goes_is_bounded_until_it_has_settled(
+    log_lines: Callable[[], list[str]],
+) -> None:
+    clock = HandClock()
+    breaker = Breaker("flapper", clock=clock)
+    for _ in range(LINES_MAX * 3):
+        clock.seconds += SETTLED_S / 2
+        breaker.trip("late")
+        breaker.succeeded()
+    assert len(log_lines()) == LINES_MAX
+    assert "nothing more is said" in log_lines()[-1]
+    clock.seconds += SETTLED_S
+    breaker.trip("late")
+    assert len(log_lines()) == LINES_MAX + 1
+
+
+def test_the_health_says_since_when_and_why() -> None:
+    clock = HandClock()
+    breaker = Breaker("patient", clock=clock)
+    assert breaker.health == (True, 100_000_000, "")
+    clock.seconds += 5
+    breaker.trip("gone")
+    clock.seconds += 5
+    breaker.trip("still gone")
+    assert breaker.health == (False, 105_000_000, "still gone")
+    breaker.succeeded()
+    assert breaker.health == (True, 110_000_000, "")

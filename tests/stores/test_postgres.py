@@ -46,6 +46,7 @@ async def test_an_open_transaction_is_not_handed_on(postgres: Postgres) -> None:
         assert not connection.is_in_transaction()
 
 
+@pytest.mark.failure("postgresql", "slow")
 async def test_connections_and_waiters_are_bounded(postgres: Postgres) -> None:
     async with (
         postgres.connection(PATIENCE_S),
@@ -66,6 +67,7 @@ async def _refusal(postgres: Postgres, timeout_s: float) -> str:
     return caught.value.detail
 
 
+@pytest.mark.failure("postgresql", "slow")
 async def test_the_deadline_cuts_a_statement_off(postgres: Postgres) -> None:
     with pytest.raises(PostgresAway, match=r"no answer within 0\.1 s"):
         async with postgres.connection(0.1) as connection, connection.transaction():

@@ -30,6 +30,7 @@ async def back(postgres: Postgres) -> None:
     assert await ask(postgres) == 1
 
 
+@pytest.mark.failure("postgresql", "frozen")
 async def test_frozen(postgres: Postgres, postgres_server: EmbeddedServer) -> None:
     await asyncio.gather(*(ask(postgres) for _ in range(4)))  # four warm connections
     postgres_server.freeze()
@@ -70,6 +71,7 @@ async def test_frozen_under_a_cancelled_caller(
     assert await ask(postgres) == 1
 
 
+@pytest.mark.failure("postgresql", "down")
 async def test_killed_in_the_middle(postgres: Postgres, postgres_server: EmbeddedServer) -> None:
     async def die() -> None:
         async with postgres.connection(PATIENCE_S) as connection, connection.transaction():
@@ -86,6 +88,7 @@ async def test_killed_in_the_middle(postgres: Postgres, postgres_server: Embedde
     await back(postgres)
 
 
+@pytest.mark.failure("postgresql", "down")
 async def test_shut_down_and_started_again(
     postgres: Postgres, postgres_server: EmbeddedServer
 ) -> None:
@@ -104,6 +107,7 @@ async def _answers(postgres: Postgres) -> bool:
         return False
 
 
+@pytest.mark.failure("postgresql", "at-start")
 async def test_away_at_start(database: str, postgres_server: EmbeddedServer) -> None:
     postgres_server.kill()
     pool = Postgres(database)
@@ -157,6 +161,7 @@ async def test_an_outage_that_a_failing_rollback_hides(postgres: Postgres) -> No
     assert await ask(postgres) == 1
 
 
+@pytest.mark.failure("postgresql", "wrong-password")
 async def test_a_wrong_password_is_said_once(
     database: str, log_lines: Callable[[], list[str]]
 ) -> None:
@@ -180,4 +185,64 @@ async def test_a_wrong_password_is_said_once(
     await setup.execute("ALTER ROLE visitor PASSWORD 'guess'")
     await back(pool)
     await pool.stop()
+    await setup.close()
+
+
+@pytest.mark.failure("postgresql", "refusing")
+async def test_too_many_connections_are_said_once_and_waited_out(
+    database: str, log_lines: Callable[[], list[str]]
+) -> None:
+    setup = await asyncpg.connect(database)
+    await setup.execute("DROP ROLE IF EXISTS guest")
+    await setup.execute("CREATE ROLE guest LOGIN CONNECTION LIMIT 1")
+    guest = database.replace("axon@", "guest@")
+    first = await asyncpg.connect(guest)
+    pool = Postgres(guest)
+    await pool.start()
+    for _ in range(50):
+        with pytest.raises(PostgresAway, match="too many connections"):
+            await ask(pool)
+    assert not pool.health.up and "too many connections" in pool.health.reason
+    assert len([line for line in log_lines() if "too many connections" in line]) == 1
+    await first.close()
+    await back(pool)
+    assert pool.health.reason == ""
+    await pool.stop()
+    await setup.close()
+
+
+@pytest.mark.failure("postgresql", "wiped")
+async def test_a_database_without_our_tables_is_away(database: str) -> None:
+    setup = await asyncpg.connect(database)
+    pool = Postgres(database, PostgresOptions(schema_wanted=True))
+    await pool.start()
+    assert await ask(pool) == 1
+    await setup.execute("ALTER TABLE axon_migrations RENAME TO hidden")
+    with pytest.raises(PostgresAway, match="does not exist"):
+        async with pool.connection(PATIENCE_S) as connection:
+            await connection.execute("SELECT 1 FROM axon_migrations")
+    with pytest.raises(PostgresAway):
+        await ask(pool)
+    await setup.execute("ALTER TABLE hidden RENAME TO axon_migrations")
+    await back(pool)
+    await pool.stop()
+    await setup.close()
+
+
+@pytest.mark.failure("postgresql", "full")
+async def test_a_database_that_can_only_be_read_is_away_for_who_writes(database: str) -> None:
+    setup = await asyncpg.connect(database)
+    name = await setup.fetchval("SELECT current_database()")
+    await setup.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    reads, writes = Postgres(database), Postgres(database, PostgresOptions(writable_wanted=True))
+    await reads.start()
+    await writes.start()
+    assert await ask(reads) == 1
+    with pytest.raises(PostgresAway, match="can only be read"):
+        await ask(writes)
+    await setup.execute("SET default_transaction_read_only = off")
+    await setup.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    await back(writes)
+    await reads.stop()
+    await writes.stop()
     await setup.close()

@@ -67,6 +67,22 @@ class Accounts:
         await self._tasks.cancel()
         await self._replica.save_rest()
 
+    @property
+    def age_s(self) -> float:
+        """Return how many seconds ago PostgreSQL last confirmed the keys; inf for never."""
+        return self._replica.age_s
+
+    @property
+    def snapshot_trouble(self) -> str:
+        """Return why a start without PostgreSQL would not know the keys; empty when it would."""
+        if not self._replica.fresh:
+            return "PostgreSQL has not confirmed the API keys for too long: they are not believed"
+        if self._replica.emptied:
+            return "it is all that is left of the API keys: the database holds none any more"
+        if self._replica.save_error:
+            return f"it was not written: {self._replica.save_error}"
+        return ""
+
     def known(self, authorization: bytes) -> Principal | None:
         """Return the principal of a header that was verified lately, else None; one look-up.
 
@@ -184,6 +200,8 @@ class Accounts:
         return self._replica.put(found)
 
     async def _read(self, keys: list[bytes | str]) -> list[Credential]:
+        if self._replica.emptied:
+            raise AccountsUnavailable("the database holds no API key any more")
         return await read_credentials(self._postgres, keys)
 
     def _task_failed(self, name: str, error: BaseException) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from axon.accounts.credential import Credential
+from axon.accounts.errors import AccountsUnavailable
 from axon.accounts.held import HeldCredentials
 from axon.accounts.snapshot import Snapshot, read_snapshot, write_snapshot
 from axon.accounts.store import CHANGES_PAGE, read_changes
@@ -53,6 +54,10 @@ class Replica:
         self._synced_at = -math.inf
         self._saved_at = -math.inf
         self._unsaved = False
+        self.emptied = False
+        """Whether PostgreSQL has lost the keys that it once had."""
+        self.save_error = ""
+        """Why the snapshot could not be written the last time; empty when it was."""
 
     @property
     def age_s(self) -> float:
@@ -102,6 +107,11 @@ class Replica:
         while True:
             asked_at = self._clock.monotonic()
             changes = await read_changes(self._postgres, self._seen)
+            self.emptied = changes.number == 0 and self._seen > 0
+            if self.emptied:
+                # An installation that had keys has none: that is no news of them all being
+                # revoked, and with it every client would be locked out.
+                raise AccountsUnavailable("the database holds no API key any more: was it emptied?")
             if changes.number < self._seen:  # the database went back to an older backup
                 self._held.clear()
                 self._seen = 0
@@ -144,4 +154,8 @@ class Replica:
             await asyncio.to_thread(write_snapshot, self._options.snapshot_path, snapshot)
         except OSError as error:
             _snapshot_failures.inc()
-            log.warning("accounts-snapshot-failed", f"The snapshot was not written: {error}")
+            if not self.save_error:
+                log.warning("accounts-snapshot-failed", f"The snapshot was not written: {error}")
+            self.save_error = str(error)
+        else:
+            self.save_error = ""

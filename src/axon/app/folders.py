@@ -78,6 +78,11 @@ class DataFolder:
         return self.root / "serving"
 
     @property
+    def told_states(self) -> Path:
+        """Return the folder in which processes without a door of their own say how they are."""
+        return self.root / "states"
+
+    @property
     def logs(self) -> Path:
         """Return the folder of the processes' log lines."""
         return self.root / "logs"

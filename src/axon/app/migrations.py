@@ -5,6 +5,7 @@ from pathlib import Path
 import asyncpg
 
 import axon
+from axon.app.newer_database import refuse_newer
 from axon.stores import migrate
 
 CONNECT_TIMEOUT_S = 10.0
@@ -20,13 +21,13 @@ def rooms_with_migrations() -> dict[str, Path]:
 async def migrate_all(database_url: str) -> dict[str, list[str]]:
     """Apply what is missing; return the names of the files applied now, by room.
 
-    Safe to repeat and to run from several processes at once; raises what connecting raises.
+    Safe to repeat and to run from several processes at once; raises DatabaseNewer, or what
+    connecting raises.
     """
     connection = await asyncpg.connect(database_url, timeout=CONNECT_TIMEOUT_S)
+    rooms = rooms_with_migrations()
     try:
-        return {
-            room: await migrate(connection, room, folder)
-            for room, folder in rooms_with_migrations().items()
-        }
+        await refuse_newer(connection, rooms)
+        return {room: await migrate(connection, room, folder) for room, folder in rooms.items()}
     finally:
         await connection.close()

@@ -10,9 +10,11 @@ from axon.conversations.errors import (
     CursorExpired,
     ForkCutsCall,
     ForkTooLarge,
+    HistoryAway,
     HistoryUnavailable,
     ItemNotFound,
     LeaseLost,
+    LoadsBusy,
     NotACursor,
     SearchBusy,
     TailFull,
@@ -26,6 +28,7 @@ from axon.conversations.history import SUMMARY, HistoryItem, HistoryTurn, Window
 from axon.conversations.hub import Hub
 from axon.conversations.keys import Claim, IdempotencyKeys, KeyReused, KeysFull, RequestKey
 from axon.conversations.listing import ConversationPage, Wanted
+from axon.conversations.lost_places import LostPlaces
 from axon.conversations.parts import ConversationsOptions, ConversationsParts
 from axon.conversations.projector import ConversationsProjector
 from axon.conversations.searching import SearchHit, SearchPage
@@ -72,6 +75,7 @@ __all__ = [
     "ForkCutsCall",
     "ForkOrigin",
     "ForkTooLarge",
+    "HistoryAway",
     "HistoryItem",
     "HistoryTurn",
     "HistoryUnavailable",
@@ -83,6 +87,8 @@ __all__ = [
     "KeysFull",
     "Lease",
     "LeaseLost",
+    "LoadsBusy",
+    "LostPlaces",
     "NewItem",
     "NotACursor",
     "Owner",

@@ -41,6 +41,8 @@ def place_of(record: Record) -> Place | None:
     """Return the place the record takes in a conversation, if it takes one."""
     if isinstance(record, TurnCompleted | TurnInterrupted):
         head = record.head
+        if head.unplaced:
+            return None
         place = Place((head.user, head.conversation_id), head.sequence)
     elif isinstance(record, ItemsAppended | ConversationChanged):
         place = Place((record.user, record.conversation_id), record.sequence)
@@ -95,6 +97,8 @@ class Batch:
 
     def add(self, record: Record) -> None:
         """Take the next record; raises Gap when its predecessor is missing."""
+        if isinstance(record, TurnCompleted | TurnInterrupted) and record.head.unplaced:
+            return  # it comes again with its place, and until then the journal's tail has it
         if isinstance(record, Turn):
             self._add_turn(record)
         if isinstance(record, ConversationChanged) and record.change == TURN_FORGOTTEN:

@@ -6,6 +6,7 @@ from typing import Literal
 from axon.base import TaskOwner
 from axon.conversations.chat_completions import ChatCompletions
 from axon.conversations.epoch import Epoch
+from axon.conversations.errors import ConversationBusy, HistoryUnavailable
 from axon.conversations.feed import CatchingUp, Feed, FeedPage
 from axon.conversations.finding import Finding
 from axon.conversations.following import Followed, Following, FollowingParts
@@ -15,14 +16,18 @@ from axon.conversations.hub import Hub
 from axon.conversations.keys import IdempotencyKeys, RequestKey
 from axon.conversations.leasing import Leasing
 from axon.conversations.listing import ConversationPage, Listing, Wanted
-from axon.conversations.loading import Loader
+from axon.conversations.loading import LOAD_TIMEOUT_S, Loader
+from axon.conversations.loads import Loads
 from axon.conversations.opened import OpenedWindows
 from axon.conversations.opening import Opener
 from axon.conversations.parts import DEFAULT_OPTIONS, ConversationsOptions, ConversationsParts
+from axon.conversations.placed import conversation_of
+from axon.conversations.placing import Placing, PlacingParts
 from axon.conversations.reading import Reading, refuse_nonsense
 from axon.conversations.recording import WritingParts
 from axon.conversations.referring import Referring
 from axon.conversations.replaying import Replay
+from axon.conversations.resealing import Resealing
 from axon.conversations.searching import Searching, SearchPage
 from axon.conversations.tail import Tail
 from axon.conversations.taking import Sources
@@ -37,11 +42,13 @@ from axon.conversations.values import (
     StoredItem,
     StoredTurn,
     TurnPlace,
+    UnplacedTurn,
     Update,
 )
 from axon.conversations.window_cache import WindowCache
 from axon.conversations.writing import Writing
 from axon.journal import read_cursor
+from axon.records import Record
 from axon.telemetry import log
 
 
@@ -63,25 +70,14 @@ class Conversations:
         """What PostgreSQL does not have yet: note every durable record of a turn in it."""
         self.hub = Hub()
         """What happens to conversations, at once; fed by the tail, so nobody else need tell it."""
-        self.tail.on_note = self.hub.note
+        self.tail.on_note = self._noted
         self._tasks = TaskOwner(_task_failed)
         self._epoch = Epoch(parts.epoch_path, parts.randomness)
         opener = Opener(parts.keys, parts.postgres)
-        loader = Loader(parts.postgres, self.tail, opener, parts.instance)
-        sources = Sources(
-            cache=WindowCache(parts.valkey, self._epoch, parts.instance),
-            epoch=self._epoch,
-            opened=OpenedWindows(options.opened_bytes_max),
-            opener=opener,
-            loader=loader,
-            tail=self.tail,
-            postgres=parts.postgres,
-            clock=parts.clock,
-            tasks=self._tasks,
-            instance=parts.instance,
-        )
-        self._leasing = Leasing(sources, parts.mint)
-        self._reading = Reading(parts.postgres, loader, opener)
+        loads = Loads()
+        self._loader = loader = Loader(parts.postgres, self.tail, opener, parts.instance, loads)
+        self._leasing = Leasing(self._sources(options, opener, loads), parts.mint)
+        self._reading = Reading(parts.postgres, loader, opener, loads)
         self._listing = Listing(parts.postgres, self.tail, self._reading)
         catching_up = CatchingUp(self.tail, self._projected, parts.clock)
         self._feed = Feed(parts.postgres, self._reading, opener, catching_up)
@@ -98,7 +94,10 @@ class Conversations:
         )
         self._finding = Finding(parts.postgres, self.tail, opener, parts.mint)
         self._copying = Copying(parts.postgres, loader, self._reading, opener)
-        self._writing = Writing(self._writing_parts(), options.change_wait_s)
+        writing = self._writing_parts()
+        self._writing = Writing(writing, options.change_wait_s)
+        self._placing = Placing(self._placing_parts(writing, opener))
+        self._wait_s = options.change_wait_s
         self.chat_completions = ChatCompletions(parts, self.tail, opener, self._tasks)
         """Turns outside any conversation that their client asked to store."""
         self.referring = Referring(parts.postgres, self.tail, opener, parts.clock)
@@ -108,8 +107,29 @@ class Conversations:
         self.keys = IdempotencyKeys(parts.postgres, self._projected)
         """What requests with an Idempotency-Key have made."""
 
+    def _noted(self, record: Record) -> None:
+        """Tell those who look at conversations, and let no read from before be shared."""
+        self.hub.note(record)
+        self._loader.shared.forget(conversation_of(record))
+
     def _projected(self) -> int:
         return read_cursor(self._parts.journal.directory)
+
+    def _sources(self, options: ConversationsOptions, opener: Opener, loads: Loads) -> Sources:
+        parts = self._parts
+        return Sources(
+            cache=WindowCache(parts.valkey, self._epoch, parts.instance),
+            epoch=self._epoch,
+            opened=OpenedWindows(options.opened_bytes_max),
+            opener=opener,
+            loader=self._loader,
+            loads=loads,
+            tail=self.tail,
+            postgres=parts.postgres,
+            clock=parts.clock,
+            tasks=self._tasks,
+            instance=parts.instance,
+        )
 
     def _writing_parts(self) -> WritingParts:
         parts = self._parts
@@ -125,6 +145,15 @@ class Conversations:
             tasks=self._tasks,
         )
 
+    def _placing_parts(self, writing: WritingParts, opener: Opener) -> PlacingParts:
+        parts = self._parts
+        return PlacingParts(
+            writing=writing,
+            finding=self._finding,
+            resealing=Resealing(opener, parts.keys, parts.mint, parts.randomness),
+            postgres=parts.postgres,
+        )
+
     async def open(self) -> None:
         """Begin the background work.
 
@@ -133,6 +162,7 @@ class Conversations:
         if self._parts.valkey.available:
             await self._epoch.adopt(self._parts.valkey.generation)
         self._tasks.start(self._leasing.keep_renewing(), "renew leases")
+        self._tasks.start(self._placing.keep_placing(), "place turns")
 
     async def stop(self) -> None:
         """End the background work; leases that are still held run out."""
@@ -155,6 +185,37 @@ class Conversations:
         """
         return self._leasing.start(owner, conversation_id)
 
+    async def begin_without_history(
+        self, owner: Owner, conversation_id: str, wait_s: float, follows: str = ""
+    ) -> Begun:
+        """Return a turn of a conversation whose history cannot be had now; see HistoryAway.
+
+        It needs no store, knows only the turns before it of the same kind, and gets its place
+        behind what was there once that can be told: nothing is asked of the caller for it.
+        Whether the conversation exists is told then too; of one that does not, the turn stays as
+        a response. `follows` is the response it continues, if any. Raises as `begin` does.
+        """
+        self._leasing.refuse_stranger(owner, conversation_id)
+        turn = UnplacedTurn(owner=owner, conversation_id=conversation_id, follows=follows)
+        return await self._placing.begin(turn, wait_s)
+
+    async def begin_behind(self, owner: Owner, turn_id: str, wait_s: float) -> Begun:
+        """Return the same for a turn that continues a response which cannot be located now.
+
+        Raises TurnNotFound when it is another person's.
+        """
+        name = self._finding.unplaced_in(owner, turn_id)
+        name = name or self._parts.mint.mint("conv", owner.org_id, owner.user, beside=turn_id)
+        return await self.begin_without_history(owner, name, wait_s, turn_id)
+
+    @property
+    def unplaced_from(self) -> int | None:
+        """Return the journal's sequence from which on turns are without a place, None when none is.
+
+        The journal is to be kept, and read at a start, from there on.
+        """
+        return self.tail.unplaced.oldest()
+
     def still_owned(self, begun: Begun) -> bool:
         """Return whether nobody can have taken the conversation over yet.
 
@@ -171,7 +232,7 @@ class Conversations:
         """
         owned = self._leasing.still_owned(begun)
         await self._leasing.commit(begun, turn)
-        if owned:
+        if owned and begun.sequence:
             self._finding.remember(turn.turn_id)
 
     async def abort(self, begun: Begun) -> None:
@@ -183,8 +244,22 @@ class Conversations:
 
     async def read(self, owner: Owner, conversation_id: str) -> Conversation:
         """Return the conversation as acknowledged, also while PostgreSQL is behind."""
-        self._leasing.refuse_stranger(owner, conversation_id)
+        await self._look_at(owner, conversation_id)
         return await self._reading.read(owner, conversation_id)
+
+    async def _look_at(self, owner: Owner, conversation_id: str) -> None:
+        """Return when the person may look at the conversation, and all its turns have places."""
+        self._leasing.refuse_stranger(owner, conversation_id)
+        if conversation_id not in self.tail.unplaced:
+            return
+        try:
+            await self._placing.settle(conversation_id, LOAD_TIMEOUT_S)
+        except ConversationBusy as busy:
+            raise HistoryUnavailable("turns of it wait for their places") from busy
+
+    async def _settle(self, conversation_id: str, wait_s: float) -> None:
+        if conversation_id:
+            await self._placing.settle(conversation_id, wait_s)
 
     async def list_conversations(self, owner: Owner, wanted: Wanted) -> ConversationPage:
         """Return at most `wanted.limit` of the person's conversations, as acknowledged.
@@ -222,7 +297,7 @@ class Conversations:
         Each change is told once, after it is durable. Raises NotACursor for what is no event id,
         CursorExpired for one too long ago, TooManySubscribers.
         """
-        self._leasing.refuse_stranger(owner, conversation_id)
+        await self._look_at(owner, conversation_id)
         return await self._following.follow(owner, conversation_id, last_event_id)
 
     async def list_items(
@@ -238,7 +313,7 @@ class Conversations:
 
         Raises ItemNotFound when `after` is no item of this conversation.
         """
-        self._leasing.refuse_stranger(owner, conversation_id)
+        await self._look_at(owner, conversation_id)
         if after is not None:
             refuse_nonsense(after)
         page = Page(after=after, limit=limit, order=order)
@@ -246,7 +321,7 @@ class Conversations:
 
     async def read_item(self, owner: Owner, conversation_id: str, item_id: str) -> StoredItem:
         """Return the item; raises ItemNotFound, also when its key was erased."""
-        self._leasing.refuse_stranger(owner, conversation_id)
+        await self._look_at(owner, conversation_id)
         refuse_nonsense(item_id)
         return await self._reading.read_item(owner, conversation_id, item_id)
 
@@ -254,8 +329,10 @@ class Conversations:
         """Return where the person's turn stands, running or ended, so that it can be continued.
 
         Costs no SQL for recent turns of this process. Raises TurnNotFound, also for a turn that
-        is not stored (any more) or that is outside any conversation.
+        is not stored (any more) or that is outside any conversation. One that has no place yet
+        gets it now; raises ConversationBusy when a turn that runs keeps it from that for long.
         """
+        await self._settle(self._finding.unplaced_in(owner, turn_id), self._wait_s)
         return await self._finding.locate(owner, turn_id)
 
     async def find_turn(self, org_id: str, turn_id: str) -> StoredTurn:
@@ -306,7 +383,7 @@ class Conversations:
         Without `item_id` of all of them; the title is copied, and the metadata unless given.
         Raises ItemNotFound, ForkTooLarge, ForkCutsCall.
         """
-        self._leasing.refuse_stranger(owner, conversation_id)
+        await self._look_at(owner, conversation_id)
         if item_id is not None:
             refuse_nonsense(item_id)
         copy = await self._copying.copy(owner, conversation_id, item_id)
@@ -316,7 +393,7 @@ class Conversations:
         self, owner: Owner, credential_id: str, conversation_id: str, item_id: str
     ) -> Conversation:
         """Return a new conversation with a copy of all items before `item_id`, as `fork` does."""
-        self._leasing.refuse_stranger(owner, conversation_id)
+        await self._look_at(owner, conversation_id)
         refuse_nonsense(item_id)
         copy = await self._copying.copy(owner, conversation_id, item_id, before=True)
         return await self._writing.fork(owner, credential_id, copy, None)
@@ -377,7 +454,7 @@ class Conversations:
 
         The events of the turn that brought it are forgotten with it.
         """
-        self._leasing.refuse_stranger(owner, conversation_id)
+        await self._look_at(owner, conversation_id)
         refuse_nonsense(item_id)
         return await self._writing.delete_item(owner, credential_id, conversation_id, item_id)
 
@@ -393,6 +470,7 @@ class Conversations:
 
     async def forget_turn(self, owner: Owner, credential_id: str, turn_id: str) -> None:
         """Make the turn one that is not stored, durable; its items stay in the conversation."""
+        await self._settle(self._finding.unplaced_in(owner, turn_id), self._wait_s)
         place = await self._finding.place(owner, turn_id)
         try:
             await self._writing.forget_turn(owner, credential_id, place, turn_id)

@@ -35,6 +35,14 @@ class HistoryUnavailable(ConversationError):
     """
 
 
+class HistoryAway(HistoryUnavailable):
+    """The store that knows what this conversation holds is away."""
+
+
+class LoadsBusy(HistoryUnavailable):
+    """Too many conversations are being read at once; please retry."""
+
+
 class TailFull(ConversationError):
     """PostgreSQL has been behind for too long: no more unprojected turns can be remembered."""
 

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 from axon.base import IdMint, UnknownId
-from axon.conversations.errors import HistoryUnavailable, TurnNotFound
+from axon.conversations.errors import HistoryAway, TurnNotFound
 from axon.conversations.loading import LOAD_TIMEOUT_S
 from axon.conversations.opening import Opener
 from axon.conversations.placed import placed_change
@@ -85,6 +85,16 @@ class Finding:
             raise TurnNotFound
         return TurnPlace(conversation_id=row.conversation_id, sequence=row.sequence)
 
+    def unplaced_in(self, owner: Owner, turn_id: str) -> str:
+        """Return the conversation of a turn that has no place in it yet; "" for any other.
+
+        Raises TurnNotFound when it is not the person's.
+        """
+        if self._owner(owner.org_id, turn_id) != owner:
+            raise TurnNotFound
+        entry = self._tail.turn(turn_id)
+        return entry.conversation_id if entry is not None and entry.unplaced else ""
+
     async def find(self, org_id: str, turn_id: str) -> StoredTurn:
         """See Conversations.find_turn."""
         owner = self._owner(org_id, turn_id)
@@ -124,7 +134,7 @@ class Finding:
                     return row, [], []
                 return row, *await read_turn_items(connection, owner.user, row)
         except PostgresAway as away:
-            raise HistoryUnavailable("PostgreSQL is away") from away
+            raise HistoryAway from away
 
     async def _deleted_in_tail(self, conversation_id: str) -> set[str] | None:
         """Return the items of the conversation the tail deletes; None when it deletes them all."""

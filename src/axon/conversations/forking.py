@@ -113,7 +113,7 @@ class Copying:
                 raise ForkCutsCall
         return Copy(
             conversation=await self._reading.shown(owner, conversation_id, view.state),
-            items=[_without_id(item) for item in kept],
+            items=[without_id(item) for item in kept],
             last_item_id=placed[-1].item.item_id if placed else "",
         )
 
@@ -178,7 +178,7 @@ def _in_tail(view: View) -> list[PlacedItem]:
     ]
 
 
-def _without_id(item: HistoryItem) -> NewItem:
+def without_id(item: HistoryItem) -> NewItem:
     """Return the item as a new one: in the fork it gets an id of its own."""
     members = msgspec.json.decode(item.content, type=dict[str, msgspec.Raw])
     members.pop("id", None)

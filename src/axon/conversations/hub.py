@@ -135,7 +135,8 @@ class Hub:
             if isinstance(record, TurnAccepted):
                 self.started(head.conversation_id, head.turn_id)
                 return
-            self._publish(head.conversation_id, record)
+            if not head.unplaced:  # one without a place comes again with it
+                self._publish(head.conversation_id, record)
             self.ended(head.conversation_id, head.turn_id, record.status)
         elif isinstance(record, Placed):
             self._publish(record.conversation_id, record)

@@ -1,7 +1,8 @@
 """Beginning and ending turns: one at a time, each after the last acknowledged one."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from itertools import islice
 
 from axon.base import IdMint, UnknownId
@@ -15,7 +16,7 @@ from axon.conversations.lease_store import renew_lease
 from axon.conversations.line import RETRY_AFTER_MS, Line
 from axon.conversations.store import WINDOW_LOAD_BYTES, WINDOW_LOAD_ITEMS
 from axon.conversations.taking import LEASE_S, LEASE_TIMEOUT_S, Sources, Taking
-from axon.conversations.values import Begun, Lease, Owner
+from axon.conversations.values import Begun, Lease, Owner, UnplacedTurn
 from axon.sealing import SealingError
 from axon.stores import PostgresAway, ValkeyAway, ValkeyRefused
 from axon.telemetry import log
@@ -38,6 +39,9 @@ WINDOW_TURNS_MAX = 2 * WINDOW_LOAD_ITEMS
 conversation does so once in a while and not at every turn."""
 
 
+History = tuple[HistoryTurn, ...]
+
+
 class Leasing:
     """Lets turns into their conversations; every begun turn is ended once."""
 
@@ -48,6 +52,9 @@ class Leasing:
         self._taking = Taking(sources)
         self._line = Line()
         self._running: dict[str, Begun] = {}
+        self.place_waiting: Callable[[str, float], Awaitable[None]] = _nothing_waits
+        """Gives the turns that wait for one their places, until a monotonic instant; called for
+        who is inside the conversation's line."""
 
     def refuse_stranger(self, owner: Owner, conversation_id: str) -> None:
         """Return when the id is the person's; raises ConversationNotFound."""
@@ -63,15 +70,65 @@ class Leasing:
         self.refuse_stranger(owner, conversation_id)
         self._sources.tail.admit()
         deadline = self._sources.clock.monotonic() + wait_s
+        await self._enter(conversation_id, wait_s)
+        try:
+            if conversation_id in self._sources.tail.unplaced:
+                await self.place_waiting(conversation_id, deadline)
+            begun = await self.take(owner, conversation_id, deadline)
+        except BaseException:
+            self._line.leave(conversation_id)
+            raise
+        self._running[conversation_id] = begun
+        return begun
+
+    async def _enter(self, conversation_id: str, wait_s: float) -> None:
         if not self._line.enter_at_once(conversation_id):
             await self._line.enter(conversation_id, wait_s)
+
+    @asynccontextmanager
+    async def inside(self, conversation_id: str, wait_s: float) -> AsyncIterator[None]:
+        """Be inside the conversation's line; raises ConversationBusy."""
+        await self._enter(conversation_id, wait_s)
         try:
+            yield
+        finally:
+            self._line.leave(conversation_id)
+
+    async def take(self, owner: Owner, conversation_id: str, deadline: float) -> Begun:
+        """Return the next place, for who is inside the line; end it with `close` or `release`.
+
+        Raises as `begin` does, ConversationBusy at `deadline`, a monotonic instant in seconds.
+        """
+        begun = await self._taking.take(owner, conversation_id)
+        while not isinstance(begun, Begun):
+            if self._sources.clock.monotonic() + POLL_S > deadline:
+                raise ConversationBusy(max(begun.left_ms, RETRY_AFTER_MS))
+            await asyncio.sleep(POLL_S)
             begun = await self._taking.take(owner, conversation_id)
-            while not isinstance(begun, Begun):
-                if self._sources.clock.monotonic() + POLL_S > deadline:
-                    raise ConversationBusy(max(begun.left_ms, RETRY_AFTER_MS))
-                await asyncio.sleep(POLL_S)
-                begun = await self._taking.take(owner, conversation_id)
+        return begun
+
+    async def begin_unplaced(
+        self, place: UnplacedTurn, wait_s: float, known: Callable[[], Awaitable[History]]
+    ) -> Begun:
+        """Return a turn without a place, once those before it have ended; needs no store.
+
+        `known` tells what came before it, as far as that is known. Raises ConversationBusy,
+        TailFull.
+        """
+        self._sources.tail.admit()
+        conversation_id = place.conversation_id
+        await self._enter(conversation_id, wait_s)
+        try:
+            begun = Begun(
+                owner=place.owner,
+                conversation_id=conversation_id,
+                sequence=0,
+                fence=0,
+                lease=Lease("nobody", float("inf"), b"", EMPTY_WINDOW),
+                history=await known(),
+                complete=True,
+                follows=place.follows,
+            )
         except BaseException:
             self._line.leave(conversation_id)
             raise
@@ -101,19 +158,24 @@ class Leasing:
 
     async def commit(self, begun: Begun, turn: WindowTurn) -> None:
         """See Conversations.commit."""
-        conversation_id = begun.conversation_id
         if not self._ends(begun):
             return
         try:
-            if begun.lease.authority == "postgres":
-                self._taking.give_back(begun.owner, conversation_id, begun.fence, turn.sequence)
-            elif self._too_large(begun.lease.window):
-                self._sources.cache.abort(conversation_id, begun.fence, close=False)
-            else:
-                self._sources.cache.commit(conversation_id, begun.fence, begun.lease.epoch, turn)
-            await self._remember(begun, turn)
+            if begun.sequence:
+                await self.close(begun, turn)
         finally:
-            self._line.leave(conversation_id)
+            self._line.leave(begun.conversation_id)
+
+    async def close(self, begun: Begun, turn: WindowTurn) -> None:
+        """Pass the window and the lease on, for who stays inside the line."""
+        conversation_id = begun.conversation_id
+        if begun.lease.authority == "postgres":
+            self._taking.give_back(begun.owner, conversation_id, begun.fence, turn.sequence)
+        elif self._too_large(begun.lease.window):
+            self._sources.cache.abort(conversation_id, begun.fence, close=False)
+        else:
+            self._sources.cache.commit(conversation_id, begun.fence, begun.lease.epoch, turn)
+        await self._remember(begun, turn)
 
     async def commit_without_window(self, begun: Begun) -> None:
         """End a turn after which the window is another one; the next begin loads it."""
@@ -127,9 +189,13 @@ class Leasing:
         """See Conversations.abort."""
         if not self._ends(begun):
             return
+        self.release(begun)
+        self._line.leave(begun.conversation_id)
+
+    def release(self, begun: Begun) -> None:
+        """Give the lease back, for who stays inside the line."""
         written = self._sources.tail.head(begun.conversation_id) >= begun.sequence
         self._release(begun, begun.sequence if written else 0, unchanged=not written)
-        self._line.leave(begun.conversation_id)
 
     async def keep_renewing(self) -> None:
         """Renew what runs for long, until cancelled."""
@@ -203,6 +269,10 @@ class Leasing:
             renewed = await renew_lease(connection, place, sources.instance, begun.fence)
         lease.authority = "postgres"
         return renewed
+
+
+async def _nothing_waits(_: str, __: float) -> None:
+    """Stand in where no turn is ever without a place."""
 
 
 def _report(renewals: Sequence[BaseException | None]) -> None:

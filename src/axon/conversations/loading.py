@@ -3,6 +3,7 @@
 from axon.conversations.errors import (
     ConversationBusy,
     ConversationNotFound,
+    HistoryAway,
     HistoryUnavailable,
 )
 from axon.conversations.history import (
@@ -11,6 +12,7 @@ from axon.conversations.history import (
     WindowTurn,
 )
 from axon.conversations.lease_store import LeaseRow, find_lease
+from axon.conversations.loads import Loads, SharedReads
 from axon.conversations.opening import Opener
 from axon.conversations.overlay import View, overlay
 from axon.conversations.store import has_parked, read_state, read_window
@@ -25,9 +27,13 @@ LOAD_TIMEOUT_S = 2.0
 class Loader:
     """Proves the state of a conversation, or says that it cannot."""
 
-    def __init__(self, postgres: Postgres, tail: Tail, opener: Opener, instance: str) -> None:
+    def __init__(
+        self, postgres: Postgres, tail: Tail, opener: Opener, instance: str, loads: Loads
+    ) -> None:
         """Read from both and open what was read; `instance` is our own name in leases."""
         self._instance = instance
+        self._loads = loads
+        self.shared = SharedReads()
         self._postgres = postgres
         self._tail = tail
         self._opener = opener
@@ -38,8 +44,8 @@ class Loader:
         """Return the window opened, and sealed; the second is empty when `known` is still true.
 
         For the holder of the lease. Raises ConversationNotFound; ConversationBusy when PostgreSQL
-        knows of another holder; HistoryUnavailable when PostgreSQL is away or lacks a record of
-        another journal.
+        knows of another holder; HistoryAway when PostgreSQL is away, HistoryUnavailable when it
+        lacks a record of another journal, LoadsBusy.
         """
         view, base = await self._read(owner, conversation_id, known)
         if base is None:
@@ -53,9 +59,16 @@ class Loader:
         return OpenedWindow.of(head, opened, complete, items), sealed
 
     async def view(self, owner: Owner, conversation_id: str) -> View:
-        """Return the conversation without PostgreSQL's items; raises as `window` does."""
-        view, _ = await self._read(owner, conversation_id, _NO_ITEMS)
-        return view
+        """Return the conversation without PostgreSQL's items; raises as `window` does.
+
+        Callers of the same moment share one.
+        """
+
+        async def ask() -> View:
+            view, _ = await self._read(owner, conversation_id, _NO_ITEMS)
+            return view
+
+        return await self.shared.read(conversation_id, "view", ask)
 
     async def _read(
         self, owner: Owner, conversation_id: str, wanted: OpenedWindow | None
@@ -65,7 +78,10 @@ class Loader:
         records = await self._tail.read(entries)
         place = (owner.user, conversation_id)
         try:
-            async with self._postgres.connection(LOAD_TIMEOUT_S) as connection:
+            async with (
+                self._loads.slot(),
+                self._postgres.connection(LOAD_TIMEOUT_S) as connection,
+            ):
                 state = await read_state(connection, place)
                 if await has_parked(connection, conversation_id):
                     raise HistoryUnavailable("a record of it could not be projected yet")
@@ -78,7 +94,7 @@ class Loader:
                 return view, await read_window(connection, place, view.base_head)
         except PostgresAway as away:
             if not entries or entries[0].sequence != 1:
-                raise HistoryUnavailable("PostgreSQL is away") from away
+                raise HistoryAway from away
             return _existing(overlay(None, records)), ([], True)  # all of it is in the tail
 
     def _check_lease(self, row: LeaseRow | None, view: View) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from axon.conversations.errors import HistoryUnavailable
+from axon.conversations.errors import HistoryAway
 from axon.conversations.history import HistoryItem, HistoryTurn, WindowTurn
 from axon.conversations.store import ItemRow
 from axon.conversations.values import Owner, StoredItem
@@ -25,7 +25,7 @@ class Opener:
     async def open(self, owner: Owner, place: tuple[str, str, str], blob: bytes) -> bytes | None:
         """Return the content sealed for (conversation, turn, item); None when its key is gone.
 
-        Raises SealBroken for a damaged blob, HistoryUnavailable when the key is another node's
+        Raises SealBroken for a damaged blob, HistoryAway when the key is another node's
         and PostgreSQL is away.
         """
         key = await self.key_of(blob)
@@ -97,7 +97,7 @@ class Opener:
         except KeyGone:
             return None
         except PostgresAway as away:
-            raise HistoryUnavailable("a key is on another node") from away
+            raise HistoryAway("a key is on another node") from away
 
 
 def _history_item(item: SealedItem, content: bytes) -> HistoryItem:

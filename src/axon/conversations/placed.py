@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from axon.records import (
     ConversationChanged,
     ItemsAppended,
+    Record,
     SealedItem,
+    SubjectErased,
     TurnCompleted,
     TurnInterrupted,
 )
@@ -50,6 +52,15 @@ class PlacedChange:
             yield index, item, False, "completed"
         for index, item in enumerate(self.output, len(self.input)):
             yield index, item, True, self.output_status
+
+
+def conversation_of(record: Record) -> str:
+    """Return the conversation the record is about; empty when it is about none."""
+    if isinstance(record, SubjectErased):
+        return ""
+    if isinstance(record, ItemsAppended | ConversationChanged):
+        return record.conversation_id
+    return record.head.conversation_id
 
 
 def placed_change(record: Placed) -> PlacedChange:

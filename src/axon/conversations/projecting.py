@@ -68,7 +68,8 @@ WHERE NOT EXISTS (
     WHERE c.user_id = new.user_id AND c.id = new.conversation_id AND c.items_deleted
 )
 ON CONFLICT (user_id, id) DO UPDATE SET
-    sequence = excluded.sequence, status = excluded.status, reason = excluded.reason,
+    conversation_id = excluded.conversation_id, sequence = excluded.sequence,
+    status = excluded.status, reason = excluded.reason,
     answer = excluded.answer, input_tokens = excluded.input_tokens,
     cached_tokens = excluded.cached_tokens, output_tokens = excluded.output_tokens,
     reasoning_tokens = excluded.reasoning_tokens, upstream = excluded.upstream,

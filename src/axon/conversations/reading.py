@@ -1,7 +1,8 @@
 """Reading conversations and their items: PostgreSQL, brought up to date with the tail."""
 
-from axon.conversations.errors import HistoryUnavailable, ItemNotFound
+from axon.conversations.errors import HistoryAway, ItemNotFound
 from axon.conversations.loading import LOAD_TIMEOUT_S, Loader
+from axon.conversations.loads import Loads
 from axon.conversations.opening import Opener
 from axon.conversations.overlay import View
 from axon.conversations.placed import PlacedChange
@@ -35,9 +36,10 @@ def refuse_nonsense(item_id: str) -> None:
 class Reading:
     """Answers questions about what was acknowledged; takes no lease."""
 
-    def __init__(self, postgres: Postgres, loader: Loader, opener: Opener) -> None:
+    def __init__(self, postgres: Postgres, loader: Loader, opener: Opener, loads: Loads) -> None:
         """Read what `loader` proves, with the items of `postgres`."""
         self._postgres = postgres
+        self._loads = loads
         self._loader = loader
         self._opener = opener
 
@@ -48,6 +50,13 @@ class Reading:
 
     async def list_items(self, owner: Owner, conversation_id: str, page: Page) -> ItemPage:
         """See Conversations.list_items."""
+
+        async def ask() -> ItemPage:
+            return await self._page(owner, conversation_id, page)
+
+        return await self._loader.shared.read(conversation_id, page, ask)
+
+    async def _page(self, owner: Owner, conversation_id: str, page: Page) -> ItemPage:
         view = await self._loader.view(owner, conversation_id)
         place = (owner.user, conversation_id)
         start = (0, -1) if page.order == "asc" else (view.state.head_sequence + 1, -1)
@@ -62,6 +71,13 @@ class Reading:
 
     async def read_item(self, owner: Owner, conversation_id: str, item_id: str) -> StoredItem:
         """See Conversations.read_item."""
+
+        async def ask() -> StoredItem:
+            return await self._item(owner, conversation_id, item_id)
+
+        return await self._loader.shared.read(conversation_id, item_id, ask)
+
+    async def _item(self, owner: Owner, conversation_id: str, item_id: str) -> StoredItem:
         view = await self._loader.view(owner, conversation_id)
         row = await self.find(view, (owner.user, conversation_id), item_id)
         opened = await self._opener.open_rows(owner, conversation_id, [row])
@@ -123,10 +139,13 @@ class Reading:
             return []
         limit = page.limit + 1 + len(view.deleted_items)
         try:
-            async with self._postgres.connection(LOAD_TIMEOUT_S) as connection:
+            async with (
+                self._loads.slot(),
+                self._postgres.connection(LOAD_TIMEOUT_S) as connection,
+            ):
                 rows = await read_page(connection, place, (page.order, start, limit))
         except PostgresAway as away:
-            raise HistoryUnavailable("PostgreSQL is away") from away
+            raise HistoryAway from away
         return [row for row in rows if _is_base(view, row)]
 
     async def find(self, view: View, place: tuple[int, str], item_id: str) -> ItemRow:
@@ -137,10 +156,13 @@ class Reading:
         if view.base_head == 0:
             raise ItemNotFound
         try:
-            async with self._postgres.connection(LOAD_TIMEOUT_S) as connection:
+            async with (
+                self._loads.slot(),
+                self._postgres.connection(LOAD_TIMEOUT_S) as connection,
+            ):
                 found = await read_item_row(connection, place, item_id)
         except PostgresAway as away:
-            raise HistoryUnavailable("PostgreSQL is away") from away
+            raise HistoryAway from away
         if found is None or not _is_base(view, found):
             raise ItemNotFound
         return found

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from axon.conversations.chat_tail import ChatTail
 from axon.conversations.errors import TailFull
 from axon.conversations.placed import TURN_FORGOTTEN
+from axon.conversations.unplaced import Unplaced
 from axon.journal import Journal, Location
 from axon.records import (
     ConversationChanged,
@@ -22,6 +23,8 @@ from axon.records import (
 TAIL_ENTRIES_MAX = 1_000_000
 """About 400 MB of memory, and some minutes of full speed with PostgreSQL away: new conversation
 turns are refused from here on, because a forgotten record would make a history wrong."""
+
+TurnRecord = TurnAccepted | TurnCompleted | TurnInterrupted
 
 _TURNS = (TurnAccepted, TurnCompleted, TurnInterrupted)
 _CHANGES = (ItemsAppended, ConversationChanged)
@@ -44,6 +47,11 @@ class TailEntry(NamedTuple):
     stored: bool
     """Whether the turn may be fetched and continued from here on."""
 
+    @property
+    def unplaced(self) -> bool:
+        """Return whether the turn's place is still to be found."""
+        return self.sequence == 0 and self.conversation_id != ""
+
 
 class Tail:
     """An index into the journal, by conversation and by turn; for the loop's thread only.
@@ -63,15 +71,17 @@ class Tail:
         self._pruned_through = 0
         self.chat = ChatTail()
         """The same for stored chat completions, which have no conversation."""
+        self.unplaced = Unplaced()
+        """The same for turns without a place; they stay until they have one."""
         self.on_note: Callable[[Record], None] = _nobody_listens
         """Told of every durable record before `note` returns; must not raise."""
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._order) + len(self.unplaced)
 
     def admit(self) -> None:
         """Return when another turn may be remembered; raises TailFull."""
-        if len(self._order) >= self._entries_max:
+        if len(self) >= self._entries_max:
             raise TailFull
 
     def note(self, record: Record, location: Location) -> None:
@@ -80,23 +90,14 @@ class Tail:
         Never refuses: what is durable must be remembered.
         """
         self.on_note(record)
+        if isinstance(record, _TURNS) and self._note_unplaced(record, location):
+            return
         if location.sequence <= self._pruned_through:
             return
         self.chat.note(record, location)
         if isinstance(record, _TURNS):
-            head = record.head
-            placed = head.conversation_id != "" and not isinstance(record, TurnAccepted)
-            entry = TailEntry(
-                location,
-                head.user,
-                head.conversation_id,
-                head.sequence,
-                head.turn_id,
-                placed,
-                not head.implicit,
-                head.stored,
-            )
-            self._turns[head.turn_id] = entry
+            entry = _entry_of(record, location)
+            self._turns[entry.turn_id] = entry
         elif isinstance(record, _CHANGES):
             forgotten = _forgotten(record)
             placed = record.conversation_id != ""
@@ -119,6 +120,19 @@ class Tail:
             self._conversations.setdefault(entry.conversation_id, []).append(entry)
             if entry.listed:
                 self._people.setdefault(entry.user, {})[entry.conversation_id] = location.sequence
+
+    def _note_unplaced(self, record: TurnRecord, location: Location) -> bool:
+        """Return True for a turn without a place, which is remembered apart until it has one."""
+        head, before = record.head, self._turns.get(record.head.turn_id)
+        if head.unplaced:
+            self._turns[head.turn_id] = _entry_of(record, location)
+            if not isinstance(record, TurnAccepted):
+                self.unplaced.note(head.conversation_id, head.turn_id, location)
+            return True
+        if before is not None and before.unplaced:
+            del self._turns[head.turn_id]
+            self.unplaced.forget(before.conversation_id, head.turn_id)
+        return False
 
     def prune(self, projected_through: int) -> None:
         """Forget what PostgreSQL has: everything up to this journal sequence."""
@@ -168,13 +182,31 @@ class Tail:
 
     async def read(self, entries: Sequence[TailEntry]) -> list[Record]:
         """Return the records behind the entries, read from the journal in a thread."""
-        if not entries:
-            return []
-        return await asyncio.to_thread(self._read, entries)
+        return await self.read_at([entry.location for entry in entries])
 
-    def _read(self, entries: Sequence[TailEntry]) -> list[Record]:
-        found = [self._journal.entry_at(entry.location) for entry in entries]
+    async def read_at(self, locations: Sequence[Location]) -> list[Record]:
+        """Return the records that stand there, read from the journal in a thread."""
+        if not locations:
+            return []
+        return await asyncio.to_thread(self._read, locations)
+
+    def _read(self, locations: Sequence[Location]) -> list[Record]:
+        found = [self._journal.entry_at(location) for location in locations]
         return [decode(entry.kind, entry.payload) for entry in found]
+
+
+def _entry_of(record: TurnRecord, location: Location) -> TailEntry:
+    head = record.head
+    return TailEntry(
+        location,
+        head.user,
+        head.conversation_id,
+        head.sequence,
+        head.turn_id,
+        head.conversation_id != "" and not isinstance(record, TurnAccepted),
+        not head.implicit,
+        head.stored,
+    )
 
 
 def _nobody_listens(_: Record) -> None:

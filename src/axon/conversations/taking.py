@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from axon.base import Clock, TaskOwner
 from axon.conversations.epoch import Epoch
-from axon.conversations.errors import ConversationBusy, HistoryUnavailable
+from axon.conversations.errors import ConversationBusy, HistoryAway
 from axon.conversations.history import OpenedWindow
 from axon.conversations.lease_store import find_lease, give_lease_back, take_lease
 from axon.conversations.loading import Loader
+from axon.conversations.loads import Loads
 from axon.conversations.opened import OpenedWindows
 from axon.conversations.opening import Opener
 from axon.conversations.tail import Tail
@@ -47,6 +48,7 @@ class Sources:
     opened: OpenedWindows
     opener: Opener
     loader: Loader
+    loads: Loads
     tail: Tail
     postgres: Postgres
     clock: Clock
@@ -143,11 +145,14 @@ class Taking:
         sent_s = sources.clock.monotonic()
         place = (owner.user, conversation_id)
         try:
-            async with sources.postgres.connection(LEASE_TIMEOUT_S) as connection:
+            async with (
+                sources.loads.slot(),
+                sources.postgres.connection(LEASE_TIMEOUT_S) as connection,
+            ):
                 taken = await take_lease(connection, place, sources.instance, fence)
                 row = None if taken else await find_lease(connection, place)
         except PostgresAway as away:
-            raise HistoryUnavailable("neither Valkey nor PostgreSQL can give a lease") from away
+            raise HistoryAway("neither Valkey nor PostgreSQL can give a lease") from away
         if row is not None and row.holder != sources.instance and row.left_ms > 0:
             return Busy(row.left_ms)
         if not taken:

@@ -50,6 +50,8 @@ async def write_turn_events(connection: asyncpg.Connection, records: Sequence[Re
     for record in records:
         if isinstance(record, TurnCompleted | TurnInterrupted) and record.events:
             head = record.head
+            if head.unplaced:
+                continue  # sealed for a conversation it may never stand in
             row = (head.user, head.turn_id, head.conversation_id, record.events)
             told.setdefault((head.user, head.turn_id), row)  # a turn's first end is its end
         elif isinstance(record, ConversationChanged) and record.change == TURN_FORGOTTEN:

@@ -8,6 +8,9 @@ from typing import Literal
 from axon.conversations.history import HistoryTurn, OpenedWindow
 from axon.records import TokenUsage
 
+HISTORY = "history"
+"""What a degraded turn lacks."""
+
 Authority = Literal["valkey", "postgres", "nobody"]
 """Who gave a lease; a brand-new conversation needs none."""
 
@@ -51,12 +54,31 @@ class Begun:
     owner: Owner
     conversation_id: str
     sequence: int
-    """The place of the record to come."""
+    """The place of the record to come; 0 when it gets one later."""
     fence: int
     lease: Lease
     history: tuple[HistoryTurn, ...]
     complete: bool
-    """Whether `history` reaches the beginning of the conversation."""
+    """Whether `history` reaches the beginning of the conversation; without a place, as far as
+    anybody knows."""
+    follows: str = ""
+    """The response that a turn without a place continues, if it is to continue one."""
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """Return what the turn has to do without: its history, when it has no place yet."""
+        return () if self.sequence else (HISTORY,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnplacedTurn:
+    """Where a turn is to stand once its place can be told."""
+
+    owner: Owner
+    conversation_id: str
+    """Of a turn that continues a response, one of its own until then."""
+    follows: str
+    """The response it continues; empty when it continues the conversation's end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

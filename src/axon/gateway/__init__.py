@@ -1,23 +1,30 @@
 """HTTP in, SSE out: OpenAI's API over the rooms below, without SQL or business rules."""
 
+from axon.gateway.bodies import Bodies
+from axon.gateway.call import AsgiApp
 from axon.gateway.door import Door, GatewayOptions
-from axon.gateway.gateway import Gateway, routes
+from axon.gateway.gateway import Gateway, openapi_document, routes
 from axon.gateway.operation import Operation, Status
+from axon.gateway.problems import Problem
 from axon.gateway.relay import Owners, Relay, RelayOptions
 from axon.gateway.sibling import SiblingAway, Siblings
 from axon.gateway.streaming import Streams
 
 __all__ = [
+    "AsgiApp",
+    "Bodies",
     "Door",
     "Gateway",
     "GatewayOptions",
     "Operation",
     "Owners",
+    "Problem",
     "Relay",
     "RelayOptions",
     "SiblingAway",
     "Siblings",
     "Status",
     "Streams",
+    "openapi_document",
     "routes",
 ]

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from axon.accounts import Principal
+from axon.gateway.bodies import Bodies
 from axon.gateway.problems import Problem, RequestRefused, refuse
 from axon.turns import Fields
 
@@ -14,6 +15,7 @@ Scope = Mapping[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 _JSON = (b"content-type", b"application/json")
@@ -32,7 +34,9 @@ class Call:
     """One request being answered."""
 
     __slots__ = (
+        "_bodies",
         "_fields",
+        "_held_bytes",
         "_receive",
         "_scope",
         "_send",
@@ -48,8 +52,17 @@ class Call:
         "streaming",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        """Wrap one ASGI call."""
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request_id: str,
+        bodies: Bodies | None = None,
+    ) -> None:
+        """Wrap one ASGI call; its body is counted with the `bodies` of others until `over`."""
+        self._bodies = bodies or Bodies()
+        self._held_bytes = 0
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -71,6 +84,12 @@ class Call:
         if self.principal is None:
             raise RuntimeError("this route is answered before authentication")
         return self.principal
+
+    @property
+    def cut(self) -> str:
+        """Return why the server cut the connection off, "" when it did not."""
+        why: str = self._scope.get("axon.cut", "")
+        return why
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value, its name given in lower case."""
@@ -102,20 +121,29 @@ class Call:
         if message["type"] == "http.disconnect":
             raise ClientGone
         data: bytes = message.get("body", b"")
+        self._hold(len(data))
         if not message.get("more_body", False):
             return data
-        pieces = [data]
-        length = len(data)
+        whole = bytearray(data)  # a list would cost many times what a trickled body is long
         while message.get("more_body", False):
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
             piece = message.get("body", b"")
-            pieces.append(piece)
-            length += len(piece)
-            if length > bytes_max:
+            if len(whole) + len(piece) > bytes_max:
                 raise _too_large(bytes_max)
-        return b"".join(pieces)
+            self._hold(len(piece))
+            whole += piece
+        return bytes(whole)
+
+    def _hold(self, size: int) -> None:
+        self._bodies.take(size)
+        self._held_bytes += size
+
+    def over(self) -> None:
+        """Say that the request is answered, and its body no longer needed."""
+        self._bodies.give_back(self._held_bytes)
+        self._held_bytes = 0
 
     async def whole_body(self, bytes_max: int) -> bytes:
         """Return the body, also once its members were read."""

@@ -1,5 +1,6 @@
 """What the routes share: the rooms behind them, who may see what, and answering a turn."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -17,8 +18,10 @@ from axon.inference import ModelDirectory
 from axon.turns import EmbeddingCache, Fields, RunningTurn, TurnRequest, Turns
 
 _JSON = (b"content-type", b"application/json")
-_WITHOUT_VALKEY = (b"axon-degraded", b"valkey")
-"""Tells a client that the answer is whole, but took the slower way through PostgreSQL."""
+_DEGRADED = b"axon-degraded"
+"""Names what the answer was made without, separated by commas. `valkey`: whole, but it took the
+slower way through PostgreSQL; `postgresql`: whole, from what is at hand; `history`: the model did
+not see what was said before."""
 
 _REPLAYED = (b"idempotent-replayed", b"true")
 """Tells a client that this is the answer to an earlier request."""
@@ -55,6 +58,8 @@ class Door:
     )
     relay: Relay | None = None
     """None where this is the node's only serving process."""
+    without_postgresql: Callable[[], bool] = lambda: False
+    """Whether PostgreSQL is known to be away now."""
 
     def subject(self, call: Call, fields: Fields) -> int:
         """Return the number of the person this request is about."""
@@ -114,9 +119,19 @@ class Door:
             call.log["axon.turn.id"] = turn.turn_id
             return turn
         call.log["axon.turn.id"] = turn.head.turn_id
-        if turn.begun is not None and turn.begun.lease.authority == "postgres":
-            call.extra.append(_WITHOUT_VALKEY)
+        without = self._done_without(turn)
+        if without:
+            call.extra.append((_DEGRADED, ", ".join(without).encode()))
         return turn
+
+    def _done_without(self, turn: RunningTurn) -> list[str]:
+        """Return what a turn has to do without; one that begins a conversation, nothing."""
+        begun = turn.begun
+        if begun is None or (begun.lease.authority == "nobody" and not turn.degraded):
+            return [*turn.degraded]
+        valkey = begun.lease.authority == "postgres"
+        postgresql = self.without_postgresql()
+        return ["valkey"] * valkey + ["postgresql"] * postgresql + [*turn.degraded]
 
     async def _tried_elsewhere(self, call: Call, request: TurnRequest) -> bool:
         """Return whether a sibling took an earlier try of this request, and has answered it."""

@@ -28,10 +28,12 @@ from axon.gateway import (
     stored_responses,
     sync,
 )
+from axon.gateway.bodies import Bodies
 from axon.gateway.call import AnsweredElsewhere, Call, ClientGone, Message, Receive, Scope, Send
 from axon.gateway.door import Door
+from axon.gateway.openapi import RouteShown, openapi_json
 from axon.gateway.operation import Operation
-from axon.gateway.problems import Problem, RequestRefused, problem_of
+from axon.gateway.problems import Problem, RequestRefused, problem_of, unavailable
 from axon.gateway.relay import Relay
 from axon.telemetry import (
     CounterTallies,
@@ -84,11 +86,18 @@ _WITH_IDS: dict[tuple[str, str, int], Route] = {
 }
 """Routes `/v1/<thing>/<id>[/items[/<id>]]`, by method, name and number of ids."""
 
+
+async def openapi(operation: Operation, call: Call, relay: Relay | None) -> None:
+    """Answer with a description of this API, as OpenAPI 3.1; wants no key."""
+    await call.reply_json(openapi_document())
+
+
 _OPERATION: dict[str, Route] = {
     "/healthz": operation.healthz,
     "/readyz": operation.readyz,
     "/status": operation.status,
     "/metrics": operation.metrics,
+    "/openapi.json": openapi,
 }
 
 _CHAT = ["chat", "completions"]
@@ -115,8 +124,14 @@ _NO_SUCH_ROUTE = "unknown"
 class Gateway:
     """HTTP in, SSE out; one per process."""
 
-    def __init__(self, door: Door, operation: Operation, randomness: Randomness) -> None:
-        """Answer with the rooms behind `door`; `operation` knows how the process is."""
+    def __init__(
+        self, door: Door, operation: Operation, randomness: Randomness, bodies: Bodies | None = None
+    ) -> None:
+        """Answer with the rooms behind `door`; `operation` knows how the process is.
+
+        `bodies` bounds the bodies of all requests together.
+        """
+        self._bodies = bodies or Bodies()
         self._door = door
         self._operation = operation
         self._request_prefix = "req_" + randomness.bytes(6).hex()
@@ -136,9 +151,7 @@ class Gateway:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
             return
-        self._requests += 1
-        call = Call(scope, receive, send, f"{self._request_prefix}{self._requests:010x}")
-        call.started_s = self._door.clock.monotonic()
+        call = self._call(scope, receive, send)
         route, ids, name = _route(call.method, call.path)
         try:
             if not (private and await self._answer_internal(call)):
@@ -157,7 +170,25 @@ class Gateway:
                 call, Problem(status=500, message="The server failed.", kind="server_error")
             )
         finally:
+            call.over()
             self._report(call, name)
+
+    async def crowded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI call of a client for whom there is no place: only how the process is."""
+        if scope["type"] != "http" or scope["path"] in _OPERATION:
+            await self(scope, receive, send)
+            return
+        call = self._call(scope, receive, send)
+        problem = unavailable("Too many connections are open.", "server_overloaded")
+        await call.reply_problem(problem, [(b"connection", b"close")])
+        self._report(call, _NO_SUCH_ROUTE)
+
+    def _call(self, scope: Scope, receive: Receive, send: Send) -> Call:
+        self._requests += 1
+        request_id = f"{self._request_prefix}{self._requests:010x}"
+        call = Call(scope, receive, send, request_id, self._bodies)
+        call.started_s = self._door.clock.monotonic()
+        return call
 
     async def _answer_internal(self, call: Call) -> bool:
         """Return whether the call was a sibling's question, which then is answered."""
@@ -197,6 +228,8 @@ class Gateway:
         fields["url.path"] = call.path
         fields["http.response.status_code"] = call.status
         fields["event.duration"] = int(took_s * 1e9)
+        if call.cut:
+            fields["axon.cut"] = call.cut
         if call.principal is not None:
             fields["axon.org.id"] = call.principal.org_id
         log.event("http.request", "Answered a request.", fields)
@@ -231,14 +264,23 @@ def _route(method: str, path: str) -> tuple[Route | None, tuple[str, ...], str]:
 
 def routes() -> list[tuple[str, str, str]]:
     """Return every route as method, path and the first line of what it says of itself."""
-    found = [(method, path, route) for (method, path), route in _FIXED.items()]
-    found.append(("GET", _ONE_MODEL, models.get_model))
+    return [(method, path, (route.__doc__ or "").split("\n")[0]) for method, path, route in _all()]
+
+
+@cache
+def openapi_document() -> bytes:
+    """Return `/openapi.json`, which is the same for the life of the process."""
+    return openapi_json(_all())
+
+
+def _all() -> list[RouteShown]:
+    found = [RouteShown(method, path, route) for (method, path), route in _FIXED.items()]
+    found.append(RouteShown("GET", _ONE_MODEL, models.get_model))
     for (method, thing, ids), route in _WITH_IDS.items():
         name, *below = thing.split("/")
         path = "/".join(["/v1", name.replace(" ", "/"), "{id}", *below])
-        found.append((method, path + "/{id}" * (ids - 1), route))
-    found += [("GET", path, route) for path, route in _OPERATION.items()]
-    return [(method, path, (route.__doc__ or "").split("\n")[0]) for method, path, route in found]
+        found.append(RouteShown(method, path + "/{id}" * (ids - 1), route))
+    return found + [RouteShown("GET", path, route) for path, route in _OPERATION.items()]
 
 
 def _no_route(call: Call) -> RequestRefused:

@@ -13,7 +13,7 @@ ITEMS_MAX = 20
 """OpenAI's bound of items in one call that creates a conversation or adds to one."""
 
 _AUTHORS = frozenset({"user", "assistant", "system", "developer"})
-_NEEDS = {
+NEEDED_MEMBERS = {
     "function_call": ("call_id", "name", "arguments"),
     "function_call_output": ("call_id", "output"),
     "custom_tool_call": ("call_id", "name", "input"),
@@ -21,6 +21,7 @@ _NEEDS = {
     "reasoning": ("summary",),
     "compaction": ("encrypted_content",),
 }
+"""What an item of each type must have; a message stands apart."""
 
 Item = dict[str, Any]
 
@@ -44,11 +45,11 @@ def _stored(item: Item, param: str) -> NewItem:
     kind = item.get("type", "message" if "role" in item else None)
     if kind == "message":
         return _readable(_message(item, param), param)
-    if not isinstance(kind, str) or kind not in _NEEDS:
+    if not isinstance(kind, str) or kind not in NEEDED_MEMBERS:
         raise refuse(
             f"Invalid value for '{param}.type': {kind!r}.", f"{param}.type", "invalid_value"
         )
-    for name in _NEEDS[kind]:
+    for name in NEEDED_MEMBERS[kind]:
         if name not in item:
             raise _missing(f"{param}.{name}")
         if name != "output" and name != "summary" and not isinstance(item[name], str):

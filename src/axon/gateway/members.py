@@ -57,7 +57,7 @@ class ContextManagement(msgspec.Struct):
     compact_threshold: Annotated[int, Meta(ge=1000)] | None = None
 
 
-_CHAT: dict[str, Any] = {
+CHAT_TYPES: dict[str, Any] = {
     "messages": Annotated[list[ChatMessage], Meta(min_length=1)],
     "n": Annotated[int, Meta(ge=1, le=128)],
     "max_tokens": Count,
@@ -77,7 +77,7 @@ _CHAT: dict[str, Any] = {
     "store": bool,
 }
 
-_COMPLETIONS: dict[str, Any] = {
+COMPLETIONS_TYPES: dict[str, Any] = {
     "n": Annotated[int, Meta(ge=1, le=128)],
     "best_of": Annotated[int, Meta(ge=1, le=128)],
     "max_tokens": Annotated[int, Meta(ge=0, le=2**31 - 1)],
@@ -93,13 +93,13 @@ _COMPLETIONS: dict[str, Any] = {
     "suffix": str,
 }
 
-_EMBEDDINGS: dict[str, Any] = {
+EMBEDDINGS_TYPES: dict[str, Any] = {
     "dimensions": Count,
     "encoding_format": Literal["float", "base64"],
     "user": Text,
 }
 
-_RESPONSES: dict[str, Any] = {
+RESPONSES_TYPES: dict[str, Any] = {
     "temperature": Temperature,
     "top_p": Share,
     "presence_penalty": Penalty,
@@ -122,10 +122,10 @@ def _decoders(members: dict[str, Any]) -> dict[str, Decoder]:
     return {name: msgspec.json.Decoder(wanted | None) for name, wanted in members.items()}
 
 
-CHAT_MEMBERS = _decoders(_CHAT)
-RESPONSES_MEMBERS = _decoders(_RESPONSES)
-COMPLETIONS_MEMBERS = _decoders(_COMPLETIONS)
-EMBEDDINGS_MEMBERS = _decoders(_EMBEDDINGS)
+CHAT_MEMBERS = _decoders(CHAT_TYPES)
+RESPONSES_MEMBERS = _decoders(RESPONSES_TYPES)
+COMPLETIONS_MEMBERS = _decoders(COMPLETIONS_TYPES)
+EMBEDDINGS_MEMBERS = _decoders(EMBEDDINGS_TYPES)
 """The members checked for their type; what is not listed passes on untouched."""
 
 

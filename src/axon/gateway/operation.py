@@ -1,13 +1,13 @@
 """How the process is: alive, ready, its dependencies, its metrics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from axon.gateway.call import Call
 from axon.gateway.relay import Relay
-from axon.gateway.whole_node import metrics_of_all, statuses_of_siblings
+from axon.gateway.whole_node import joined_pages, metrics_of_all, statuses_of_siblings
 from axon.telemetry import render_metrics
 
 _METRICS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
@@ -25,6 +25,8 @@ class Operation:
     """Each dependency, the degraded modes, and how far PostgreSQL is behind."""
     before_metrics: Callable[[], None]
     """Brings the gauges up to date."""
+    other_pages: Callable[[], Mapping[str, bytes]] = dict
+    """The metrics of the node's processes that answer no HTTP, by their names."""
 
 
 async def healthz(operation: Operation, call: Call, relay: Relay | None) -> None:
@@ -50,7 +52,10 @@ async def status(operation: Operation, call: Call, relay: Relay | None) -> None:
 
 
 async def metrics(operation: Operation, call: Call, relay: Relay | None) -> None:
-    """Answer in Prometheus' text format, for all serving processes of the node."""
+    """Answer in Prometheus' text format, for all processes of the node."""
     operation.before_metrics()
     page = render_metrics()
-    await call.reply(200, page if relay is None else await metrics_of_all(relay, page), [_METRICS])
+    if "axon.relayed" not in call.log:  # a sibling that asks adds the others by itself
+        own = {"": page} if relay is None else await metrics_of_all(relay, page)
+        page = joined_pages({**own, **operation.other_pages()})
+    await call.reply(200, page, [_METRICS])

@@ -26,9 +26,10 @@ _EVENTS_DIGITS_MAX = 9
 async def get_response(door: Door, call: Call, response_id: str) -> None:
     """Answer with a stored response, or with its events from `starting_after` on."""
     query = call.query()
+    streamed = _streamed(query)
     skipped = _starting_after(query)
     turn = await find_response(door, call, response_id)
-    if query.get("stream") == "true":
+    if streamed:
         await _follow(door, call, turn, skipped)
     elif isinstance(turn, RunningTurn):
         await call.reply_json(so_far(turn))
@@ -109,6 +110,14 @@ async def find_response(door: Door, call: Call, response_id: str) -> RunningTurn
     if not turn.answer:
         raise problem
     return turn
+
+
+def _streamed(query: dict[str, str]) -> bool:
+    given = query.get("stream", "false")
+    if given not in ("true", "false"):
+        message = f"Invalid value for 'stream': {given!r}; use 'true' or 'false'."
+        raise refuse(message, param="stream", code="invalid_value")
+    return given == "true"
 
 
 def _starting_after(query: dict[str, str]) -> int:

@@ -20,11 +20,11 @@ async def statuses_of_siblings(relay: Relay) -> dict[str, object]:
     return found
 
 
-async def metrics_of_all(relay: Relay, own: bytes) -> bytes:
-    """Return this process's metrics and its siblings' as one page; a label tells whose each is."""
+async def metrics_of_all(relay: Relay, own: bytes) -> dict[str, bytes]:
+    """Return this process's page of metrics and its siblings', each under its name."""
     others = await _answers(relay, "/metrics")
     there = {name: page for name, page in others.items() if page is not None}
-    return joined_pages({relay.own: own, **there})
+    return {relay.own: own, **there}
 
 
 async def _answers(relay: Relay, path: str) -> dict[str, bytes | None]:
@@ -42,6 +42,7 @@ async def _answers(relay: Relay, path: str) -> dict[str, bytes | None]:
 def joined_pages(pages: Mapping[str, bytes]) -> bytes:
     """Return pages of Prometheus' text format as one, with a label `instance` in every sample.
 
+    Those of a page without a name stay as they are: they are the process's own.
     Each page names a family once, its comments before its samples, and so does the whole.
     """
     comments: dict[str, list[str]] = {}
@@ -62,6 +63,8 @@ def joined_pages(pages: Mapping[str, bytes]) -> bytes:
 
 
 def _labelled(sample: str, instance: str) -> str:
+    if not instance:
+        return sample
     name, brace, rest = sample.partition("{")
     if brace and " " not in name:
         return f'{name}{{instance="{instance}",{rest}'

@@ -57,6 +57,6 @@ class ModelDirectory:
         try:
             fetched = await fetch(pool, "GET", f"{pool.target.path}/models", b"", FETCH_TIMEOUT_S)
             listed = _decode(fetched.body) if fetched.status == 200 else None
-        except (UpstreamError, msgspec.DecodeError):
+        except (UpstreamError, ValueError, RecursionError):  # it may answer with anything
             return self._offered
         return tuple(entry.id for entry in listed.data[:NAMES_MAX]) if listed else self._offered

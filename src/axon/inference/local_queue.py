@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from axon.base import MIB
 from axon.inference.errors import QueueFull
 from axon.inference.jobs import Job
 from axon.inference.ports import Consumer, Delivery, Reply
@@ -9,6 +10,10 @@ from axon.telemetry import counter, gauge
 
 JOBS_WAITING_MAX = 1024
 """Per lane. At a job a second and slot, more would wait longer than any client does."""
+
+JOBS_WAITING_BYTES_MAX = 256 * MIB
+"""Per lane. Most requests are far smaller than the longest that is allowed: few long ones would
+otherwise fill the memory long before there are many."""
 
 _waiting = gauge("axon_queue_jobs_waiting", "Jobs that no worker has yet.", ("queue",))
 _resubmitted = counter(
@@ -21,9 +26,15 @@ _resubmitted = counter(
 class LocalQueue:
     """Implements JobQueue and JobSource; it lives and dies with its process."""
 
-    def __init__(self, jobs_waiting_max: int = JOBS_WAITING_MAX, name: str = "in_process") -> None:
-        """`jobs_waiting_max` bounds each lane; `name` is the queue's in the metrics."""
+    def __init__(
+        self,
+        jobs_waiting_max: int = JOBS_WAITING_MAX,
+        name: str = "in_process",
+        bytes_waiting_max: int = JOBS_WAITING_BYTES_MAX,
+    ) -> None:
+        """The two bounds hold for each lane; `name` is the queue's in the metrics."""
         self._jobs_waiting_max = jobs_waiting_max
+        self._bytes_waiting_max = bytes_waiting_max
         self._lanes: dict[str, _Lane] = {}
         self.elsewhere: Callable[[], int] = _none
         """Returns how many jobs that left this queue wait in another for a worker."""
@@ -40,12 +51,14 @@ class LocalQueue:
         lane = self._lane(job.model.queue_lane)
         if len(lane.waiting) >= self._jobs_waiting_max:
             raise QueueFull(job.model.alias)
-        lane.waiting[job.turn_id] = _LocalDelivery(job, 1)
+        if lane.waiting and lane.waiting_bytes + len(job.fields) > self._bytes_waiting_max:
+            raise QueueFull(f"{job.model.alias}: {lane.waiting_bytes} bytes wait")
+        lane.wait(_LocalDelivery(job, 1))
         lane.hand_out()
 
     def forget(self, turn_id: str) -> bool:
         """Drop a waiting job; return False when none of this turn waits."""
-        return any(lane.waiting.pop(turn_id, None) for lane in self._lanes.values())
+        return any(lane.forget(turn_id) for lane in self._lanes.values())
 
     def consume(self, lane: str, slots: int, take: Callable[[Delivery], None]) -> Consumer:
         """Give `take` the lane's jobs, those already waiting within this call."""
@@ -66,13 +79,26 @@ def _none() -> int:
 
 
 class _Lane:
-    __slots__ = ("_handing_out", "_resubmitted", "consumers", "waiting")
+    __slots__ = ("_handing_out", "_resubmitted", "consumers", "waiting", "waiting_bytes")
 
     def __init__(self, resubmitted: Callable[[float], None]) -> None:
         self._resubmitted = resubmitted
         self.waiting: dict[str, _LocalDelivery] = {}
+        self.waiting_bytes = 0
         self.consumers: list[_LocalConsumer] = []
         self._handing_out = False
+
+    def wait(self, delivery: "_LocalDelivery") -> None:
+        """Let a job wait behind the others."""
+        self.waiting[delivery.job.turn_id] = delivery
+        self.waiting_bytes += len(delivery.job.fields)
+
+    def forget(self, turn_id: str) -> "_LocalDelivery | None":
+        """Return the job of a turn, which waits no more; None when none did."""
+        delivery = self.waiting.pop(turn_id, None)
+        if delivery is not None:
+            self.waiting_bytes -= len(delivery.job.fields)
+        return delivery
 
     def hand_out(self) -> None:
         """Hand out while there are jobs and slots.
@@ -85,7 +111,9 @@ class _Lane:
         self._handing_out = True
         try:
             while self.waiting and (consumer := self._free_consumer()) is not None:
-                consumer.hand(self.waiting.pop(next(iter(self.waiting))))
+                delivery = self.waiting.pop(next(iter(self.waiting)))
+                self.waiting_bytes -= len(delivery.job.fields)
+                consumer.hand(delivery)
         finally:
             self._handing_out = False
 
@@ -104,6 +132,7 @@ class _Lane:
         self._resubmitted(len(deliveries))
         again = [_LocalDelivery(one.job, one.attempt + 1) for one in deliveries]
         self.waiting = {one.job.turn_id: one for one in again} | self.waiting
+        self.waiting_bytes = sum(len(one.job.fields) for one in self.waiting.values())
         self.hand_out()
 
 

@@ -51,7 +51,7 @@ class PromptCounter:
                 continue
             try:
                 count = await self._ask_engine(engine, upstream.model, fields)
-            except (InferenceError, msgspec.DecodeError):
+            except (InferenceError, ValueError, RecursionError):
                 continue  # away, or busy: the next may do better
             if count is not None:
                 return count

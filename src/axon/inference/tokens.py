@@ -76,7 +76,7 @@ class TokenCounter:
                 continue
             try:
                 return [await self._count(engine, upstream.model, text) for text in texts]
-            except (InferenceError, msgspec.DecodeError):
+            except (InferenceError, ValueError, RecursionError):
                 continue  # away, or without a tokenizer: the next may do better
         return None
 

@@ -1,8 +1,6 @@
-"""Group commit: one thread, one write and one flush for everything that waits."""
+"""Group commit: one write and one flush for everything that waits."""
 
 import asyncio
-import queue
-import threading
 from collections.abc import Callable, Sequence
 
 from axon.journal.errors import (
@@ -29,13 +27,13 @@ _CLOSE_TIMEOUT_S = 30.0
 
 
 class GroupCommit:
-    """The queue of waiting entries and the thread that makes them durable.
+    """The waiting entries, and what makes them durable.
 
     What one round of the event loop appends is handed over together, at the round's end: a flush
     costs the CPU as much as twenty entries, so a busy loop must not pay for one flush an entry.
-    The thread takes whatever was handed over, writes it, flushes it, and settles all of it with
-    one call into the loop; what comes meanwhile is the next batch. After a failure nothing is
-    tried again: every entry, in hand or still to come, fails.
+    The carrier, a thread, takes whatever was handed over, writes it, flushes it, and settles all
+    of it with one call into the loop; what comes meanwhile is the next batch. After a failure
+    nothing is tried again: every entry, in hand or still to come, fails.
     """
 
     def __init__(
@@ -46,7 +44,7 @@ class GroupCommit:
         options: JournalOptions,
         environment: JournalEnvironment,
     ) -> None:
-        """Start the thread; from here on it alone uses `writer`."""
+        """Start the carrier; from here on it alone uses `writer`."""
         self._writer = writer
         self._durable = durable
         self._space = space
@@ -57,13 +55,9 @@ class GroupCommit:
         self._waiting_entries = 0
         self._waiting_bytes = 0
         self._gathered: list[Waiter] = []
-        self._queue: queue.SimpleQueue[list[Waiter] | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ending = False
         self._next_space_check = 0.0
-        # A disk that hangs must not keep a failed process alive, hence a daemon.
-        self._thread = threading.Thread(target=self._run, name="axon-journal", daemon=True)
-        self._thread.start()
+        self._carrier = environment.carrier(self)
 
     # The event loop's side. Only it touches the two counters, so they need no lock.
 
@@ -108,16 +102,15 @@ class GroupCommit:
     def _hand_over(self) -> None:
         gathered, self._gathered = self._gathered, []
         if gathered:
-            self._queue.put(gathered)
+            self._carrier.put(gathered)
 
     async def close(self) -> None:
-        """Refuse what is new, settle what waits, end the thread; may be called again."""
+        """Refuse what is new, settle what waits, end the carrier; may be called again."""
         if self._refusal is not JournalClosed:
             self._refusal = JournalClosed
             self._hand_over()
-            self._queue.put(None)
-        await asyncio.to_thread(self._thread.join, _CLOSE_TIMEOUT_S)
-        if self._thread.is_alive():
+            self._carrier.put(None)
+        if not await asyncio.to_thread(self._carrier.join, _CLOSE_TIMEOUT_S):
             raise JournalFailed(f"no answer from the disk within {_CLOSE_TIMEOUT_S:.0f} s")
 
     def _acknowledge(self, batch: Sequence[Waiter], locations: Sequence[Location]) -> None:
@@ -132,41 +125,24 @@ class GroupCommit:
             if not waiter.future.done():
                 waiter.future.set_exception(JournalFailed(self._cause))
 
-    # The writer thread's side. It holds the GIL only to encode, and for few microseconds.
+    # The carrier's side. Its thread holds the GIL only to encode, and for few microseconds.
 
-    def _run(self) -> None:
-        batch: list[Waiter] = []
-        try:
-            while not self._ending:
-                batch = self._take()
-                self._check_space()
-                if batch:
-                    self._commit(batch)
-        except BaseException as error:  # noqa: BLE001 - the outermost frame of the thread
-            self._cause = str(error)
-            self._refusal = JournalFailed
-            measure_failure()
-            self._tell(self._fail, batch)
-            self._environment.on_fatal(error)
-            while not self._ending:
-                self._tell(self._fail, self._take())
-        finally:
-            self._writer.close()
+    def look_around(self) -> None:
+        """Read the free space when the last reading is old; raises OSError."""
+        now = self._environment.clock.monotonic()
+        if now >= self._next_space_check:
+            self._next_space_check = now + SPACE_CHECK_EVERY_S
+            self._space.check()
 
-    def _take(self) -> list[Waiter]:
-        """Wait for entries and return all there are; none when it is only time to look around."""
-        try:
-            taken = [self._queue.get(timeout=SPACE_CHECK_EVERY_S)]
-        except queue.Empty:
-            return []
-        taken += [self._queue.get_nowait() for _ in range(self._queue.qsize())]
-        self._ending = taken[-1] is None
-        return [waiter for gathered in taken for waiter in gathered or ()]
-
-    def _commit(self, batch: list[Waiter]) -> None:
+    def write(self, batch: list[Waiter]) -> list[Location]:
+        """Hand a batch to the kernel; return where each entry is. Raises OSError."""
         locations = self._writer.write(batch)
         if self._options.acknowledge_before_fsync:
             self._tell(self._acknowledge, batch, locations)
+        return locations
+
+    def flush(self, batch: list[Waiter], locations: list[Location]) -> None:
+        """Return when what was written is on disk, and its waiters are told; raises OSError."""
         began_s = self._environment.clock.monotonic()
         self._writer.sync()
         fsync_s = self._environment.clock.monotonic() - began_s
@@ -174,6 +150,22 @@ class GroupCommit:
         if not self._options.acknowledge_before_fsync:
             self._tell(self._acknowledge, batch, locations)
         measure_batch(len(batch), fsync_s)
+
+    def give_up(self, error: BaseException, batch: list[Waiter]) -> None:
+        """Fail the batch in hand, refuse what is new and have the process end."""
+        self._cause = str(error)
+        self._refusal = JournalFailed
+        measure_failure()
+        self.fail(batch)
+        self._environment.on_fatal(error)
+
+    def fail(self, batch: list[Waiter]) -> None:
+        """Fail a batch that comes after the failure."""
+        self._tell(self._fail, batch)
+
+    def end(self) -> None:
+        """Close the open segment: no further batch will come."""
+        self._writer.close()
 
     def _tell(self, settle: Callable[..., None], batch: list[Waiter], *outcome: object) -> None:
         """Settle a batch on its loop, all of it in one call."""
@@ -183,9 +175,3 @@ class GroupCommit:
             batch[0].future.get_loop().call_soon_threadsafe(settle, batch, *outcome)
         except RuntimeError:
             return  # the loop is closed: nobody is left to be told
-
-    def _check_space(self) -> None:
-        now = self._environment.clock.monotonic()
-        if now >= self._next_space_check:
-            self._next_space_check = now + SPACE_CHECK_EVERY_S
-            self._space.check()

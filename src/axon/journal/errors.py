@@ -45,6 +45,14 @@ class EntryGone(JournalError):
     """The entry asked for is no longer in the journal; its segment was retired."""
 
 
+class JournalNewer(JournalError):
+    """A newer version of Axon wrote this journal; install that one again, nothing was changed."""
+
+    def __init__(self, path: Path, version: int, known: int) -> None:
+        """Name the file, its format's version and the newest version that is known here."""
+        super().__init__(f"{path} has format {version}, this version of Axon knows {known}")
+
+
 class JournalCorrupt(JournalError):
     """The journal is damaged where it was known to be whole; see `axon journal salvage`."""
 

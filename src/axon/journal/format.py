@@ -33,7 +33,10 @@ LOST_KIND = 0xFFFF
 """What `salvage` writes in the place of an entry that could not be saved; never a record."""
 
 _MAGIC = b"AXONJRNL"
-_VERSION = 1
+VERSION = 1
+"""Of the format. Whatever changes, the segment header keeps its layout and its checksum for ever,
+so that an older version can say that it is older."""
+
 _PREFIX = struct.Struct("<II")
 _BODY = struct.Struct("<QQ32sH")
 _CRC = struct.Struct("<I")
@@ -81,11 +84,20 @@ class BrokenBytes(Exception):
     """These bytes are no valid header or entry; the argument says why. Never leaves the room."""
 
 
+class NewerBytes(Exception):
+    """These bytes are whole, of a format that is not known. Never leaves the room."""
+
+    def __init__(self, version: int) -> None:
+        """Keep which format it is."""
+        super().__init__(version)
+        self.version = version
+
+
 def encode_segment_header(header: SegmentHeader) -> bytes:
     """Return the SEGMENT_HEADER_BYTES that open a segment file."""
     fields = SEGMENT_HEADER.pack(
         _MAGIC,
-        _VERSION,
+        VERSION,
         header.first_sequence,
         header.created_us,
         header.previous_hash,
@@ -95,7 +107,10 @@ def encode_segment_header(header: SegmentHeader) -> bytes:
 
 
 def decode_segment_header(data: bytes) -> SegmentHeader:
-    """Return the header at the start of `data`; raise BrokenBytes when it is none of ours."""
+    """Return the header at the start of `data`; raise BrokenBytes when it is none of ours.
+
+    Raises NewerBytes for a whole header of a version that is not known.
+    """
     if len(data) < SEGMENT_HEADER_BYTES:
         raise BrokenBytes("the segment header is cut short")
     fields = data[: SEGMENT_HEADER.size]
@@ -106,9 +121,13 @@ def decode_segment_header(data: bytes) -> SegmentHeader:
         raise BrokenBytes("this is no journal segment")
     if crc_of(fields) != _CRC.unpack_from(data, SEGMENT_HEADER.size)[0]:
         raise BrokenBytes("the segment header's checksum is wrong")
-    if version != _VERSION:
-        raise BrokenBytes(f"format version {version} is not known")
-    return SegmentHeader(first_sequence, created_us, previous_hash, instance.rstrip(b"\0").decode())
+    if version != VERSION:
+        raise NewerBytes(version)
+    try:
+        name = instance.rstrip(b"\0").decode()
+    except UnicodeDecodeError as error:
+        raise BrokenBytes("the segment's instance is not text") from error
+    return SegmentHeader(first_sequence, created_us, previous_hash, name)
 
 
 def encode_entry_header(

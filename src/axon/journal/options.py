@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from axon.base import MIB, Clock
+from axon.journal.carrier import Batches, Carrier, WriterThread
 from axon.journal.disk import Disk
 from axon.journal.format import ENTRY_BYTES_LIMIT, SEGMENT_HEADER_BYTES
 
@@ -46,5 +47,7 @@ class JournalEnvironment:
     disk: Disk
     clock: Clock
     on_fatal: Callable[[BaseException], None]
-    """Called once, on the writer's thread, when the disk refused a write. It must see to it that
+    """Called once, on the carrier's thread, when the disk refused a write. It must see to it that
     the process exits with a status that is not zero; the journal accepts nothing more."""
+    carrier: Callable[[Batches], Carrier] = WriterThread
+    """Starts what carries the batches to the disk; the simulator has one without a thread."""

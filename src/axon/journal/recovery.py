@@ -28,6 +28,7 @@ from axon.journal.segments import (
     create_segment,
     list_segments,
     read_segment_header,
+    refuse_newer,
     remove_unfinished,
     require_continuation,
     segment_path,
@@ -66,9 +67,11 @@ def recover(place: RecoveryPlace) -> tuple[Recovery, JournalEnd]:
     """Check the journal, cut off a torn tail, and return what was found and where it ends.
 
     Every entry that PostgreSQL is not known to have is checked, and the whole last segment.
-    Raises JournalCorrupt, JournalForeign, or OSError. Blocks for as long as reading takes.
+    Raises JournalCorrupt, JournalNewer, JournalForeign, or OSError. Blocks for as long as reading
+    takes.
     """
     directory, disk = place.directory, place.disk
+    refuse_newer(directory)
     for folder in directory.glob(f"{SALVAGE_PREFIX}*"):
         raise JournalCorrupt(folder, 0, "a salvage was interrupted here and must be repeated")
     remove_unfinished(directory, disk)

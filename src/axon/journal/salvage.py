@@ -26,6 +26,7 @@ from axon.journal.segments import (
     create_segment,
     list_segments,
     read_segment_header,
+    refuse_newer,
     segment_path,
 )
 from axon.journal.writer import JournalEnd, SegmentWriter, WriterPlace
@@ -54,10 +55,11 @@ def salvage(directory: Path, segment_bytes: int, disk: Disk, clock: Clock) -> Sa
 
     No process may have it open (JournalLocked). It needs as much free space as the journal has
     and may be repeated after an interruption. Raises JournalMissing, JournalCorrupt (no segment
-    header is left to tell the instance) or OSError.
+    header is left to tell the instance), JournalNewer (nothing was changed) or OSError.
     """
     lock = lock_journal(directory)
     try:
+        refuse_newer(directory)
         rebuilt, moving_in = directory / _REBUILT, directory / _MOVING_IN
         if not rebuilt.exists() and not moving_in.exists():
             _rebuild(directory, segment_bytes, disk, clock)

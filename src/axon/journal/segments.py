@@ -1,13 +1,16 @@
 """Segment files: their names, their headers and how one is made."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from axon.journal.disk import Disk
-from axon.journal.errors import JournalCorrupt
+from axon.journal.errors import JournalCorrupt, JournalNewer
 from axon.journal.format import (
     SEGMENT_HEADER_BYTES,
+    VERSION,
     BrokenBytes,
+    NewerBytes,
     SegmentHeader,
     SegmentScan,
     decode_segment_header,
@@ -65,7 +68,10 @@ def write_all(disk: Disk, descriptor: int, data: bytes) -> None:
 
 
 def read_segment_header(directory: Path, first_sequence: int) -> SegmentHeader:
-    """Return a segment's header; raise JournalCorrupt when it is not what its name says."""
+    """Return a segment's header; raise JournalCorrupt when it is not what its name says.
+
+    Raises JournalNewer when a newer version of Axon wrote it.
+    """
     path = segment_path(directory, first_sequence)
     with path.open("rb") as file:
         data = file.read(SEGMENT_HEADER_BYTES)
@@ -73,9 +79,21 @@ def read_segment_header(directory: Path, first_sequence: int) -> SegmentHeader:
         header = decode_segment_header(data)
     except BrokenBytes as broken:
         raise JournalCorrupt(path, 0, str(broken)) from broken
+    except NewerBytes as newer:
+        raise JournalNewer(path, newer.version, VERSION) from newer
     if header.first_sequence != first_sequence:
         raise JournalCorrupt(path, 0, f"the header says it begins with {header.first_sequence}")
     return header
+
+
+def refuse_newer(directory: Path) -> None:
+    """Return when this version can read the format of every segment; raises JournalNewer.
+
+    Reads headers and changes nothing. Damaged ones are left for others to find.
+    """
+    for first in list_segments(directory):
+        with suppress(JournalCorrupt):
+            read_segment_header(directory, first)
 
 
 def require_continuation(

@@ -4,9 +4,11 @@ from axon.projection.errors import (
     Gap,
     JournalReplaced,
     LostEntry,
+    NewerRecord,
     ProjectionError,
     TooManyParked,
 )
+from axon.projection.parked import ParkedRecord
 from axon.projection.projection import Projection
 from axon.projection.records import Positioned, RoomProjector
 from axon.projection.replaying import Replayed
@@ -17,6 +19,8 @@ __all__ = [
     "JournalLag",
     "JournalReplaced",
     "LostEntry",
+    "NewerRecord",
+    "ParkedRecord",
     "Positioned",
     "Projection",
     "ProjectionError",

@@ -13,6 +13,17 @@ ERROR_LENGTH_MAX = 2000
 """Of the text kept with a parked record; enough to tell the cause."""
 
 
+NOT_OF_THIS_SCHEMA = (
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+"""What a database says whose migrations are not this version's: no record's fault, so nothing is
+parked for it."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Attempt:
     """One batch on its way into one room."""
@@ -77,7 +88,8 @@ async def try_records(
 ) -> Exception | None:
     """Apply the records in a savepoint; return why they failed and left nothing, or None.
 
-    Raises what speaks of an outage or of a transaction that only needs to be repeated.
+    Raises what speaks of an outage, of a transaction that only needs to be repeated, or of a schema
+    that only a migration can mend.
     """
     if not records:
         return None
@@ -86,7 +98,8 @@ async def try_records(
             await projector.apply(connection, records)
     except Exception as error:
         repeatable = isinstance(error, asyncpg.TransactionRollbackError)
-        if repeatable or connection.is_closed() or means_away(error):
+        is_schema = isinstance(error, NOT_OF_THIS_SCHEMA)
+        if repeatable or is_schema or connection.is_closed() or means_away(error):
             raise
         return error
     return None

@@ -18,6 +18,10 @@ class LostEntry(ProjectionError):
     """The journal was damaged here and its entry could not be saved."""
 
 
+class NewerRecord(ProjectionError):
+    """A newer version of Axon wrote this journal, which waits here until that version is back."""
+
+
 class JournalReplaced(ProjectionError):
     """PostgreSQL has more of this journal than the journal itself; it is not the same one."""
 

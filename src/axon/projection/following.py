@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from axon.base import MIB
-from axon.journal import Entry, JournalCorrupt, JournalMissing, JournalReader, write_cursor
+from axon.journal import (
+    Entry,
+    JournalCorrupt,
+    JournalMissing,
+    JournalNewer,
+    JournalReader,
+    write_cursor,
+)
 from axon.projection.errors import JournalReplaced
 from axon.projection.status import JournalLag
 from axon.telemetry import log
@@ -112,7 +119,7 @@ def find_journals(
             reader = JournalReader(directory)
         except JournalMissing:
             continue  # its process is just making it
-        except JournalCorrupt as error:
+        except (JournalCorrupt, JournalNewer) as error:
             unreadable[directory.name] = str(error)
             continue
         if reader.instance != directory.name:

@@ -9,10 +9,16 @@ import asyncpg
 from axon.base import Clock
 from axon.journal import JournalError
 from axon.projection.applying import apply_to_room, describe
-from axon.projection.errors import JournalReplaced, ProjectionError, TooManyParked
+from axon.projection.errors import (
+    JournalReplaced,
+    NewerRecord,
+    ProjectionError,
+    TooManyParked,
+)
 from axon.projection.following import FollowedJournal, find_journals
-from axon.projection.records import Readable, RoomProjector, read_entry
-from axon.projection.replaying import Replayed, replay_room
+from axon.projection.parked import ParkedRecord, read_parked
+from axon.projection.records import Readable, RoomProjector, known_part, read_entry
+from axon.projection.replaying import Replayed, replay_number, replay_room
 from axon.projection.status import JournalLag, ProjectorStatus, write_status
 from axon.projection.store import (
     BEHIND,
@@ -104,6 +110,22 @@ class Projection:
         """
         return await self._replay([FAILED, WAITING, BEHIND], room)
 
+    async def replay_one(self, number: int) -> Replayed:
+        """Try one parked record again, and those of its conversation behind it, in order.
+
+        Nothing is applied and nothing refused when there is none. Raises PostgresAway.
+        """
+        async with self._postgres.connection(TRANSACTION_TIMEOUT_S) as connection:
+            return await replay_number(connection, self._projectors, number)
+
+    async def list_parked(self, room: str, after: int) -> list[ParkedRecord]:
+        """Return parked records behind a number, a page at most; of all rooms for ''.
+
+        Raises PostgresAway.
+        """
+        async with self._postgres.connection(TRANSACTION_TIMEOUT_S) as connection:
+            return await read_parked(connection, room, after)
+
     async def _replay(self, states: list[str], room: str = "") -> Replayed:
         applied = refused = 0
         for projector in self._projectors:
@@ -141,8 +163,8 @@ class Projection:
         if sum(self._parked.values()) >= PARKED_MAX:
             raise TooManyParked(f"{PARKED_MAX} or more")
         try:
-            entries = await asyncio.to_thread(journal.read)
-        except (JournalError, OSError) as error:
+            entries = known_part(journal.instance, await asyncio.to_thread(journal.read))
+        except (JournalError, NewerRecord, OSError) as error:
             journal.stop_for_now(describe(error))
             return 0
         batch = [read_entry(journal.instance, entry) for entry in entries]

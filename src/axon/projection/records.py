@@ -6,9 +6,10 @@ from typing import Protocol
 import asyncpg
 
 from axon.journal import LOST_KIND, Entry
-from axon.projection.errors import LostEntry
+from axon.projection.errors import LostEntry, NewerRecord
 from axon.projection.store import Parked
 from axon.records import (
+    KINDS,
     ConversationChanged,
     ItemsAppended,
     Record,
@@ -67,6 +68,21 @@ class Readable:
             state=state,
             error=error,
         )
+
+
+def known_part(instance: str, entries: list[Entry]) -> list[Entry]:
+    """Return the entries before the first of a kind that this version does not know.
+
+    Raises NewerRecord when that is the first of all: its room may be one that is not here yet, so
+    it is nobody's poison, and to pass over it would lose it.
+    """
+    for number, entry in enumerate(entries):
+        if entry.kind != LOST_KIND and entry.kind not in KINDS:
+            if number == 0:
+                known = f"this version knows {min(KINDS)} to {max(KINDS)}"
+                raise NewerRecord(f"{instance}:{entry.sequence} is of kind {entry.kind}, {known}")
+            return entries[:number]
+    return entries
 
 
 def read_entry(instance: str, entry: Entry) -> Readable:

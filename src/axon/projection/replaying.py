@@ -1,5 +1,6 @@
 """Trying parked records again, each conversation's in order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -9,6 +10,7 @@ from axon.projection.applying import describe, state_after, try_records
 from axon.projection.records import RoomProjector, read_entry
 from axon.projection.store import (
     Parked,
+    head_of,
     heads,
     note_failure,
     take_line,
@@ -42,6 +44,24 @@ async def replay_room(
         applied += count
         refused += failed
     return Replayed(applied=applied, refused=refused)
+
+
+async def replay_number(
+    connection: asyncpg.Connection, projectors: Sequence[RoomProjector], number: int
+) -> Replayed:
+    """Apply one parked record and those of its conversation behind it; raises nothing of theirs.
+
+    When another one of its conversation is parked before it, that one goes first: order is kept.
+    """
+    rooms = {projector.name: projector for projector in projectors}
+    async with connection.transaction():
+        head = await head_of(connection, number)
+        if head is None or head.room not in rooms:
+            return Replayed(applied=0, refused=0)
+        applied, failed = await _replay_line(
+            connection, rooms[head.room], (head.place, head.conversation_id)
+        )
+    return Replayed(applied=applied, refused=int(failed))
 
 
 async def _replay_line(

@@ -1,8 +1,17 @@
 """What the projector tells the other processes of its node: a small file, once a second."""
 
 from pathlib import Path
+from threading import get_native_id
 
 import msgspec
+
+from axon.telemetry import gauge
+
+_parked = gauge(
+    "axon_projection_parked_records",
+    "Records of the whole database that a room does not have, by why.",
+    ("state",),
+)
 
 _STATUS_FILE = "projector.json"
 
@@ -34,10 +43,12 @@ class ProjectorStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_status(root: Path, status: ProjectorStatus) -> None:
-    """Replace the file in one step; blocks."""
+    """Replace the file in one step, and count what is parked; blocks."""
+    _parked.labels("parked").set(status.parked - status.waiting)
+    _parked.labels("waiting").set(status.waiting)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = root / _STATUS_FILE
-    unfinished = path.with_suffix(".new")
+    unfinished = path.with_suffix(f".{get_native_id()}.new")  # a second projector writes its own
     unfinished.write_bytes(msgspec.json.encode(status))
     unfinished.replace(path)
 

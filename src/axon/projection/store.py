@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import asyncpg
 
@@ -118,6 +119,27 @@ async def heads(
         states,
     )
     return [(row["place"], row["conversation_id"]) for row in rows]
+
+
+class ParkedHead(NamedTuple):
+    """The first parked record of a conversation in a room."""
+
+    room: str
+    place: int
+    conversation_id: str
+
+
+async def head_of(connection: asyncpg.Connection, place: int) -> ParkedHead | None:
+    """Return what stands first in the line of a parked record, often itself; None if it is gone."""
+    row = await connection.fetchrow(
+        "SELECT head.room, head.place, head.conversation_id"
+        " FROM projection.parked AS record JOIN projection.parked AS head"
+        "   ON head.place = record.place OR (head.room = record.room"
+        "   AND head.conversation_id = record.conversation_id AND record.conversation_id <> '')"
+        " WHERE record.place = $1 ORDER BY head.place LIMIT 1",
+        place,
+    )
+    return None if row is None else ParkedHead(*row)
 
 
 async def take_line(

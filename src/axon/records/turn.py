@@ -27,7 +27,7 @@ class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     conversation_id: str
     """Empty for a turn outside any conversation, and then `sequence` and `fence` are 0."""
     sequence: int
-    """Place in the conversation, dense from 1."""
+    """Place in the conversation, dense from 1; 0 while the turn has none (see `unplaced`)."""
     fence: int
     """Of two records with one place, the higher fence is the true one."""
     surface: str
@@ -42,6 +42,18 @@ class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     metadata: dict[str, str] = {}
     """The client's metadata of a stored chat completion, clear because it is filtered by; that of
     a response is part of its answer."""
+    follows: str = ""
+    """The response that a turn without a place continues; empty when it continues what its
+    conversation ends with."""
+
+    @property
+    def unplaced(self) -> bool:
+        """Return whether the turn's place in its conversation is still to be found.
+
+        It was taken while nobody could say what came before it. The record of its end comes again
+        with the place, and perhaps with another conversation; only that one counts as its end.
+        """
+        return self.sequence == 0 and self.conversation_id != ""
 
 
 class TurnAccepted(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -9,6 +9,7 @@ from axon.sealing.errors import (
     SealBroken,
     SealingError,
 )
+from axon.sealing.key_copy import TakenIn, open_incoming, take_in
 from axon.sealing.key_store import KeyStore
 from axon.sealing.keyring import Keyring, WrappedBytes
 from axon.sealing.seal import (
@@ -32,9 +33,12 @@ __all__ = [
     "KeyringRefused",
     "SealBroken",
     "SealingError",
+    "TakenIn",
     "WrappedBytes",
     "item_context",
     "key_id_of",
+    "open_incoming",
     "open_sealed",
     "seal",
+    "take_in",
 ]

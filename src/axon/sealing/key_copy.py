@@ -1,5 +1,7 @@
 """The copy of the wrapped keys in PostgreSQL, for the other nodes and for a lost disk."""
 
+from typing import NamedTuple
+
 import asyncpg
 
 from axon.sealing.key_table import Erasure, WrappedKey
@@ -61,3 +63,62 @@ async def find_key(connection: asyncpg.Connection, key_id: bytes) -> WrappedKey 
         key_id,
     )
     return None if row is None else WrappedKey(*row)
+
+
+_INCOMING = """
+CREATE TEMP TABLE incoming_erasures (LIKE sealing.erasures) ON COMMIT DROP;
+CREATE TEMP TABLE incoming_data_keys (LIKE sealing.data_keys) ON COMMIT DROP
+"""
+
+_TAKE_ERASURES = """
+WITH came AS (
+    INSERT INTO sealing.erasures AS there (org_id, user_id, erased_us)
+    SELECT org_id, user_id, erased_us FROM incoming_erasures
+    ON CONFLICT (user_id, org_id)
+    DO UPDATE SET erased_us = greatest(there.erased_us, excluded.erased_us)
+    RETURNING org_id, user_id, erased_us
+)
+DELETE FROM sealing.data_keys AS gone USING came
+WHERE gone.user_id = came.user_id AND gone.org_id = came.org_id
+    AND gone.created_us <= came.erased_us
+"""
+
+_TAKE_KEYS = """
+INSERT INTO sealing.data_keys (key_id, org_id, user_id, kek_id, wrapped, created_us)
+SELECT key_id, org_id, user_id, kek_id, wrapped, created_us FROM incoming_data_keys AS came
+WHERE NOT EXISTS (
+    SELECT FROM sealing.erasures AS e WHERE e.user_id = came.user_id AND e.org_id = came.org_id
+    AND came.created_us <= e.erased_us
+)
+ON CONFLICT DO NOTHING
+"""
+
+_BURIED = """
+SELECT count(*) FROM incoming_data_keys AS came JOIN sealing.erasures AS e
+    ON e.user_id = came.user_id AND e.org_id = came.org_id AND came.created_us <= e.erased_us
+"""
+
+
+class TakenIn(NamedTuple):
+    """What became of the keys of a backup."""
+
+    keys: int
+    """That are new here."""
+    buried: int
+    """That were erased since."""
+
+
+async def open_incoming(connection: asyncpg.Connection) -> None:
+    """Make the temporary tables `incoming_erasures` and `incoming_data_keys` for a backup's rows.
+
+    They live as long as the open transaction.
+    """
+    await connection.execute(_INCOMING)
+
+
+async def take_in(connection: asyncpg.Connection) -> TakenIn:
+    """Take over what the incoming tables hold, tombstones first: no erased key comes back."""
+    await connection.execute(_TAKE_ERASURES)
+    new = int((await connection.execute(_TAKE_KEYS)).split()[-1])
+    buried = await connection.fetchval(_BURIED)
+    return TakenIn(new, buried)

@@ -123,6 +123,20 @@ class KeyStore:
             await self._in_thread(self._table.uploaded, keys_there, erasures_there)
         return len(keys) - len(keys_there)
 
+    async def upload_rest(self, connection: asyncpg.Connection) -> None:
+        """Copy everything PostgreSQL is not known to have, in transactions of its own.
+
+        Keys that are made meanwhile may be among it.
+        """
+        while await self._in_thread(self._table.has_to_upload):
+            async with connection.transaction():
+                await self.upload(connection)
+
+    async def upload_all(self, connection: asyncpg.Connection) -> None:
+        """Copy all keys and erasures of this node to a PostgreSQL that may have lost them."""
+        await self._in_thread(self._table.forget_uploads)
+        await self.upload_rest(connection)
+
     async def fetch(self, connection: asyncpg.Connection, key_id: bytes) -> None:
         """Copy a key of another node from PostgreSQL here; raise KeyGone when it was erased."""
         key = await key_copy.find_key(connection, key_id)

@@ -180,6 +180,16 @@ class KeyTable:
                 erasures,
             )
 
+    def has_to_upload(self) -> bool:
+        """Return whether there is anything that PostgreSQL is not known to have."""
+        return bool(self.keys_to_upload(1) or self.erasures_to_upload(1))
+
+    def forget_uploads(self) -> None:
+        """Note that PostgreSQL is not known to have anything: it may be another one."""
+        with self._transaction():
+            self._sqlite.execute("UPDATE data_keys SET uploaded = 0 WHERE uploaded")
+            self._sqlite.execute("UPDATE erasures SET uploaded = 0 WHERE uploaded")
+
     def _erased_us(self, org_id: str, user: int) -> int:
         found = self._sqlite.execute(
             "SELECT erased_us FROM erasures WHERE org_id = ? AND user = ?", (org_id, user)

@@ -66,7 +66,7 @@ class Keyring:
             content = read_private(path)
         try:
             return cls(msgspec.json.decode(content, type=_KeyringFile))
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:  # damage is not always a DecodeError
             raise KeyringRefused(f"{path}: {error}") from error
 
     @property

@@ -1,6 +1,6 @@
 """The two servers Axon stands on, each of which may go away: PostgreSQL and Valkey."""
 
-from axon.stores.breaker import Breaker
+from axon.stores.breaker import Breaker, Health
 from axon.stores.errors import (
     BadAddress,
     MigrationChanged,
@@ -18,6 +18,7 @@ from axon.stores.valkey_pipeline import ValkeyReply
 __all__ = [
     "BadAddress",
     "Breaker",
+    "Health",
     "MigrationChanged",
     "MigrationMisnamed",
     "Postgres",

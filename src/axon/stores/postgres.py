@@ -8,9 +8,16 @@ from dataclasses import dataclass
 import asyncpg
 
 from axon.base import Clock, TaskOwner
-from axon.stores.breaker import SYSTEM_CLOCK, Breaker
+from axon.stores.breaker import SYSTEM_CLOCK, Breaker, Health
 from axon.stores.errors import BadAddress, PostgresAway
 from axon.telemetry import log
+
+START_WITHIN_S = 1.0
+"""How long a start waits for the first connection: without it, known keys are served at once."""
+
+FAILURES_TO_OPEN = 3
+"""Failures in a row, each worth a whole time limit of its caller: a frozen server is known as such
+within some seconds even by a process that only polls."""
 
 PROBE_EVERY_S = 0.2
 """How often a PostgreSQL that is away is tried again, in the background and by nobody else. It is
@@ -28,6 +35,14 @@ _OUTAGES = (
     asyncpg.InternalClientError,
 )
 
+_EMPTIED = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
+"""What an emptied database says; see PostgresOptions.schema_wanted."""
+
+_USABLE = """
+SELECT to_regclass('axon_migrations') IS NOT NULL AS schema,
+       current_setting('transaction_read_only') = 'off' AS writable
+"""
+
 _DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
@@ -42,6 +57,11 @@ class PostgresOptions:
     """For background attempts; a caller's own connection is bounded by the caller's timeout."""
     statement_timeout_s: float = 60.0
     """After which the server gives a statement up, so that one whose caller was cut off ends."""
+    schema_wanted: bool = False
+    """Whether a database without our tables counts as away: somebody emptied it, or it is not
+    ours, and what it does not hold must not be taken for what does not exist."""
+    writable_wanted: bool = False
+    """Whether a database that can only be read counts as away."""
 
 
 def means_away(error: BaseException) -> bool:
@@ -70,7 +90,7 @@ class Postgres:
         """`url` is a libpq address; passwords and sslmode, sslrootcert, ... are taken from it."""
         self._url = url
         self._options = options
-        self._breaker = Breaker("postgresql", clock=clock)
+        self._breaker = Breaker("postgresql", FAILURES_TO_OPEN, clock=clock)
         self._slots = asyncio.Semaphore(options.connections_max)
         self._waiting = 0
         self._stopped = False
@@ -84,9 +104,17 @@ class Postgres:
         """Return whether a connection would be lent now."""
         return self._breaker.state == "closed" and not self._stopped
 
+    @property
+    def health(self) -> Health:
+        """Return whether a connection would be lent now, since when, and why not."""
+        return self._breaker.health
+
     async def start(self) -> None:
-        """Try to connect once, then keep trying in the background; raises only BadAddress."""
-        await self._attempt()
+        """Try to connect once, START_WITHIN_S at most, then keep trying in the background.
+
+        Raises only BadAddress.
+        """
+        await self._attempt(min(START_WITHIN_S, self._options.connect_timeout_s))
         self._tasks.start(self._stay_available(), "keep PostgreSQL available")
 
     async def wait_until_available(self) -> None:
@@ -120,7 +148,8 @@ class Postgres:
             yield connection
         except (OSError, *_DRIVER_ERRORS) as error:
             # While the connection is open, an OSError or a misuse is the caller's own.
-            own = isinstance(error, OSError) or not means_away(error)
+            emptied = self._options.schema_wanted and isinstance(error, _EMPTIED)
+            own = isinstance(error, OSError) or not (emptied or means_away(error))
             if own and not connection.is_closed():
                 raise
             connection.terminate()
@@ -129,7 +158,7 @@ class Postgres:
                 raise asyncio.CancelledError from error  # it was hidden by a failing rollback
             late = loop.time() >= deadline
             reason = f"no answer within {timeout_s} s" if late else _describe(error)
-            self._failed(reason)
+            self._failed(reason, certainly=emptied)
             raise PostgresAway(reason) from error
         except asyncio.CancelledError:
             connection.terminate()  # it may be in the middle of a statement
@@ -191,8 +220,11 @@ class Postgres:
             self._failed(_describe(error))
             raise PostgresAway(_describe(error)) from error
 
-    def _failed(self, reason: str) -> None:
-        self._breaker.failed(reason)
+    def _failed(self, reason: str, certainly: bool = False) -> None:
+        if certainly:
+            self._breaker.trip(reason)
+        else:
+            self._breaker.failed(reason)
         if not self.available:
             self._here.clear()
             self._away.set()
@@ -209,18 +241,38 @@ class Postgres:
         while True:
             await self._away.wait()
             await asyncio.sleep(PROBE_EVERY_S)
-            await self._attempt()
+            await self._attempt(self._options.connect_timeout_s)
 
-    async def _attempt(self) -> None:
+    async def _attempt(self, within_s: float) -> None:
         loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
         try:
-            connection = await self._connect(loop.time() + self._options.connect_timeout_s)
+            connection = await self._connect(deadline)
+            await self._refuse_useless(connection, deadline)
         except PostgresAway as error:
             self._breaker.trip(error.detail)
             self._away.set()
             return
         self._succeeded()
         self._idle.append(connection)
+
+    async def _refuse_useless(self, connection: asyncpg.Connection, deadline: float) -> None:
+        """Return when the server is what the options want; raises PostgresAway."""
+        if not (self._options.schema_wanted or self._options.writable_wanted):
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                usable = await connection.fetchrow(_USABLE)
+        except (TimeoutError, OSError, *_DRIVER_ERRORS) as error:
+            connection.terminate()
+            raise PostgresAway(_describe(error)) from error
+        assert usable is not None
+        if self._options.schema_wanted and not usable["schema"]:
+            connection.terminate()
+            raise PostgresAway("this database is without Axon's tables: emptied, or another one")
+        if self._options.writable_wanted and not usable["writable"]:
+            connection.terminate()
+            raise PostgresAway("this database can only be read")
 
     def _task_failed(self, name: str, error: BaseException) -> None:
         log.error("task-failed", f"{name}: {error!r}")

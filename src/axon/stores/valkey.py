@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from axon.base import AxonError, Clock, TaskOwner
-from axon.stores.breaker import SYSTEM_CLOCK, Breaker
+from axon.stores.breaker import SYSTEM_CLOCK, Breaker, Health
 from axon.stores.errors import ValkeyAway
 from axon.stores.valkey_address import read_address
 from axon.stores.valkey_pipeline import ValkeyPipeline, ValkeyReply
@@ -59,6 +59,11 @@ class Valkey:
         """Return whether a call would be sent now."""
         return self._live is not None
 
+    @property
+    def health(self) -> Health:
+        """Return whether a call would be sent now, since when, and why not."""
+        return self._breaker.health._replace(up=self.available)
+
     def call(self, *parts: bytes | str | int) -> "asyncio.Future[ValkeyReply]":
         """Send one command and return the future of its answer.
 
@@ -111,6 +116,8 @@ class Valkey:
                 generation = await self._greet(pipeline)
                 for callback in self.on_connected:
                     await callback(generation)
+            pipeline.set_timeout(self._timeout_s)
+            await pipeline.call(("PING",))  # who is slower than calls may wait is of no use yet
             if pipeline.broken:
                 raise ValkeyAway(pipeline.broken)
         except TimeoutError:
@@ -118,7 +125,7 @@ class Valkey:
         except (OSError, AxonError) as error:
             self._breaker.trip(str(error))
         else:
-            pipeline.set_timeout(self._timeout_s)
+            pipeline.in_use = True
             self._live, self.generation = pipeline, generation
             self._breaker.succeeded()
             self._lost.clear()

@@ -24,6 +24,10 @@ READ_GRACE_S = 0.005
 """Between a deadline and giving up. A loop with sixty turns in hand takes tens of milliseconds for
 one round, and learns that the time is up before it has read the socket."""
 
+STALL_MAX_S = 0.2
+"""How long a connection may be silent after a call timed out before it is given up. Answers come in
+order, so until the late one is here no other can be: calls meanwhile fail at once."""
+
 REPLY_BYTES_MAX = 64 * MIB
 """The longest unfinished answer that is read on: nothing Axon stores in Valkey comes near it."""
 
@@ -42,6 +46,8 @@ class ValkeyPipeline(asyncio.Protocol):
     def __init__(self, timeout_s: float, breaker: Breaker, on_broken: Callable[[], None]) -> None:
         """`on_broken()` is called once, when no further call will be taken."""
         self.broken = ""
+        self.in_use = False
+        """False during the handshake, whose answers do not yet mean that the server is of use."""
         self._timeout_s = timeout_s
         self._breaker = breaker
         self._on_broken = on_broken
@@ -50,6 +56,9 @@ class ValkeyPipeline(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._unsent: list[bytes] = []
         self._full = False
+        self._overdue = ""
+        """Why no call is taken now: the answer to an earlier one is late."""
+        self._stall: asyncio.TimerHandle | None = None
         self._pending: deque[tuple[asyncio.Future[ValkeyReply], float]] = deque()
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -59,6 +68,8 @@ class ValkeyPipeline(asyncio.Protocol):
         """Return the future of the answer to one command; see Valkey.call."""
         if self.broken:
             raise ValkeyAway(self.broken)
+        if self._overdue:
+            raise ValkeyAway(self._overdue)
         if self._full or len(self._pending) >= CALLS_IN_FLIGHT_MAX:
             raise ValkeyAway("too many calls wait for it")
         packed = hiredis.pack_command(parts)  # type: ignore[arg-type]
@@ -82,8 +93,9 @@ class ValkeyPipeline(asyncio.Protocol):
         if self.broken:
             return
         self.broken = reason
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._stall):
+            if timer is not None:
+                timer.cancel()
         if self._transport is not None:
             self._transport.abort()
         self._unsent.clear()
@@ -129,27 +141,37 @@ class ValkeyPipeline(asyncio.Protocol):
                 future = pending.popleft()[0]
                 if future.done():
                     continue  # it came too late, or the caller went away
-                answered = True
                 if isinstance(reply, hiredis.ReplyError):
-                    self._fail(future, str(reply))
+                    answered |= self._fail(future, str(reply))
                 else:
+                    answered = True
                     future.set_result(reply)
         except hiredis.ProtocolError as error:
             self.breaks(f"it does not speak RESP: {error}")
+        if self._stall is not None and not (pending and pending[0][0].done()):
+            self._stall.cancel()
+            self._stall, self._overdue = None, ""
         if reader.len() > REPLY_BYTES_MAX:
             self.breaks("its answer is too long")
-        elif answered and not self.broken:
+        elif answered and self.in_use and not self.broken:
             self._breaker.succeeded()
 
-    def _fail(self, future: "asyncio.Future[ValkeyReply]", message: str) -> None:
+    def _fail(self, future: "asyncio.Future[ValkeyReply]", message: str) -> bool:
+        """Pass an error on; return whether it is the caller's own, of a server that is well."""
         code = message.partition(" ")[0]
         if code in _USELESS or message == "ERR Function not found":
             future.set_exception(ValkeyAway(message))
             self.breaks(message)  # reconnecting also loads the functions again
         elif code in _AWAY:
             future.set_exception(ValkeyAway(message))
+            if self.in_use:
+                self._breaker.failed(message)
+                if self._breaker.state == "open":
+                    self.breaks(message)
         else:
             future.set_exception(ValkeyRefused(message))
+            return True
+        return False
 
     def _flush(self) -> None:
         if self.broken or self._transport is None:
@@ -173,6 +195,10 @@ class ValkeyPipeline(asyncio.Protocol):
                 break
             if not future.done():
                 future.set_exception(ValkeyAway(reason))
-                self._breaker.failed(reason)
-        if self._breaker.state == "open":
+                self._overdue = reason
+                if self.in_use:
+                    self._breaker.failed(reason)
+        if self._breaker.state == "open" or (self._overdue and not self.in_use):
             self.breaks(reason)
+        elif self._overdue and self._stall is None:
+            self._stall = self._loop.call_later(STALL_MAX_S, self.breaks, reason)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from axon.base import MICROS_PER_SECOND
-from axon.conversations import Begun, HistoryItem, NewItem, Owner
+from axon.conversations import Begun, HistoryAway, HistoryItem, NewItem, Owner
 from axon.inference import Model, estimate_tokens
 from axon.records import SealedItem, TurnAccepted, TurnHead, encode
 from axon.sealing import DataKey, item_context, seal
@@ -54,6 +54,7 @@ async def accept(
         key = await rooms.data_key(request.org_id, request.user)
         turn = _build(rooms, request, _Place(model, begun, key, history))
         turn.started_s = started_s
+        turn.degraded = history.degraded
         turn.fields = fields
         turn.summary = known.item
         if known.item and isinstance(turn.answer, ResponsesAnswer):
@@ -88,17 +89,36 @@ async def _begin(
     """Return the turn's place in its conversation, and what was said before it.
 
     A request that continues the newest response of a chain goes on in the same conversation; one
-    that continues an older response begins a conversation of its own with what came before.
+    that continues an older response begins a conversation of its own with what came before. While
+    the stores are away that is told later, and the turn is answered without its history.
     """
     owner = Owner(org_id=request.org_id, user=request.user)
+    if request.conversation_id is None and request.previous_response_id is None:
+        if request.surface != "responses" or not request.stored:
+            return None, History()
+        return _start(rooms, request, owner), History()
+    try:
+        return await _continue(rooms, options, request, owner)
+    except HistoryAway:
+        if not options.answers_without_history:
+            raise
+    begun = await _continue_alone(rooms, options, request, owner)
+    history = History(begun.history, begun.complete, begun.degraded)
+    if request.stored or request.conversation_id is not None:
+        return begun, history
+    await rooms.conversations.abort(begun)
+    return None, history
+
+
+async def _continue(
+    rooms: TurnRooms, options: TurnOptions, request: TurnRequest, owner: Owner
+) -> tuple[Begun | None, History]:
+    """Return the turn's place and history, as the stores and this process know them."""
     conversations = rooms.conversations
     if request.conversation_id is not None:
         begun = await conversations.begin(owner, request.conversation_id, options.wait_s)
         return begun, History(begun.history, begun.complete)
-    if request.previous_response_id is None:
-        if request.surface != "responses" or not request.stored:
-            return None, History()
-        return _start(rooms, request, owner), History()
+    assert request.previous_response_id is not None
     place = await conversations.locate_turn(owner, request.previous_response_id)
     begun = await conversations.begin(owner, place.conversation_id, options.wait_s)
     if begun.sequence == place.sequence + 1 and request.stored:
@@ -107,6 +127,19 @@ async def _begin(
     earlier = tuple(turn for turn in begun.history if turn.sequence <= place.sequence)
     history = History(earlier, begun.complete)
     return (_start(rooms, request, owner) if request.stored else None), history
+
+
+async def _continue_alone(
+    rooms: TurnRooms, options: TurnOptions, request: TurnRequest, owner: Owner
+) -> Begun:
+    """Return the turn without a place, which it gets when its history is there again."""
+    conversations = rooms.conversations
+    if request.conversation_id is not None:
+        return await conversations.begin_without_history(
+            owner, request.conversation_id, options.wait_s
+        )
+    assert request.previous_response_id is not None
+    return await conversations.begin_behind(owner, request.previous_response_id, options.wait_s)
 
 
 def _start(rooms: TurnRooms, request: TurnRequest, owner: Owner) -> Begun:
@@ -141,6 +174,7 @@ def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn
         implicit=request.conversation_id is None,
         stored=request.stored,
         metadata=request.metadata,
+        follows="" if begun is None else begun.follows,
     )
     branches = begun is not None and not begun.history
     earlier = place.history.turns if branches else ()

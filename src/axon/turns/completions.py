@@ -51,7 +51,7 @@ def _logprobs(said: Said) -> dict[str, list[msgspec.Raw]] | None:
     for raw in said.logprobs:
         try:
             piece = msgspec.json.decode(raw, type=_Logprobs)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             continue  # an engine's own shape: shown as it came, but not put together
         for name, values in joined.items():
             values.extend(getattr(piece, name) or ())

@@ -103,7 +103,7 @@ class EmbeddingsAnswer:
         try:
             numbers = msgspec.json.decode(vector, type=list[float])
             packed = struct.pack(f"<{len(numbers)}f", *numbers)
-        except (msgspec.DecodeError, OverflowError) as error:
+        except (ValueError, OverflowError, RecursionError) as error:
             raise BrokenUpstream(f"a vector that is none: {error}") from error
         return b'"%b"' % base64.b64encode(packed)
 

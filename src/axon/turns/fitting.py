@@ -27,6 +27,8 @@ class History(NamedTuple):
     turns: tuple[HistoryTurn, ...] = ()
     complete: bool = True
     """Whether the turns reach back to the beginning of the conversation."""
+    degraded: tuple[str, ...] = ()
+    """What of it cannot be had now."""
 
 
 def engine_streams(request: TurnRequest, model: Model) -> bool:

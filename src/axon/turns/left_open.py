@@ -7,9 +7,8 @@ import msgspec
 
 from axon.base import MICROS_PER_SECOND
 from axon.conversations import NewItem
-from axon.journal import Entry, Location
+from axon.journal import LOST_KIND, Entry, Location
 from axon.records import (
-    KINDS,
     Record,
     SealedItem,
     TurnAccepted,
@@ -45,11 +44,12 @@ class OpenTurn:
 def read_back(entries: Iterable[Entry], note: Callable[[Record, Location], None]) -> list[OpenTurn]:
     """Return the turns without an end among these entries, the oldest first; blocks.
 
-    `note` is told of every record on the way.
+    `note` is told of every record on the way. Raises UnknownRecord for one that a newer version of
+    Axon wrote: who passed over it would lose it.
     """
     left_open: dict[str, OpenTurn] = {}
     for entry in entries:
-        if entry.kind not in KINDS:
+        if entry.kind == LOST_KIND:
             continue  # a place that `axon journal salvage` could not save
         record = decode(entry.kind, entry.payload)
         note(record, entry.location)

@@ -109,6 +109,10 @@ async def _begin_again(rooms: TurnRooms, options: TurnOptions, head: TurnHead) -
     """
     owner = Owner(org_id=head.org_id, user=head.user)
     conversations = rooms.conversations
+    if head.unplaced:
+        return await conversations.begin_without_history(
+            owner, head.conversation_id, options.wait_s, head.follows
+        )
     deadline_us = head.accepted_us + int(options.deadline_s * MICROS_PER_SECOND)
     while True:
         try:

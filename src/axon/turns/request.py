@@ -110,6 +110,8 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     cancelled: bool = False
     reattached: bool = False
     """Whether the output is that of a job which the process before had submitted."""
+    degraded: tuple[str, ...] = ()
+    """What the turn has to do without: "history", while the stores are away."""
     answer_bytes: int = 0
     """What the engine has streamed so far."""
     summary: bytes = b""

@@ -21,6 +21,8 @@ class TurnOptions:
     """How often a long stream is journaled: a crash loses at most this much of it."""
     answer_bytes_max: int = 32 * MIB
     """How much an engine may stream for one answer before it is ended as incomplete."""
+    answers_without_history: bool = True
+    """Whether a turn whose history cannot be had now is answered without; else it is a 503."""
     running_max: int = 20_000
     """How many turns may run at once in this process; one more is a 503."""
 

@@ -22,7 +22,7 @@ def token_logprobs(logprobs: msgspec.Raw, of_refusal: bool = False) -> list[msgs
         return []
     try:
         decoded = _decode_logprobs(logprobs)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return []
     return (decoded.refusal if of_refusal else decoded.content) or []
 
@@ -47,7 +47,7 @@ def response_logprobs(logprobs: msgspec.Raw) -> list[Token]:
     for raw in token_logprobs(logprobs):
         try:
             tokens.append(msgspec.json.decode(raw, type=Token))
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             continue  # an engine's own shape
     for token in tokens:
         for one in (token, *token.top_logprobs):

@@ -42,7 +42,7 @@ def _custom_input(arguments: str) -> str:
     """Return the text a custom tool is called with; what is no such call is passed on whole."""
     try:
         return msgspec.json.decode(arguments, type=_Custom).input
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return arguments
 
 

@@ -172,9 +172,11 @@ class Turns:
 
         With none open, and none whose acceptance is being journaled, it need look at nothing.
         """
-        oldest = next(iter(self._open.values()), None)
-        if oldest is not None:
-            self._unfinished.set(oldest)
+        open_from = next(iter(self._open.values()), None)
+        unplaced_from = self._rooms.conversations.unplaced_from
+        if open_from is not None or unplaced_from is not None:
+            known = (start for start in (open_from, unplaced_from) if start is not None)
+            self._unfinished.set(min(known))
         elif not self._starting:
             self._unfinished.set(self._rooms.journal.durable_through + 1)
 

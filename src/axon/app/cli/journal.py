@@ -1,6 +1,5 @@
 """axon journal: look at the write-ahead log, check it, and salvage what damage left."""
 
-import asyncio
 import sys
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import click
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from axon.app.administration import database_address
 from axon.app.cli.command import (
     ExampleGroup,
     config_option,
@@ -18,10 +16,8 @@ from axon.app.cli.command import (
 )
 from axon.app.cli.tables import day, show
 from axon.app.folders import DataFolder
-from axon.app.roles.projector import projection
 from axon.base import MIB, AxonError, SystemClock
 from axon.journal import Finding, SystemDisk, inspect, salvage, verify
-from axon.projection import Replayed
 
 
 class NoSuchJournal(AxonError):
@@ -119,27 +115,6 @@ def salvage_journal(instance: str, yes: bool, data: str | None, config: Path | N
     if found.lost:
         between = f"between {min(found.lost):,} and {max(found.lost):,}"
         console.print(f"[red]✗[/] {len(found.lost):,} entries are lost, {between}")
-
-
-@journal.command("replay", examples=["axon journal replay", "axon doctor"])
-@data_option
-@json_option
-@config_option
-def replay_parked(data: str | None, as_json: bool, config: Path | None) -> None:
-    """Try the records again that PostgreSQL did not take; axon doctor counts them.
-
-    Exit code 1 when some are refused again.
-    """
-    settings = settings_from(config, {"AXON_DATA": data})
-
-    async def replay() -> Replayed:
-        async with projection(settings, database_address(settings)) as found:
-            return await found.replay_parked()
-
-    done = asyncio.run(replay())
-    columns = {"Applied": [f"{done.applied:,}"], "Refused": [f"{done.refused:,}"]}
-    show([done], columns, as_json)
-    sys.exit(done.refused > 0)
 
 
 def _journals(data: str | None, config: Path | None, instance: str | None) -> list[Path]:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from axon import __version__
+from axon.app.cli.backup import backup, restore
 from axon.app.cli.chat import chat
 from axon.app.cli.command import ExampleGroup
 from axon.app.cli.doctor import doctor
@@ -14,6 +15,8 @@ from axon.app.cli.journal import journal
 from axon.app.cli.keyring import keyring
 from axon.app.cli.keys import keys
 from axon.app.cli.orgs import orgs
+from axon.app.cli.parked import parked
+from axon.app.cli.reconcile import reconcile
 from axon.app.cli.run import migrate, serve, up
 from axon.app.cli.settings import settings
 from axon.app.cli.users import users
@@ -38,7 +41,10 @@ def axon() -> None:
     """Axon keeps LLM conversations: an OpenAI-compatible server whose answers survive."""
 
 
-for command in (up, chat, doctor, serve, migrate, orgs, users, keys, keyring, journal, settings):
+for command in (
+    up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
+    parked, reconcile, settings,
+):  # fmt: skip
     axon.add_command(command)
 
 

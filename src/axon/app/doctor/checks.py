@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from axon.app.doctor.disk import check_disk, check_folder, check_keyring
 from axon.app.doctor.finding import Examined, Finding
 from axon.app.doctor.journals import check_journals, check_projection
+from axon.app.doctor.modes import check_modes
 from axon.app.doctor.network import check_models, check_serving, check_valkey
 from axon.app.doctor.postgres import check_postgres
 
@@ -15,6 +16,7 @@ CHECKS: tuple[Check, ...] = (
     check_disk,
     check_keyring,
     check_serving,
+    check_modes,
     check_postgres,
     check_valkey,
     check_models,

@@ -4,7 +4,7 @@ import asyncio
 
 from axon.app.doctor.finding import Examined, Finding, broken, ok, warning
 from axon.base import MIB, MICROS_PER_SECOND, SystemClock
-from axon.journal import JournalError, inspect
+from axon.journal import JournalError, JournalNewer, inspect
 from axon.projection import read_status
 
 _LAG_WORTH_A_WORD = 10_000
@@ -25,6 +25,9 @@ async def check_journals(examined: Examined) -> list[Finding]:
         part = f"journal {folder.name}"
         try:
             found = await asyncio.to_thread(inspect, folder)
+        except JournalNewer as error:
+            findings.append(broken(part, str(error), "Install the version of Axon that wrote it."))
+            continue
         except (JournalError, OSError) as error:
             advice = f"Copy the folder, then: axon journal salvage {folder.name}"
             findings.append(broken(part, str(error), advice))
@@ -59,6 +62,6 @@ async def check_projection(examined: Examined) -> list[Finding]:
         advice = f"It goes on by itself once that is mended. See {log_path}."
         return [broken("projector", status.last_error, advice)]
     if status.parked:
-        advice = f"See {log_path}; once the cause is mended: axon journal replay"
+        advice = f"See {log_path}; axon parked list; once the cause is mended: axon parked replay"
         return [broken("projector", f"{status.parked:,} records could not be applied", advice)]
     return [ok("projector", f"{status.lag_records:,} records behind")]

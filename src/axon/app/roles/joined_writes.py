@@ -40,6 +40,11 @@ class JoinedTransport:
             self._pieces.clear()
             self._transport.write(data)
 
+    def write_eof(self) -> None:
+        """Write what is kept, then say that nothing follows."""
+        self._flush()
+        self._transport.write_eof()
+
     def close(self) -> None:
         """Write what is kept, then close; a client that does not read is cut off soon after."""
         self._flush()

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 import uvloop
 
 from axon.app.folders import DataFolder
+from axon.app.roles.scrubbing import Scrubbing
+from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
-from axon.base import SystemClock, SystemRandomness
+from axon.base import SystemClock, SystemRandomness, TaskOwner
 from axon.conversations import ConversationsProjector
 from axon.projection import Projection
 from axon.sealing import Keyring, KeyStore
@@ -34,22 +36,67 @@ async def _project(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with projection(settings, settings.database.url) as found:
+    folder, clock = DataFolder.of(settings), SystemClock()
+    states = ToldStates(folder.told_states, clock)
+    scrubbing = Scrubbing(folder.journals, clock)
+    beside = TaskOwner(_task_failed)
+    async with (
+        _opened_postgres(settings.database.url) as postgres,
+        _projection_into(postgres, settings) as found,
+    ):
+        telling = states.keep_telling(
+            "projector",
+            lambda: {"postgresql": postgres.health, "journal-disk": scrubbing.health},
+        )
+        beside.start(telling, "tell how it is")
+        beside.start(scrubbing.keep_scrubbing(), "scrub the journals")
         log.info("projector.started", "Projecting.")
-        await found.run(stop)
+        try:
+            await found.run(stop)
+        finally:
+            await beside.cancel()
     log.info("projector.stopped", "Stopped.")
     return 0
+
+
+def _task_failed(name: str, error: BaseException) -> None:
+    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
+
+
+@asynccontextmanager
+async def _opened_postgres(database_url: str) -> AsyncIterator[Postgres]:
+    """Lend a pool for projecting; a database without tables, or read only, counts as away.
+
+    An emptied database must not look like one in which everything is still to be done, and one
+    that takes no writes would else refuse each batch anew.
+    """
+    options = PostgresOptions(
+        connections_max=_CONNECTIONS, schema_wanted=True, writable_wanted=True
+    )
+    postgres = Postgres(database_url, options, SystemClock())
+    await postgres.start()
+    try:
+        yield postgres
+    finally:
+        await postgres.stop()
 
 
 @asynccontextmanager
 async def projection(settings: Settings, database_url: str) -> AsyncIterator[Projection]:
     """Lend the projection of this node's journals with every room's projector."""
+    async with (
+        _opened_postgres(database_url) as postgres,
+        _projection_into(postgres, settings) as found,
+    ):
+        yield found
+
+
+@asynccontextmanager
+async def _projection_into(postgres: Postgres, settings: Settings) -> AsyncIterator[Projection]:
     folder = DataFolder.of(settings)
     clock, randomness = SystemClock(), SystemRandomness()
     keyring = Keyring.open(folder.keyring, randomness)
     keys = KeyStore(folder.key_store, keyring, clock, randomness)
-    postgres = Postgres(database_url, PostgresOptions(connections_max=_CONNECTIONS), clock)
-    await postgres.start()
     try:
         yield Projection(
             postgres,
@@ -59,5 +106,4 @@ async def projection(settings: Settings, database_url: str) -> AsyncIterator[Pro
             before_batch=keys.upload,  # a row is never there without the key that opens it
         )
     finally:
-        await postgres.stop()
         await keys.close()

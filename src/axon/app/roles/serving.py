@@ -12,13 +12,18 @@ import uvloop
 
 from axon.app.folders import DataFolder
 from axon.app.instances import own_instance, private_socket_path
-from axon.app.roles.http_server import HttpServer, http_server
+from axon.app.roles.http_server import (
+    HttpServer,
+    client_connections,
+    http_server,
+    raise_file_limit,
+)
 from axon.app.roles.serving_rooms import close_rooms, open_rooms
 from axon.app.roles.upkeep import Upkeep
 from axon.app.settings import Settings
 from axon.app.sockets import listening_socket, private_socket
 from axon.base import SystemRandomness
-from axon.gateway import Gateway, Operation
+from axon.gateway import Bodies, Gateway, Operation
 from axon.telemetry import configure_log, log
 
 EXIT_JOURNAL_FAILED = 70
@@ -56,12 +61,17 @@ async def _serve(settings: Settings) -> int:
     rooms = await open_rooms(settings, folder, on_fatal)
     upkeep = Upkeep(rooms, folder)
     rooms.tasks.start(upkeep.keep_up(), "upkeep")
-    rooms.tasks.start(rooms.door.streams.cut_slow_clients(), "slow clients")
     operation = Operation(
-        ready=upkeep.not_ready, status=upkeep.status, before_metrics=upkeep.measure
+        ready=upkeep.not_ready,
+        status=upkeep.status,
+        before_metrics=upkeep.measure,
+        other_pages=upkeep.other_pages,
     )
-    gateway = Gateway(rooms.door, operation, SystemRandomness())
-    server = http_server(gateway, settings.http, _private_socket(settings, folder))
+    bodies = Bodies(settings.http.bodies_bytes_max)
+    gateway = Gateway(rooms.door, operation, SystemRandomness(), bodies)
+    connections = client_connections(settings.http, raise_file_limit(), rooms.door.clock)
+    rooms.tasks.start(connections.watch(), "connections")
+    server = http_server(gateway, connections, settings.http, _private_socket(settings, folder))
 
     def stop() -> None:
         """Take no more turns, let the running requests finish."""

@@ -63,6 +63,7 @@ class ServingRooms:
     keys: KeyStore
     worker: Worker | Dispatcher
     engines: Engines
+    models: ModelTable
     unfinished: Mark
     tasks: TaskOwner
     """What runs for as long as the process does."""
@@ -122,7 +123,7 @@ async def open_rooms(
         _turn_options(settings.turns),
         unfinished,
     )
-    left_open = await asyncio.to_thread(_read_back, journal, unfinished, conversations, turns)
+    left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
     await ground.valkey.start()
     await conversations.open()
     await turns.recover(left_open)
@@ -134,9 +135,10 @@ async def open_rooms(
         turns=turns,
         mint=ground.mint,
         clock=ground.clock,
-        streams=Streams(ground.clock, settings.http.slow_client_s),
+        streams=Streams(),
         options=GatewayOptions(body_bytes_max=settings.http.body_bytes_max),
         relay=relay_between(settings, folder, ground.mint, ground.clock, tasks),
+        without_postgresql=lambda: not ground.postgres.available,
     )
     return ServingRooms(
         door=door,
@@ -146,6 +148,7 @@ async def open_rooms(
         keys=ground.keys,
         worker=serving.worker,
         engines=serving.engines,
+        models=serving.models,
         unfinished=unfinished,
         tasks=tasks,
     )
@@ -166,6 +169,7 @@ def _turn_options(settings: TurnsSettings) -> TurnOptions:
         wait_s=settings.wait_s,
         deadline_s=settings.timeout_s,
         progress_every_s=settings.progress_every_s,
+        answers_without_history=settings.history_unavailable == "answer",
     )
 
 
@@ -219,7 +223,7 @@ def _inference(settings: Settings, ground: _Ground, instance: str) -> _Inference
     return _Inference(
         models=models,
         engines=engines,
-        worker=dispatcher or worker,
+        worker=worker if dispatcher is None else dispatcher,  # an idle one has a length of 0
         inference=Inference(queue, bus, engines, dispatcher),
     )
 
@@ -232,6 +236,7 @@ async def _open_ground(settings: Settings, folder: DataFolder) -> _Ground:
         PostgresOptions(
             connections_max=settings.database.connections_max,
             statement_timeout_s=settings.database.timeout_s,
+            schema_wanted=True,
         ),
         clock,
     )
@@ -251,7 +256,7 @@ def _task_failed(name: str, error: BaseException) -> None:
     log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
 
 
-def _read_back(
+def read_journal(
     journal: Journal, unfinished: Mark, conversations: Conversations, turns: Turns
 ) -> list[OpenTurn]:
     """Fill the tail with what PostgreSQL lacks; return the turns a dead process left open."""

@@ -11,10 +11,12 @@ import uvloop
 
 from axon.app.folders import DataFolder
 from axon.app.models import model_table, proxies
+from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
-from axon.base import SystemClock, SystemRandomness
-from axon.inference import Engines, WorkerParts, WorkerProcess
+from axon.base import SystemClock, SystemRandomness, TaskOwner
+from axon.inference import Engines, ModelTable, WorkerParts, WorkerProcess
 from axon.sealing import Keyring
+from axon.stores import Health
 from axon.telemetry import configure_log, log
 
 EXIT_BROKEN = 70
@@ -33,7 +35,8 @@ def run(settings: Settings) -> int:
 
 async def _work(settings: Settings) -> int:
     clock, randomness, models = SystemClock(), SystemRandomness(), model_table(settings)
-    keyring = Keyring.open(DataFolder.of(settings).keyring, randomness)
+    folder = DataFolder.of(settings)
+    keyring = Keyring.open(folder.keyring, randomness)
     engines = Engines(models.served(), clock, proxies())
     process = WorkerProcess(
         WorkerParts(
@@ -49,9 +52,27 @@ async def _work(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, process.over.set)
     await process.start()
     await process.serve()
+    beside = TaskOwner(_task_failed)
+    states = ToldStates(folder.told_states, clock)
+    telling = states.keep_telling("worker", lambda: upstreams_health(models, engines))
+    beside.start(telling, "tell how it is")
     log.info("worker.started", "Working.", axon__worker__id=process.worker_id)
     await process.over.wait()
+    await beside.cancel()
     await process.stop(settings.http.drain_s)
     await engines.close()
     log.info("worker.stopped", "Stopped.")
     return EXIT_BROKEN if process.broken else 0
+
+
+def upstreams_health(models: ModelTable, engines: Engines) -> dict[str, Health]:
+    """Return how each upstream of the table is, as its breaker sees it, as `upstream <name>`."""
+    return {
+        f"upstream {upstream.name}": engines.get(upstream).breaker.health
+        for model in models.served()
+        for upstream in model.upstreams
+    }
+
+
+def _task_failed(name: str, error: BaseException) -> None:
+    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))

@@ -82,7 +82,7 @@ def _from_file(
         return tomllib.loads(path.read_text())
     except OSError as error:
         mistakes.add(str(path), f"cannot be read: {error.strerror}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib lets out more than its own error
         mistakes.add(str(path), f"is not TOML: {error}")
     return {}
 

@@ -47,8 +47,35 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
         int, Meta(ge=KIB, le=GIB, description="Longest request body; a longer one is a 413.")
     ] = 8 * MIB
     connections_max: Annotated[
-        int, Meta(ge=1, description="Open connections of one process; more get a 503.")
+        int,
+        Meta(
+            ge=1,
+            description="Open connections of one process. One more takes the place of the one "
+            "that has been idle for longest, or gets a 503; it may always ask for `/healthz`, "
+            "`/readyz`, `/status` and `/metrics`. At most half of the open files the system "
+            "allows.",
+        ),
     ] = 4096
+    bodies_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=MIB,
+            description="All bodies of requests that are being answered; what would pass it is a "
+            "503.",
+        ),
+    ] = 512 * MIB
+    head_s: Annotated[
+        float,
+        Meta(gt=0, description="How long the headers of a request may take to arrive; then 408."),
+    ] = 10.0
+    body_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="How long a body may take to arrive, beside a second for each 4 KiB of "
+            "it; then 408.",
+        ),
+    ] = 20.0
     slow_client_s: Annotated[
         float,
         Meta(gt=0, description="How long a piece of a stream may wait for its client to read."),
@@ -161,6 +188,13 @@ class TurnsSettings(Struct, frozen=True, kw_only=True):
         Meta(ge=0, description="How long a turn waits for the one before it; then 409."),
     ] = 30.0
     timeout_s: Annotated[float, Meta(gt=0, description="Longest turn, waiting included.")] = 600.0
+    history_unavailable: Annotated[
+        Literal["answer", "refuse"],
+        Meta(
+            description="While no store can tell what a conversation holds: answer a turn without "
+            "it and give it its place later, or refuse it with 503."
+        ),
+    ] = "answer"
     progress_every_s: Annotated[
         float,
         Meta(gt=0, description="How much of a running answer a crash can cost at most."),

@@ -24,7 +24,7 @@ def _held(answer: ValkeyReply) -> list[str]:
     """Return the attempts a worker says it holds; none when it says nothing that can be read."""
     try:
         return _held_of(answer) if isinstance(answer, bytes) else []
-    except msgspec.DecodeError:
+    except ValueError:  # also of text that is none
         return []
 
 

@@ -126,7 +126,7 @@ def read_job(entry: ValkeyReply) -> WireJob:
     """Return the job of an entry of a lane; raise UnreadableEntry."""
     try:
         return _job_of(_fields(entry)[b"j"])
-    except (KeyError, msgspec.DecodeError) as error:
+    except (KeyError, ValueError) as error:  # a wrong shape and text that is none are ValueErrors
         raise UnreadableEntry(repr(error)) from error
 
 

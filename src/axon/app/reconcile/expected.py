@@ -1,0 +1,101 @@
+"""What a record must have left in PostgreSQL, as the records' own documentation says it.
+
+Written apart from the rooms' projectors on purpose: a check that shares their code shares their
+mistakes.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from axon.records import (
+    ConversationChanged,
+    ItemsAppended,
+    Record,
+    SealedItem,
+    TokenUsage,
+    TurnAccepted,
+    TurnCompleted,
+    TurnInterrupted,
+)
+
+Place = tuple[int, str, int]
+"""User, conversation, sequence."""
+
+
+class ExpectedTurn(NamedTuple):
+    """A turn's row."""
+
+    user: int
+    turn_id: str
+    conversation_id: str
+    status: str
+    """Empty for a turn that was accepted and may have ended in any way since; an end without a
+    place is not yet one."""
+    usage: TokenUsage
+
+
+class ExpectedPlace(NamedTuple):
+    """A place's row and the items at it."""
+
+    place: Place
+    fence: int
+    origin_id: str
+    item_ids: tuple[str, ...]
+
+
+class ExpectedKey(NamedTuple):
+    """An idempotency key's row."""
+
+    user: int
+    key_mac: bytes
+    object_id: str
+    at_us: int
+
+
+def expected_turn(record: Record) -> ExpectedTurn | None:
+    """Return the turn the record is about, if it has a row for it."""
+    if not isinstance(record, TurnAccepted | TurnCompleted | TurnInterrupted):
+        return None
+    head = record.head
+    status, usage = "", TokenUsage()
+    if not isinstance(record, TurnAccepted) and not head.unplaced:
+        status, usage = record.status, record.usage
+    return ExpectedTurn(head.user, head.turn_id, head.conversation_id, status, usage)
+
+
+def expected_place(record: Record) -> ExpectedPlace | None:
+    """Return the place the record takes in a conversation, if it takes one."""
+    items: list[SealedItem]
+    if isinstance(record, TurnCompleted | TurnInterrupted):
+        head = record.head
+        if head.unplaced:
+            return None
+        place = (head.user, head.conversation_id, head.sequence)
+        fence, origin_id, items = head.fence, head.turn_id, [*record.input, *record.output]
+    elif isinstance(record, ItemsAppended | ConversationChanged):
+        place = (record.user, record.conversation_id, record.sequence)
+        fence, origin_id, items = record.fence, record.change_id, record.items
+    else:
+        return None
+    if not place[1]:
+        return None
+    return ExpectedPlace(place, fence, origin_id, tuple(item.item_id for item in items))
+
+
+def expected_key(record: Record) -> ExpectedKey | None:
+    """Return the idempotency key the record holds, if any."""
+    if isinstance(record, TurnAccepted) and record.idempotency_mac:
+        head = record.head
+        return ExpectedKey(head.user, record.idempotency_mac, head.turn_id, head.accepted_us)
+    if isinstance(record, ConversationChanged | ItemsAppended) and record.idempotency_mac:
+        made = record.conversation_id
+        if isinstance(record, ItemsAppended):
+            made = ",".join(item.item_id for item in record.items)
+        return ExpectedKey(record.user, record.idempotency_mac, made, record.at_us)
+    return None
+
+
+def deleted_items(record: Record) -> Iterator[tuple[int, str]]:
+    """Yield (user, item id) of the items the record takes away."""
+    if isinstance(record, ConversationChanged) and "item_deleted" in record.changes:
+        yield record.user, record.item_id

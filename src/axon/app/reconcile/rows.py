@@ -1,0 +1,170 @@
+"""The SQL of the comparison: whole batches of what is wanted, and the database against itself."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import asyncpg
+
+from axon.app.reconcile.difference import NAMED_MAX, Findings
+from axon.app.reconcile.expected import Place
+
+STATEMENT_TIMEOUT_S = 600.0
+"""A check of a whole table may take long; a frozen server must not hold it for ever."""
+
+_TURNS = """
+SELECT t.user_id, t.id, t.status, t.input_tokens, t.cached_tokens, t.output_tokens,
+    t.reasoning_tokens
+FROM conversations.turns AS t
+JOIN unnest($1::bigint[], $2::text[]) AS wanted (user_id, id)
+    ON t.user_id = wanted.user_id AND t.id = wanted.id
+"""
+
+_PLACES = """
+SELECT p.user_id, p.conversation_id, p.sequence, p.fence, p.origin_id,
+    coalesce(array_agg(i.item_id ORDER BY i.index) FILTER (WHERE i.item_id IS NOT NULL), '{}')
+        AS item_ids
+FROM unnest($1::bigint[], $2::text[], $3::int[]) AS wanted (user_id, conversation_id, sequence)
+JOIN conversations.places AS p USING (user_id, conversation_id, sequence)
+LEFT JOIN conversations.items AS i USING (user_id, conversation_id, sequence)
+GROUP BY p.user_id, p.conversation_id, p.sequence
+"""
+
+_CONVERSATIONS = """
+SELECT c.user_id, c.id, c.head_sequence, c.head_fence,
+    c.deleted_us IS NOT NULL AS deleted, c.items_deleted
+FROM conversations.conversations AS c
+JOIN unnest($1::bigint[], $2::text[]) AS wanted (user_id, id)
+    ON c.user_id = wanted.user_id AND c.id = wanted.id
+"""
+
+_KEYS = """
+SELECT k.user_id, k.key_mac, k.object_id, k.at_us
+FROM conversations.idempotency_keys AS k
+JOIN unnest($1::bigint[], $2::bytea[]) AS wanted (user_id, key_mac)
+    ON k.user_id = wanted.user_id AND k.key_mac = wanted.key_mac
+"""
+
+_PARKED = """
+SELECT sequence FROM projection.parked
+WHERE room = 'conversations' AND instance = $1 AND sequence BETWEEN $2 AND $3
+"""
+
+_CHECKS = {
+    ("conversation", "its head is {0}, but its places end with {1} and are {2}"): """
+SELECT coalesce(c.id, p.conversation_id), coalesce(c.head_sequence, 0), coalesce(p.last, 0),
+    coalesce(p.places, 0)
+FROM conversations.conversations AS c
+FULL JOIN (
+    SELECT user_id, conversation_id, max(sequence) AS last, count(*) AS places
+    FROM conversations.places GROUP BY user_id, conversation_id
+) AS p ON p.user_id = c.user_id AND p.conversation_id = c.id
+WHERE c.head_sequence IS DISTINCT FROM p.last OR c.head_sequence IS DISTINCT FROM p.places
+""",
+    ("conversation", "its head has fence {0}, the place there {1}"): """
+SELECT c.id, c.head_fence, p.fence FROM conversations.conversations AS c
+JOIN conversations.places AS p ON p.user_id = c.user_id AND p.conversation_id = c.id
+    AND p.sequence = c.head_sequence
+WHERE p.fence <> c.head_fence
+""",
+    ("item", "it is of {0}, but {1} stands at place {2} of {3}"): """
+SELECT i.item_id, i.turn_id, coalesce(p.origin_id, 'nothing'), i.sequence, i.conversation_id
+FROM conversations.items AS i
+LEFT JOIN conversations.places AS p USING (user_id, conversation_id, sequence)
+WHERE p.origin_id IS DISTINCT FROM i.turn_id
+""",
+    ("item", "it is {0} times in {1}"): """
+SELECT item_id, count(*), conversation_id FROM conversations.items
+GROUP BY user_id, conversation_id, item_id HAVING count(*) > 1
+""",
+    ("turn", "it ended, but nothing stands at its place {0} of {1}"): """
+SELECT t.id, t.sequence, t.conversation_id FROM conversations.turns AS t
+LEFT JOIN conversations.places AS p USING (user_id, conversation_id, sequence)
+WHERE t.conversation_id <> '' AND t.sequence > 0 AND t.status <> 'in_progress'
+    AND p.origin_id IS NULL
+""",
+    ("parked", "room {0} does not have it ({1}): {2}"): """
+SELECT instance || ':' || sequence, room, state, error FROM projection.parked ORDER BY place
+""",
+}
+"""What holds of the database alone, at any moment: each finding in words, and who breaks it."""
+
+_COUNTS = {
+    "conversations": "SELECT count(*) FROM conversations.conversations",
+    "places": "SELECT count(*) FROM conversations.places",
+    "items": "SELECT count(*) FROM conversations.items",
+    "turns": "SELECT count(*) FROM conversations.turns",
+    "turns in progress": ("SELECT count(*) FROM conversations.turns WHERE status = 'in_progress'"),
+    "tokens": "SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM conversations.turns",
+    "idempotency keys": "SELECT count(*) FROM conversations.idempotency_keys",
+    "parked": "SELECT count(*) FROM projection.parked",
+}
+
+
+async def _fetch(
+    connection: asyncpg.Connection, sql: str, rows: Iterable[tuple[Any, ...]], width: int
+) -> list[asyncpg.Record]:
+    columns: list[list[Any]] = [[] for _ in range(width)]
+    for row in rows:
+        for column, value in zip(columns, row, strict=True):
+            column.append(value)
+    if not columns[0]:
+        return []
+    found: list[asyncpg.Record] = await connection.fetch(sql, *columns, timeout=STATEMENT_TIMEOUT_S)
+    return found
+
+
+async def read_turns(
+    connection: asyncpg.Connection, wanted: Iterable[tuple[int, str]]
+) -> dict[tuple[int, str], asyncpg.Record]:
+    """Return the rows of those turns (user, id) that there are."""
+    return {(row[0], row[1]): row for row in await _fetch(connection, _TURNS, wanted, 2)}
+
+
+async def read_places(
+    connection: asyncpg.Connection, wanted: Iterable[Place]
+) -> dict[Place, asyncpg.Record]:
+    """Return fence, origin_id and item_ids, in order, of those places that there are."""
+    return {(row[0], row[1], row[2]): row for row in await _fetch(connection, _PLACES, wanted, 3)}
+
+
+async def read_conversations(
+    connection: asyncpg.Connection, wanted: Iterable[tuple[int, str]]
+) -> dict[tuple[int, str], asyncpg.Record]:
+    """Return the heads of those conversations (user, id) that there are, deleted ones too."""
+    found = await _fetch(connection, _CONVERSATIONS, wanted, 2)
+    return {(row[0], row[1]): row for row in found}
+
+
+async def read_keys(
+    connection: asyncpg.Connection, wanted: Iterable[tuple[int, bytes]]
+) -> dict[tuple[int, bytes], asyncpg.Record]:
+    """Return what those idempotency keys (user, hash) stand for."""
+    return {(row[0], row[1]): row for row in await _fetch(connection, _KEYS, wanted, 2)}
+
+
+async def read_parked(
+    connection: asyncpg.Connection, instance: str, bounds: tuple[int, int]
+) -> set[int]:
+    """Return which entries of a journal, between two sequences, are parked."""
+    rows = await connection.fetch(_PARKED, instance, *bounds, timeout=STATEMENT_TIMEOUT_S)
+    return {row[0] for row in rows}
+
+
+async def read_cursors(connection: asyncpg.Connection) -> dict[str, int]:
+    """Return how far each journal is in PostgreSQL."""
+    rows = await connection.fetch(
+        "SELECT instance, sequence FROM projection.cursors", timeout=STATEMENT_TIMEOUT_S
+    )
+    return {row["instance"]: row["sequence"] for row in rows}
+
+
+async def check_database(connection: asyncpg.Connection, findings: Findings) -> None:
+    """Note where the database contradicts itself, and count what it holds."""
+    for (kind, words), sql in _CHECKS.items():
+        rows: Sequence[asyncpg.Record] = await connection.fetch(
+            f"{sql} LIMIT {NAMED_MAX}", timeout=STATEMENT_TIMEOUT_S
+        )
+        for name, *values in rows:
+            findings.add(kind, name, "postgresql", words.format(*values))
+    for what, sql in _COUNTS.items():
+        findings.postgresql[what] = await connection.fetchval(sql, timeout=STATEMENT_TIMEOUT_S)

@@ -1,0 +1,119 @@
+"""What each operation's path, query and headers may hold, for `/openapi.json`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from axon.gateway.conversation_search import QUERY_CHARS_MAX
+from axon.gateway.door import KEY_CHARS_MAX
+from axon.gateway.pages import PAGE_DEFAULT, PAGE_MAX
+
+Parameter = dict[str, Any]
+
+_TEXT = {"type": "string"}
+
+
+def _query(name: str, schema: dict[str, Any], meaning: str, required: bool = False) -> Parameter:
+    told = {"name": name, "in": "query", "schema": schema, "description": meaning}
+    return {**told, "required": True} if required else told
+
+
+def _header(name: str, schema: dict[str, Any], meaning: str) -> Parameter:
+    return {"name": name, "in": "header", "schema": schema, "description": meaning}
+
+
+_LIMIT = _query(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT},
+    "How many objects a page holds.",
+)
+_AFTER = _query("after", _TEXT, "The last id of the page before.")
+_ORDER = _query("order", {"enum": ["asc", "desc"]}, "By age: oldest or newest first.")
+_PERSON = [
+    _query("safety_identifier", _TEXT, "Whose objects, when the key acts for users."),
+    _query("user", _TEXT, "The older name of `safety_identifier`."),
+]
+_MODEL = _query("model", {"type": "string", "maxLength": 512}, "Only those of this model.")
+_METADATA: Parameter = {
+    "name": "metadata",
+    "in": "query",
+    "style": "deepObject",
+    "explode": True,
+    "schema": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 512}},
+    "description": "Only those that carry each of these pairs: `metadata[key]=value`.",
+}
+_PAGE = [_LIMIT, _AFTER, _ORDER]
+_SEARCHED = [_LIMIT, _query("after", _TEXT, "The `cursor` of the page before.")]
+
+_QUERY: dict[str, Sequence[Parameter]] = {
+    "conversation_list.list_conversations": [
+        *_PAGE,
+        *_PERSON,
+        _MODEL,
+        _METADATA,
+        _query("archived", {"enum": ["true", "false", "all"]}, "Archived ones, others, or both."),
+    ],
+    "conversation_search.search_conversations": [
+        _query(
+            "q",
+            {"type": "string", "minLength": 1, "maxLength": QUERY_CHARS_MAX},
+            "The words to find.",
+            required=True,
+        ),
+        *_SEARCHED,
+        *_PERSON,
+    ],
+    "sync.sync": [
+        _query("cursor", _TEXT, "The `cursor` of the answer before."),
+        _query("since", {"enum": ["now", "beginning"]}, "Where to begin without a cursor."),
+        _LIMIT,
+        *_PERSON,
+    ],
+    "stored_chat.list_completions": [*_PAGE, *_PERSON, _MODEL, _METADATA],
+    "stored_chat.list_messages": _PAGE,
+    "stored_responses.get_response": [
+        _query("stream", {"enum": ["true", "false"]}, "Its events, instead of the response."),
+        _query(
+            "starting_after",
+            {"type": "integer", "minimum": 0, "maximum": 999_999_999},
+            "The `sequence_number` of the last event seen; with `stream=true`.",
+        ),
+    ],
+    "response_items.list_input_items": _PAGE,
+    "conversations.delete_conversation": [
+        _query("items", {"enum": ["keep", "delete"]}, "Whether what was said goes too."),
+    ],
+    "conversations.list_items": _PAGE,
+    "conversation_events.follow_conversation": [
+        _query("last_event_id", _TEXT, "The same as the header, for clients that cannot set one."),
+    ],
+}
+
+_IDEMPOTENCY_KEY = _header(
+    "Idempotency-Key",
+    {"type": "string", "maxLength": KEY_CHARS_MAX},
+    "Requests with the same key are one: the later ones get the first one's answer.",
+)
+_LAST_EVENT_ID = _header("Last-Event-ID", _TEXT, "The id of the last event seen.")
+
+_HEADERS: dict[str, Sequence[Parameter]] = {
+    "chat.create_completion": [_IDEMPOTENCY_KEY],
+    "completions.create_completion": [_IDEMPOTENCY_KEY],
+    "responses.create_response": [_IDEMPOTENCY_KEY],
+    "conversations.create_conversation": [_IDEMPOTENCY_KEY],
+    "conversations.create_items": [_IDEMPOTENCY_KEY],
+    "conversation_regenerate.regenerate": [_IDEMPOTENCY_KEY],
+    "conversation_events.follow_conversation": [_LAST_EVENT_ID],
+}
+
+
+def parameters_of(operation: str, ids: Sequence[str]) -> list[Parameter]:
+    """Return the parameters of an operation whose path holds these ids."""
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in ids
+    ]
+    return [*in_path, *_QUERY.get(operation, ()), *_HEADERS.get(operation, ())]
+
+
+def asks_anything(operation: str) -> bool:
+    """Return whether an operation reads a query or a header of its own."""
+    return operation in _QUERY or operation in _HEADERS

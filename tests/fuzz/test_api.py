@@ -1,0 +1,152 @@
+"""`/openapi.json` is true: made-up requests, right and wrong ones, on a whole running Axon."""
+
+import json
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.api import ApiFuzz
+from tests.fuzz.processes import Sizes
+from tests.fuzz.tenants import CANARY, MODEL
+from tests.gateway.conftest import RunningAxon, start_axon, stop
+
+EXAMPLES = 6
+"""Of each operation and mode; `make fuzz` asks for as long as it is told to."""
+
+UNREACHED_MAX = 4
+"""Operations that no made-up request of so few was right for."""
+
+QUIET_S = 1.0
+"""After so long without an answer a request is taken to lack something."""
+
+GROWTH_BYTES_MAX = 96 * 1024 * 1024
+"""Caches fill in the first requests; a leak of the bodies would be found by `make fuzz`."""
+
+
+@pytest.fixture(scope="module")
+def fuzzed(
+    tmp_path_factory: pytest.TempPathFactory, upstream_address: str
+) -> Iterator[RunningAxon]:
+    """An Axon of its own: what is made up here is nobody else's to list."""
+    process, running = start_axon(tmp_path_factory.mktemp("fuzzed"), upstream_address)
+    yield running
+    stop(process)
+
+
+@pytest.fixture(scope="module")
+def fuzz(fuzzed: RunningAxon) -> ApiFuzz:
+    """The requests, and the stranger whose words they must not find."""
+    return ApiFuzz(fuzzed)
+
+
+def test_every_operation_keeps_to_the_document(fuzzed: RunningAxon, fuzz: ApiFuzz) -> None:
+    before = Sizes.of(fuzzed.pids["serving"])
+    asked = fuzz.run(1, EXAMPLES)
+    grown = Sizes.of(fuzzed.pids["serving"]).resident_bytes - before.resident_bytes
+    unreached = [label for label in asked.statuses if not asked.reached(label)]
+    print(f"{asked.requests} requests, {grown} bytes more, never answered as asked: {unreached}")
+    assert len(asked.statuses) == sum(map(len, fuzz.document["paths"].values()))
+    assert len(unreached) <= UNREACHED_MAX
+    assert grown < GROWTH_BYTES_MAX
+    for path in ("/status", "/metrics"):
+        assert CANARY not in requests.get(f"{fuzzed.origin}{path}", timeout=30).text
+
+
+def test_a_word_of_another_organization_would_be_seen(fuzzed: RunningAxon, fuzz: ApiFuzz) -> None:
+    """The negative control: the words are there, for whoever may see them."""
+    found = fuzz.stranger.session.get(f"{fuzzed.base_url}/conversations", timeout=30)
+    assert CANARY in found.text
+
+
+def test_every_operation_wants_a_key(fuzzed: RunningAxon) -> None:
+    document = requests.get(f"{fuzzed.origin}/openapi.json", timeout=30).json()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            answer = requests.request(method, fuzzed.origin + path, timeout=30)
+            expected = 200 if operation.get("security") == [] else 401
+            assert answer.status_code == expected, f"{method} {path}"
+
+
+def test_the_examples_of_the_document_work(fuzzed: RunningAxon) -> None:
+    document = requests.get(f"{fuzzed.origin}/openapi.json", timeout=30).json()
+    for path, operations in document["paths"].items():
+        example = operations.get("post", {}).get("requestBody")
+        if example is None or "{" in path:
+            continue
+        body = example["content"]["application/json"]["example"]
+        body |= {"model": MODEL} if "model" in body else {}
+        key = {"authorization": f"Bearer {fuzzed.api_key}"}
+        answer = requests.post(fuzzed.origin + path, json=body, headers=key, timeout=30)
+        assert answer.status_code == 200, f"{path}: {answer.text}"
+
+
+def test_what_was_found_once_is_refused(fuzz: ApiFuzz) -> None:
+    session, url = fuzz.stranger.session, f"{fuzz.origin}/v1/responses"
+    not_ours = {"type": "compaction", "encrypted_content": "\u00b5"}
+    answer = session.post(url, json={"model": MODEL, "input": [not_ours]}, timeout=30)
+    assert answer.status_code == 400, "it was a 500"
+    answer = session.get(f"{url}/resp_{'0' * 50}?stream=maybe", timeout=30)
+    assert answer.json()["error"]["param"] == "stream", "it was taken for false"
+
+
+def ask_raw(axon: RunningAxon, head: bytes, body: bytes) -> bytes:
+    """Send these bytes and return the first line of what comes back; empty when nothing does."""
+    place = urlsplit(axon.origin)
+    with socket.create_connection((place.hostname, place.port), timeout=15) as connection:
+        connection.sendall(head + b"\r\n\r\n" + body)
+        connection.settimeout(QUIET_S)
+        try:
+            return connection.recv(65536).split(b"\r\n")[0]
+        except TimeoutError:  # it waits for the rest of a body that was announced
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(15)
+            return connection.recv(65536).split(b"\r\n")[0]
+
+
+_NAMES = [
+    b"authorization", b"idempotency-key", b"last-event-id", b"content-length", b"content-type",
+    b"transfer-encoding", b"x-stainless-retry-count", b"expect", b"connection", b"host",
+]  # fmt: skip
+_VALUES = st.one_of(
+    st.binary(max_size=40).map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b"")),
+    st.sampled_from(
+        [
+            b"", b"-1", b"0", b"99999999999999999999999", b"1e9", b"0x10", b"chunked", b"Bearer",
+            b"Bearer ", b"Bearer sk-axon-", b"Bearer up-axon-.", b"Bearer up-axon-" + b"A" * 300,
+            "²".encode(), b"9" * 5000, b"100-continue", b"close",
+        ]
+    ),
+)  # fmt: skip
+
+
+def test_headers_that_make_no_sense_are_no_failure_of_ours(fuzzed: RunningAxon) -> None:
+    body = json.dumps({"model": MODEL, "input": "hi", "store": False}).encode()
+    paths = [b"/v1/responses", b"/v1/conversations", b"/v1/sync", b"/status", b"/v1/%00", b"/v1/"]
+
+    seen: Counter[bytes] = Counter()
+
+    @settings(max_examples=80, deadline=None, derandomize=True, database=None)
+    @given(
+        st.sampled_from([b"POST", b"GET", b"DELETE", b"PATCH"]),
+        st.sampled_from(paths),
+        st.lists(st.tuples(st.sampled_from(_NAMES), _VALUES), max_size=4),
+    )
+    def ask(method: bytes, path: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        usual = {b"host": b"axon", b"authorization": b"Bearer " + fuzzed.api_key.encode()}
+        usual[b"content-length"] = b"%d" % len(body)
+        lines = [b"%b: %b" % pair for pair in {**usual, **dict(headers)}.items()]
+        head = b"\r\n".join([method + b" " + path + b" HTTP/1.1", *lines])
+        first = ask_raw(fuzzed, head, body)
+        seen[first[9:12]] += 1
+        assert first == b"" or first.startswith(b"HTTP/1.1 ")
+        assert first[9:10] != b"5", first
+
+    ask()
+    print(seen)
+    assert {b"200", b"400", b"401", b"404"} <= seen.keys()
