@@ -12,6 +12,13 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from axon.accounts import (
+    Accounts,
+    AccountsAdmin,
+    AccountsOptions,
+    InvalidCredential,
+    NewKey,
+)
 from axon.app.backup import Allowed, database_to_replace, make_backup, restore_content
 from axon.app.backup.errors import (
     BackupNewer,
@@ -28,7 +35,7 @@ from axon.app.keyring_backup import BackupExists, NoKeyring
 from axon.base import SystemRandomness
 from axon.journal import Journal, JournalLocked, read_cursor
 from axon.sealing import Keyring
-from axon.stores import Postgres
+from axon.stores import Postgres, PostgresOptions
 from tests.app.backup_scene import (
     NOTHING_ALLOWED,
     Scene,
@@ -202,6 +209,34 @@ async def test_what_other_memories_hold_is_forgotten(scene: Scene) -> None:
     await scene.restore(backup)
     assert not folder.valkey_epoch.exists()
     assert not folder.accounts_snapshot.exists()
+
+
+async def test_a_key_revoked_since_the_backup_stays_revoked(scene: Scene) -> None:
+    place = scene.place
+    keyring = Keyring.open(place.folder.keyring, place.randomness)
+    postgres = Postgres(place.database_url, PostgresOptions())
+    await postgres.start()
+    admin = AccountsAdmin(postgres, keyring, place.clock, place.randomness)
+    org = await admin.create_org("acme", "free", "eu")
+    user = await admin.create_user(org.org_id, "ada", [])
+    new = NewKey(org_id=org.org_id, user=user.user, name="one", expires_us=0, acts_for_users=False)
+    lost, kept = await admin.create_key(new), await admin.create_key(new)
+    backup = await scene.back_up()
+    await admin.revoke_key(lost.key.credential_id)
+    known = AccountsOptions(snapshot_path=place.folder.accounts_snapshot, staleness_max_s=60)
+    accounts = Accounts(postgres, keyring, place.clock, place.randomness, known)
+    await accounts.start()
+    await accounts.verify(b"Bearer " + kept.secret.encode())
+    with pytest.raises(InvalidCredential):
+        await accounts.verify(b"Bearer " + lost.secret.encode())
+    await accounts.stop()
+    await postgres.stop()
+
+    restored = await scene.restore(backup, REPLACE)
+    assert restored.revoked == 1
+    found = await scene.query("SELECT id, revoked_us > 0 FROM accounts.credentials ORDER BY 1")
+    expected = [(lost.key.credential_id, True), (kept.key.credential_id, False)]
+    assert found == sorted(expected)
 
 
 async def test_a_newer_or_changed_schema_is_refused(scene: Scene) -> None:

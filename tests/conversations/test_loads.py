@@ -10,7 +10,12 @@ import asyncpg
 import pytest
 
 from axon.app.embedded import EmbeddedServer
-from axon.conversations import ConversationNotFound, HistoryUnavailable, LoadsBusy
+from axon.conversations import (
+    ConversationNotFound,
+    HistoryAway,
+    HistoryUnavailable,
+    LoadsBusy,
+)
 from axon.conversations.loads import LOADS_AT_ONCE, Loads, SharedReads
 from axon.stores import Postgres
 from tests.conversations.scene import (
@@ -168,6 +173,19 @@ async def test_the_bounds_of_waiting() -> None:
             await load(4)
     await load(5)
     assert order == [1, 3, 5]
+
+
+async def test_behind_a_store_that_is_away_nobody_is_told_to_come_back() -> None:
+    """It is an outage, which has its own answer, and no crowd."""
+    there = True
+    loads = Loads(at_once=1, waiting_max=1, wait_s=0.1, available=lambda: there)
+    async with loads.slot():
+        waiting = asyncio.ensure_future(loads.slot().__aenter__())
+        await asyncio.sleep(0)
+        there = False
+        for late in (loads.slot().__aenter__(), waiting):
+            with pytest.raises(HistoryAway):
+                await late
 
 
 async def test_who_asked_goes_away_and_another_asks() -> None:

@@ -16,6 +16,7 @@ from axon.accounts.errors import (
 from axon.accounts.passes import UserPass
 from axon.accounts.principal import Principal
 from axon.accounts.replica import AccountsOptions
+from axon.accounts.restored import revoke_again
 
 __all__ = [
     "PASS_LIFETIME_S_MAX",
@@ -37,4 +38,5 @@ __all__ = [
     "UnusableSecret",
     "User",
     "UserPass",
+    "revoke_again",
 ]

@@ -74,7 +74,7 @@ class Conversations:
         self._tasks = TaskOwner(_task_failed)
         self._epoch = Epoch(parts.epoch_path, parts.randomness)
         opener = Opener(parts.keys, parts.postgres)
-        loads = Loads()
+        loads = Loads(available=lambda: parts.postgres.available)
         self._loader = loader = Loader(parts.postgres, self.tail, opener, parts.instance, loads)
         self._leasing = Leasing(self._sources(options, opener, loads), parts.mint)
         self._reading = Reading(parts.postgres, loader, opener, loads)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from axon.conversations.errors import LoadsBusy
+from axon.conversations.errors import HistoryAway, LoadsBusy
 from axon.telemetry import counter
 
 Answer = TypeVar("Answer")
@@ -41,8 +41,13 @@ class Loads:
         at_once: int = LOADS_AT_ONCE,
         waiting_max: int = LOADS_WAITING_MAX,
         wait_s: float = LOADS_WAIT_S,
+        available: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`at_once` go in, `waiting_max` wait for at most `wait_s` seconds."""
+        """`at_once` go in, `waiting_max` wait for at most `wait_s` seconds.
+
+        `available` tells whether what is loaded from is there at all.
+        """
+        self._available = available
         self._slots = asyncio.Semaphore(at_once)
         self._waiting_max = waiting_max
         self._wait_s = wait_s
@@ -50,7 +55,8 @@ class Loads:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Hold a slot; raises LoadsBusy when none is free in time or too many wait."""
+        """Hold a slot; raises LoadsBusy when none is free in time or too many wait, HistoryAway
+        when that is because there is nobody to ask."""
         if self._slots.locked():
             await self._wait()
         else:
@@ -62,17 +68,21 @@ class Loads:
 
     async def _wait(self) -> None:
         if self._waiting >= self._waiting_max:
-            _refused.inc()
-            raise LoadsBusy
+            raise self._refusal()
         self._waiting += 1
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._slots.acquire()
         except TimeoutError:
-            _refused.inc()
-            raise LoadsBusy from None
+            raise self._refusal() from None
         finally:
             self._waiting -= 1
+
+    def _refusal(self) -> LoadsBusy | HistoryAway:
+        if not self._available():
+            return HistoryAway("PostgreSQL is away")
+        _refused.inc()
+        return LoadsBusy()
 
 
 class SharedReads:

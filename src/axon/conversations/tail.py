@@ -81,7 +81,7 @@ class Tail:
 
     def admit(self) -> None:
         """Return when another turn may be remembered; raises TailFull."""
-        if len(self) >= self._entries_max:
+        if len(self._order) + len(self.unplaced) >= self._entries_max:
             raise TailFull
 
     def note(self, record: Record, location: Location) -> None:

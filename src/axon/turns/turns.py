@@ -172,11 +172,12 @@ class Turns:
 
         With none open, and none whose acceptance is being journaled, it need look at nothing.
         """
-        open_from = next(iter(self._open.values()), None)
+        needed_from = next(iter(self._open.values()), None)
         unplaced_from = self._rooms.conversations.unplaced_from
-        if open_from is not None or unplaced_from is not None:
-            known = (start for start in (open_from, unplaced_from) if start is not None)
-            self._unfinished.set(min(known))
+        if needed_from is None or (unplaced_from is not None and unplaced_from < needed_from):
+            needed_from = unplaced_from
+        if needed_from is not None:
+            self._unfinished.set(needed_from)
         elif not self._starting:
             self._unfinished.set(self._rooms.journal.durable_through + 1)
 

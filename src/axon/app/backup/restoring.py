@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from axon.accounts import revoke_again
 from axon.app.backup.errors import BackupDamaged, DatabaseNotEmpty
 from axon.app.backup.journals import (
     JournalGoesOn,
@@ -49,6 +50,8 @@ class Restored(NamedTuple):
     """Journals of which entries are missing, which was allowed."""
     shortened: int
     """Conversations that lack places in the middle for that."""
+    revoked: int
+    """API keys that the backup holds as valid and this node knew to be revoked."""
 
 
 async def restore_content(
@@ -79,11 +82,12 @@ async def restore_content(
             except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
                 raise BackupDamaged(str(error)) from error
             await bring_forward(connection)
+            revoked = await revoke_again(connection, place.folder.accounts_snapshot)
             shortened = await _go_on_without(connection, lost, journals) if lost else 0
             await asyncio.to_thread(_forget_what_was_known, place, journals)
         await _upload_keys(place, connection)
     rows = sum(table.rows for table in backup.manifest.tables)
-    return Restored(rows, lost, shortened)
+    return Restored(rows, lost, shortened, revoked)
 
 
 async def _go_on_without(

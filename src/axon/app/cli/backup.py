@@ -100,7 +100,9 @@ async def _restore_content(
     _say(console, f"[green]✓[/] {replay.records:,} records of the journal applied behind it")
     if replay.parked:
         _say(console, f"[red]✗[/] {replay.parked:,} records could not be applied: axon doctor")
-    _say(console, "[dim]API keys made since the backup are gone; revoke again what was revoked.")
+    if restored.revoked:
+        _say(console, f"[green]✓[/] {restored.revoked:,} API keys revoked since stay revoked")
+    _say(console, "[dim]API keys made since the backup are gone: axon keys list")
 
 
 async def _restore_keys(place: Place, found: Verified, progress: "_Bar") -> None:

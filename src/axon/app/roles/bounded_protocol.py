@@ -100,13 +100,10 @@ class BoundedProtocol(JoiningProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio; what comes after a refusal is dropped, until the client is done."""
-        if not self._deaf:
-            had_bytes = self.body_bytes
-            self._head_bytes += len(data)
-            self._parse(data)
-            self._watch(len(data), self.body_bytes != had_bytes)
-
-    def _parse(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        had_bytes = self.body_bytes
+        self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -114,6 +111,9 @@ class BoundedProtocol(JoiningProtocol):
         except httptools.HttpParserError:
             if not self._deaf:
                 self._refuse(400, "Invalid HTTP request received.", "invalid_http")
+        if self._in_head or self._in_body:
+            self._watch(len(data), self.body_bytes != had_bytes)
+        self._begun = False
 
     def _watch(self, size: int, body_grew: bool) -> None:
         """Look at what `size` bytes have left unfinished, if anything."""
@@ -126,9 +126,8 @@ class BoundedProtocol(JoiningProtocol):
             self._barren_bytes = 0 if body_grew else self._barren_bytes + size
             if self._barren_bytes > HEAD_BYTES_MAX or len(self.headers) > 2 * HEADERS_MAX:
                 self._refuse_head()
-        if self._begun and (self._in_head or self._in_body) and not self._deaf:
+        if self._begun and not self._deaf:
             self._connections.owes(self)
-        self._begun = False
 
     # ---- what the parser says ----
 
