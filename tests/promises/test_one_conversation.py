@@ -80,7 +80,7 @@ async def test_a_client_that_goes_away_before_its_whole_answer_changes_nothing(
         body = json.dumps(
             {
                 "model": MODEL,
-                "input": f"{conversation.id} [[text:nobody is listening]][[first_ms:400]]",
+                "input": f"{conversation.id} [[text:nobody is listening]][[first_ms:1500]]",
                 "conversation": conversation.id,
             }
         )
