@@ -3,7 +3,7 @@ import gc
 
 import pytest
 
-from axon.base import TaskOwner
+from axon.base import Irrevocable, TaskOwner, until_done
 
 FINISH_S = 30.0
 
@@ -132,3 +132,65 @@ async def test_a_failure_while_being_cancelled_is_told() -> None:
     assert name == "worker"
     with pytest.raises(ValueError, match="on the way out"):
         raise error
+
+
+@pytest.mark.parametrize("kind", [asyncio.Future, Irrevocable])
+async def test_what_cannot_be_taken_back_is_waited_for_and_then_the_caller_goes(
+    kind: type[asyncio.Future[str]],
+) -> None:
+    future = kind()
+    seen: list[str] = []
+
+    async def work() -> None:
+        seen.append(await until_done(future))
+        await asyncio.sleep(0)
+        seen.append("still there")
+
+    task = asyncio.ensure_future(work())
+    for _ in range(2):
+        await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.sleep(0)
+    assert not task.done()
+    future.set_result("durable")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == ["durable"]
+
+
+@pytest.mark.parametrize("kind", [asyncio.Future, Irrevocable])
+async def test_a_timeout_meanwhile_is_still_a_timeout(kind: type[asyncio.Future[str]]) -> None:
+    future = kind()
+    asyncio.get_running_loop().call_later(0.02, future.set_result, "durable")
+    seen: list[str] = []
+
+    async def work() -> None:
+        async with asyncio.timeout(0.001):
+            seen.append(await until_done(future))
+            await for_ever()
+
+    with pytest.raises(TimeoutError):
+        await work()
+    assert seen == ["durable"]
+
+
+@pytest.mark.parametrize("kind", [asyncio.Future, Irrevocable])
+async def test_what_fails_meanwhile_fails_for_who_waits_until_it_is_done(
+    kind: type[asyncio.Future[str]],
+) -> None:
+    future = kind()
+    task = asyncio.ensure_future(until_done(future))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    future.set_exception(ValueError("the disk"))
+    with pytest.raises(ValueError, match="the disk"):
+        await task
+
+
+async def test_what_is_cancelled_itself_cancels_who_waits_once() -> None:
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(future.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await until_done(future)
+    await asyncio.sleep(0)

@@ -139,6 +139,7 @@ class Process:
             implicit=implicit,
             stored=True,
             follows=begun.follows,
+            without_history=bool(begun.degraded),
         )
 
     async def seal(self, head: TurnHead, author: str, text: str) -> tuple[SealedItem, bytes]:

@@ -7,10 +7,17 @@ import msgspec
 import pytest
 
 from axon.app.embedded import EmbeddedServer
-from axon.conversations import HistoryUnavailable, IdempotencyKeys, KeyReused, KeysFull, RequestKey
+from axon.conversations import (
+    HistoryUnavailable,
+    IdempotencyKeys,
+    KeyReused,
+    KeysFull,
+    RequestKey,
+    recording,
+)
 from axon.conversations.keys import KEYS_LIVE_US, Claim, erase_keys, write_keys
-from axon.records import TurnAccepted
-from tests.conversations.scene import Process
+from axon.records import Record, TurnAccepted, encode
+from tests.conversations.scene import Process, message
 from tests.records.examples import EXAMPLES
 
 USER = 2**63 - 1
@@ -115,3 +122,35 @@ async def test_only_keys_that_postgresql_has_make_room(process: Process) -> None
     keys.note(accepted(KEY, "resp_4", 0), 4)  # what is journaled is known whatever the bound
     projected = 2
     assert isinstance(await keys.claim(third), Claim)
+
+
+@pytest.mark.parametrize("what", ["items", "conversation"])
+async def test_a_client_that_left_before_it_was_told_is_told_when_it_comes_again(
+    process: Process, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    conversation = await process.conversation("hello")
+    items = [message("user", "once")]
+    owner = process.owner()
+
+    async def make() -> object:
+        if what == "items":
+            added = await process.conversations.append_items(
+                owner, "key_test", conversation, items, KEY
+            )
+            return [item.item_id for item in added]
+        made = await process.conversations.create(owner, "key_test", {}, items, KEY)
+        return made.conversation_id
+
+    first = asyncio.ensure_future(make())
+
+    def leaving(record: Record) -> tuple[int, bytes]:
+        first.cancel()
+        return encode(record)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recording, "encode", leaving)
+        await asyncio.wait([first])
+    made = await make()
+    assert made == await make()
+    said = b"".join([entry.payload for entry in process.journal.read(0)])
+    assert said.count(KEY.key_mac) == 1

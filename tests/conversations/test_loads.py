@@ -209,7 +209,7 @@ async def test_who_asked_goes_away_and_another_asks() -> None:
     others[1].cancel()  # who only waits takes nobody along
     assert await others[0] == "answer"
     shared.forget("conv")
-    assert shared._running == {}
+    assert shared.running == {}
 
 
 async def test_an_error_is_told_to_all() -> None:

@@ -99,11 +99,11 @@ async def test_they_are_placed_when_nobody_comes(
     conversation = await held(process)
     postgres_server.kill()
     await two_alone(process, conversation)
-    assert process.conversations.tail.unplaced.oldest() is not None
+    assert process.conversations.tail.unplaced.oldest is not None
     await process.conversations._placing.place_now()  # in vain, and nothing comes of it
-    assert len(process.conversations.tail.unplaced) == 2
+    assert process.conversations.tail.unplaced.count == 2
     await back(process, postgres_server)
-    await eventually(lambda: len(process.conversations.tail.unplaced) == 0)
+    await eventually(lambda: process.conversations.tail.unplaced.count == 0)
     assert process.conversations.unplaced_from is None
     assert await items(process, conversation) == [*HELD, *ALONE]
 
@@ -119,6 +119,7 @@ async def test_the_turn_can_be_fetched_at_any_time(
     async def answered() -> list[str]:
         turn = await process.conversations.find_turn(ORG, turn_id)
         assert (turn.status, turn.answer) == ("completed", b'{"answer": 1}')
+        assert turn.degraded == ("history",)
         return [text_of(item.content) for item in (*turn.input, *turn.output)]
 
     assert await answered() == ["three", "four"]
@@ -154,7 +155,7 @@ async def test_a_process_that_dies_before_leaves_them_to_the_next(
     assert await process.heard(conversation) == [*HELD, *ALONE]
     await process.close()
     process = await node.process()  # it reads both of each turn's ends
-    assert len(process.conversations.tail.unplaced) == 0
+    assert process.conversations.tail.unplaced.count == 0
     process.projected = 0
     await process.project()
     rows = await query(node.database, PLACES)

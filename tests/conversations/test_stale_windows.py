@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from axon.conversations import HistoryUnavailable, WindowTurn, leasing, store
+from axon.conversations import (
+    Begun,
+    ConversationBusy,
+    HistoryUnavailable,
+    WindowTurn,
+    leasing,
+    store,
+)
 from axon.conversations.epoch import Epoch
 from tests.conversations.scene import (
     KEY,
@@ -80,6 +87,50 @@ async def test_a_restarted_process_takes_over_its_own_lease_at_once(node: Node) 
     begun = await again.conversations.begin(again.owner(), conversation, 0.5)
     assert (begun.sequence, told(begun)) == (3, HELD)
     await again.close()
+
+
+async def end_without_lease(process: Process, begun: Begun) -> None:
+    """Journal the end of a turn as the process does that finds it open."""
+    record, _ = await process.completed(await process.head(begun), "three", "four")
+    await process.append(record)
+    await process.conversations.disbelieve([begun.conversation_id])
+    await process.project()
+
+
+async def test_a_closed_window_that_lacks_a_record_is_not_believed(process: Process) -> None:
+    conversation = await held(process)
+    begun = await process.conversations.begin(process.owner(), conversation, WAIT_S)
+    await process.conversations.abort(begun)
+    await end_without_lease(process, begun)
+    assert await process.heard(conversation) == [*HELD, "three", "four"]
+
+
+async def test_an_open_window_that_lacks_a_record_is_not_believed_once_closed(
+    node: Node, process: Process
+) -> None:
+    other = await node.process("b")
+    conversation = await held(process)
+    begun = await process.conversations.begin(process.owner(), conversation, WAIT_S)
+    await process.conversations.abort(begun)
+    running = await other.conversations.begin(other.owner(), conversation, WAIT_S)
+    await end_without_lease(process, begun)
+    with pytest.raises(ConversationBusy):  # its lease stands
+        await process.conversations.begin(process.owner(), conversation, 0.05)
+    await other.conversations.abort(running)
+    assert await process.heard(conversation) == [*HELD, "three", "four"]
+    await other.close()
+
+
+async def test_a_window_that_lacks_a_record_and_cannot_be_reached_is_not_believed(
+    process: Process,
+) -> None:
+    conversation = await held(process)
+    begun = await process.conversations.begin(process.owner(), conversation, WAIT_S)
+    await process.conversations.abort(begun)
+    await process.valkey.stop()
+    await end_without_lease(process, begun)
+    await process.valkey.start()
+    assert await process.heard(conversation) == [*HELD, "three", "four"]
 
 
 @pytest.mark.failure("valkey", "lying")

@@ -283,7 +283,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def sync(self) -> None:
         """A device brings itself up to date by the feed, a few changes at a time."""
-        while len(self.room.tail.unplaced):  # a busy machine may need more than one try
+        while self.room.tail.unplaced.count:  # a busy machine may need more than one try
             self.world.run(self.room._placing.place_now())
         self.project()
         more = True

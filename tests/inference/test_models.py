@@ -22,9 +22,9 @@ def test_the_wildcard_passes_any_name_in_one_lane() -> None:
     passed = table.resolve("vendor/some-model")
     assert passed.alias == "vendor/some-model"
     assert passed.upstreams[0].model == "vendor/some-model"
-    assert passed.queue_lane == WILDCARD_LANE
+    assert passed.lane == WILDCARD_LANE
     assert table.resolve("vendor/some-model") is passed
-    assert table.resolve("one").queue_lane == "one"
+    assert table.resolve("one").lane == "one"
     assert [model.alias for model in table.list()] == ["one"]
     for name in ("", "x" * (MODEL_NAME_CHARS_MAX + 1)):
         with pytest.raises(UnknownModel):

@@ -55,6 +55,16 @@ async def ask(client: openai.AsyncOpenAI, conversation_id: str, number: int) -> 
     return answer.id, told.headers.get("axon-degraded", "")
 
 
+async def ask_again(client: openai.AsyncOpenAI, conversation_id: str, number: int) -> Any:
+    """Take the turn once more, as a retry does; return what is told, with its headers."""
+    return await client.responses.with_raw_response.create(
+        model=MODEL,
+        input=question(conversation_id, number),
+        conversation=conversation_id,
+        extra_headers={"x-stainless-retry-count": "1"},
+    )
+
+
 async def ask_streamed(client: openai.AsyncOpenAI, conversation_id: str, number: int) -> str:
     """Take a turn told as it grows; return what it was made without."""
     asked = question(conversation_id, number)
@@ -98,12 +108,9 @@ async def test_a_turn_without_its_history_gets_its_place_in_it(
         turn_id, without = await ask(client, name, 2)
         assert "history" in without
         assert await seen_by_the_model(own_axon, name, 2) == [question(name, 2)]
-        retried = await client.responses.create(
-            model=MODEL,
-            input=question(name, 2),
-            conversation=name,
-            extra_headers={"x-stainless-retry-count": "1"},
-        )
+        again = await ask_again(client, name, 2)
+        assert again.headers["axon-degraded"] == "history"
+        retried = again.parse()
         assert (retried.id, retried.output_text) == (turn_id, "answer 2")
         fetched = await client.responses.retrieve(turn_id)
         assert (fetched.status, fetched.output_text) == ("completed", "answer 2")

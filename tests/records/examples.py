@@ -46,6 +46,7 @@ HEAD = TurnHead(
     stored=False,
     metadata={"topic": "größe"},
     follows="resp_42",
+    without_history=True,
 )
 USAGE = TokenUsage(
     input_tokens=11, cached_tokens=12, output_tokens=13, reasoning_tokens=14, estimated=True

@@ -76,7 +76,7 @@ def told_by(turn: RunningTurn | StoredTurn) -> Told:
     """Return what a client is told of a turn that has ended."""
     if isinstance(turn, StoredTurn):
         text = "".join(item.content.decode() for item in turn.output)
-        return Told(turn.turn_id, turn.status, _said(text))
+        return Told(turn.turn_id, turn.status, _said(text), bool(turn.degraded))
     assert turn.end is not None
     status = turn.end.status if turn.end.failure is None else "failed"
     shown = turn.end.body.decode() or turn.stream.so_far()[0].decode()

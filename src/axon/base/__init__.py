@@ -12,7 +12,7 @@ from axon.base.ids import (
     user_number,
 )
 from axon.base.randomness import Randomness, SystemRandomness
-from axon.base.tasks import TaskOwner
+from axon.base.tasks import Irrevocable, TaskOwner, until_done
 from axon.base.units import GIB, KIB, MIB, MICROS_PER_SECOND, NANOS_PER_UNIT
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "AxonError",
     "Clock",
     "IdMint",
+    "Irrevocable",
     "MintedId",
     "Randomness",
     "SystemClock",
@@ -33,6 +34,7 @@ __all__ = [
     "TaskOwner",
     "UnknownId",
     "instance_mark",
+    "until_done",
     "user_number",
     "utc_from_us",
 ]

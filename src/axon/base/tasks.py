@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class TaskOwner:
@@ -55,3 +58,36 @@ class TaskOwner:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+class Irrevocable(asyncio.Future[T]):
+    """A future that its waiters cannot cancel: what it stands for comes whatever becomes of them.
+
+    A cancelled waiter goes on waiting, and is cancelled then; see `until_done`.
+    """
+
+    __slots__ = ()
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Change nothing and return False."""
+        return False
+
+
+async def until_done(future: "asyncio.Future[T]") -> T:
+    """Return what the future gives or raises, to a caller that is cancelled meanwhile too.
+
+    For what nobody can take back any more and is over soon, an entry on its way to the disk above
+    all. The cancellation is not lost: it strikes when its task waits the next time.
+    """
+    try:
+        return await (future if isinstance(future, Irrevocable) else asyncio.shield(future))
+    except asyncio.CancelledError:
+        if future.cancelled():
+            raise
+    while not future.done():
+        with suppress(asyncio.CancelledError):  # once more: it counts as one
+            await asyncio.shield(future)
+    if (task := asyncio.current_task()) is not None:
+        task.uncancel()  # so that whoever counts, as asyncio.timeout does, still counts one
+        task.cancel()
+    return future.result()

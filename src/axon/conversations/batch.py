@@ -279,4 +279,5 @@ def _turn_row(turn: Turn) -> tuple[Any, ...]:
         head.accepted_us,
         first_token_us,
         completed_us,
+        head.without_history,
     )

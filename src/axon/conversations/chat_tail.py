@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Sequence
 
-from axon.conversations.chat_store import is_chat_change
 from axon.journal import Location
 from axon.records import ConversationChanged, Record, TurnCompleted
 
@@ -20,9 +19,7 @@ class ChatTail:
         self._people: dict[int, dict[str, list[Location]]] = {}
 
     def note(self, record: Record, location: Location) -> None:
-        """Remember a durable record when it is about a stored chat completion."""
-        if not is_chat_change(record):
-            return
+        """Remember a durable record that is about a stored chat completion."""
         if isinstance(record, TurnCompleted):
             user, completion_id = record.head.user, record.head.turn_id
         else:

@@ -110,7 +110,8 @@ class Conversations:
     def _noted(self, record: Record) -> None:
         """Tell those who look at conversations, and let no read from before be shared."""
         self.hub.note(record)
-        self._loader.shared.forget(conversation_of(record))
+        if self._loader.shared.running:
+            self._loader.shared.forget(conversation_of(record))
 
     def _projected(self) -> int:
         return read_cursor(self._parts.journal.directory)
@@ -214,7 +215,7 @@ class Conversations:
 
         The journal is to be kept, and read at a start, from there on.
         """
-        return self.tail.unplaced.oldest()
+        return self.tail.unplaced.oldest
 
     def still_owned(self, begun: Begun) -> bool:
         """Return whether nobody can have taken the conversation over yet.
@@ -236,11 +237,22 @@ class Conversations:
             self._finding.remember(turn.turn_id)
 
     async def abort(self, begun: Begun) -> None:
-        """End a turn of which no record with a place was, or can still be, made durable.
+        """End a turn of which no record with a place was made durable.
 
-        The next turn gets the same place. Never waits and never fails; a second end does nothing.
+        The next turn gets the same place. Who journals an end of this one after all, as the process
+        that finds it open does, has to `disbelieve`. Never waits and never fails; a second end does
+        nothing.
         """
         await self._leasing.abort(begun)
+
+    async def disbelieve(self, conversation_ids: Sequence[str]) -> None:
+        """Return when the next turn of each will look up what stands there.
+
+        For who journals the end of a turn at its place without having begun it: call it before,
+        lest nobody does when this process dies, and once the end is in the tail, because of those
+        who begin in between. Never fails because a store is away.
+        """
+        await self._leasing.disbelieve(conversation_ids)
 
     async def read(self, owner: Owner, conversation_id: str) -> Conversation:
         """Return the conversation as acknowledged, also while PostgreSQL is behind."""

@@ -169,6 +169,7 @@ class Finding:
             usage=row.usage,
             accepted_us=row.accepted_us,
             completed_us=row.completed_us,
+            without_history=row.without_history,
         )
 
 
@@ -209,6 +210,7 @@ def _turn_row(record: TurnAccepted | TurnCompleted | TurnInterrupted) -> TurnRow
         usage=TokenUsage(),
         accepted_us=head.accepted_us,
         completed_us=0,
+        without_history=head.without_history,
     )
     if isinstance(record, TurnAccepted):
         return row

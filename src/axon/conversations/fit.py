@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import chain, pairwise
-from typing import NamedTuple
+
+import msgspec
 
 from axon.conversations.history import HistoryItem, HistoryTurn, answer_of, call_of
 
 
-class FittedWindow(NamedTuple):
+class FittedWindow(msgspec.Struct, frozen=True):
     """The items to send, oldest first, and how many turns had to give something up for them."""
 
     items: tuple[HistoryItem, ...]
@@ -24,11 +25,15 @@ def fit_window(history: Sequence[HistoryTurn], budget_tokens: int) -> FittedWind
     """
     if not history:
         return FittedWindow((), 0)
-    fits = sum(turn.model_tokens for turn in history) <= budget_tokens
-    if fits and not any(turn.calls or turn.answers for turn in history):
-        return FittedWindow(tuple(chain.from_iterable(turn.items for turn in history)), 0)
-    if fits:
-        return _whole_pairs(history, 0)
+    tokens = 0
+    calls = False
+    items: list[HistoryItem] = []
+    for turn in history:
+        tokens += turn.model_tokens
+        calls = calls or bool(turn.calls or turn.answers)
+        items += turn.items
+    if tokens <= budget_tokens:
+        return _whole_pairs(history, 0) if calls else FittedWindow(tuple(items), 0)
     history = [exchange for turn in history for exchange in _exchanges(turn)]
     return _whole_pairs(history, _first_kept(history, budget_tokens))
 

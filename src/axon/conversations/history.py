@@ -151,7 +151,7 @@ EMPTY_WINDOW = OpenedWindow(
 
 def sealed_bytes(items: Iterable[SealedItem]) -> int:
     """Return how many bytes the items' blobs have."""
-    return sum(len(item.blob) for item in items)
+    return sum([len(item.blob) for item in items])
 
 
 _ITEM_OVERHEAD_BYTES = 400
@@ -160,7 +160,8 @@ _ITEM_OVERHEAD_BYTES = 400
 
 def opened_bytes(turns: Sequence[HistoryTurn]) -> int:
     """Return about how many bytes of memory these turns hold."""
-    return sum(len(item.content) + _ITEM_OVERHEAD_BYTES for turn in turns for item in turn.items)
+    sizes = [len(item.content) + _ITEM_OVERHEAD_BYTES for turn in turns for item in turn.items]
+    return sum(sizes)
 
 
 class _Called(msgspec.Struct):

@@ -128,7 +128,7 @@ class Hub:
 
     def note(self, record: Record) -> None:
         """Tell of a durable record; a turn's acceptance and its end say that it runs and ran."""
-        if isinstance(record, TurnAccepted | TurnCompleted | TurnInterrupted):
+        if isinstance(record, (TurnAccepted, TurnCompleted, TurnInterrupted)):
             head = record.head
             if not head.conversation_id or head.implicit:
                 return
@@ -145,13 +145,15 @@ class Hub:
         """Tell that a turn runs; telling it again changes nothing."""
         if self._running.get(conversation_id) != turn_id:
             self._running[conversation_id] = turn_id
-            self._tell(conversation_id, Running(turn_id=turn_id, status="in_progress"))
+            if conversation_id in self._subscribers:
+                self._tell(conversation_id, Running(turn_id=turn_id, status="in_progress"))
 
     def ended(self, conversation_id: str, turn_id: str, status: str) -> None:
         """Tell that a turn has ended; nothing when it is not known to run."""
         if self._running.get(conversation_id) == turn_id:
             del self._running[conversation_id]
-            self._tell(conversation_id, Running(turn_id=turn_id, status=status))
+            if conversation_id in self._subscribers:
+                self._tell(conversation_id, Running(turn_id=turn_id, status=status))
 
     def subscribe(self, conversation_id: str) -> Subscription:
         """Return a subscription that begins now; raises TooManySubscribers."""
@@ -184,5 +186,5 @@ class Hub:
             self._tell(conversation_id, Recorded(record), size)
 
     def _tell(self, conversation_id: str, live: Live, size: int = 0) -> None:
-        for subscription in list(self._subscribers.get(conversation_id, ())):
+        for subscription in list(self._subscribers[conversation_id]):
             subscription.put(live, size)

@@ -197,6 +197,10 @@ class Leasing:
         written = self._sources.tail.head(begun.conversation_id) >= begun.sequence
         self._release(begun, begun.sequence if written else 0, unchanged=not written)
 
+    async def disbelieve(self, conversation_ids: Sequence[str]) -> None:
+        """See Conversations.disbelieve."""
+        await self._sources.cache.disbelieve(conversation_ids)
+
     async def keep_renewing(self) -> None:
         """Renew what runs for long, until cancelled."""
         while True:

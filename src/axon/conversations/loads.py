@@ -94,13 +94,14 @@ class SharedReads:
 
     def __init__(self) -> None:
         """Start with nothing under way."""
-        self._running: dict[str, dict[Hashable, asyncio.Future[Any]]] = {}
+        self.running: dict[str, dict[Hashable, asyncio.Future[Any]]] = {}
+        """The reads under way that may be shared."""
 
     async def read(
         self, conversation_id: str, question: Hashable, ask: Callable[[], Awaitable[Answer]]
     ) -> Answer:
         """Return what `ask` returns or raises, or what somebody's who asks already does."""
-        while (running := self._running.get(conversation_id, {}).get(question)) is not None:
+        while (running := self.running.get(conversation_id, {}).get(question)) is not None:
             _shared.inc()
             await asyncio.wait([running])
             if not running.cancelled():
@@ -112,7 +113,7 @@ class SharedReads:
         self, conversation_id: str, question: Hashable, ask: Callable[[], Awaitable[Answer]]
     ) -> Answer:
         asking: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._running.setdefault(conversation_id, {})[question] = asking
+        self.running.setdefault(conversation_id, {})[question] = asking
         try:
             answer = await ask()
         except asyncio.CancelledError:
@@ -129,12 +130,12 @@ class SharedReads:
             self._end(conversation_id, question, asking)
 
     def _end(self, conversation_id: str, question: Hashable, asking: asyncio.Future[Any]) -> None:
-        theirs = self._running.get(conversation_id)
+        theirs = self.running.get(conversation_id)
         if theirs is not None and theirs.get(question) is asking:
             del theirs[question]
             if not theirs:
-                del self._running[conversation_id]
+                del self.running[conversation_id]
 
     def forget(self, conversation_id: str) -> None:
         """Say that a record was added: what is being read now is shared with nobody else."""
-        self._running.pop(conversation_id, None)
+        self.running.pop(conversation_id, None)

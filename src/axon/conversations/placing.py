@@ -97,7 +97,7 @@ class Placing:
         """Give every turn its place as soon as that can be, until cancelled."""
         while True:
             await asyncio.sleep(PLACE_EVERY_S)
-            if len(self._tail.unplaced) and self._parts.postgres.available:
+            if self._tail.unplaced.count and self._parts.postgres.available:
                 await self.place_now()
 
     async def place_now(self) -> None:

@@ -58,10 +58,12 @@ WHERE c.user_id = new.user_id AND c.id = new.id
 _TURNS = """
 INSERT INTO conversations.turns AS t (user_id, id, org_id, conversation_id, sequence,
     credential_id, surface, model, status, reason, stored, answer, input_tokens, cached_tokens,
-    output_tokens, reasoning_tokens, upstream, accepted_us, first_token_us, completed_us)
+    output_tokens, reasoning_tokens, upstream, accepted_us, first_token_us, completed_us,
+    without_history)
 SELECT new.* FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::boolean[], $12::bytea[], $13::int[],
-    $14::int[], $15::int[], $16::int[], $17::text[], $18::bigint[], $19::bigint[], $20::bigint[])
+    $14::int[], $15::int[], $16::int[], $17::text[], $18::bigint[], $19::bigint[], $20::bigint[],
+    $21::boolean[])
     AS new (user_id, id, org_id, conversation_id)
 WHERE NOT EXISTS (
     SELECT FROM conversations.conversations AS c

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
-from axon.base import Clock, IdMint, Randomness, TaskOwner
+from axon.base import Clock, IdMint, Randomness, TaskOwner, until_done
 from axon.conversations.errors import HistoryUnavailable, LeaseLost
 from axon.conversations.forking import ITEMS_AT_ONCE
 from axon.conversations.history import WindowTurn
@@ -113,14 +113,17 @@ class Recording:
     async def record(
         self, begun: Begun, change: ItemsAppended | ConversationChanged, turn: WindowTurn | None
     ) -> None:
-        """Return when the change is durable and told; without `turn` the window starts anew."""
+        """Return when the change is durable and told; without `turn` the window starts anew.
+
+        Also to a caller that goes away meanwhile, so that it can say what its key has made.
+        """
         try:
             durable = self._parts.journal.append(*encode(change))
         except BaseException:
             await self._parts.leasing.abort(begun)
             raise
         settling = self._settle(begun, change, durable, turn)
-        await asyncio.shield(self._parts.tasks.start(settling, "settle change"))
+        await until_done(self._parts.tasks.start(settling, "settle change"))
 
     async def _settle(
         self,

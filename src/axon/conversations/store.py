@@ -84,7 +84,8 @@ SELECT EXISTS (
 
 _TURN = """
 SELECT id, conversation_id, sequence, surface, model, status, reason, stored, answer,
-    input_tokens, cached_tokens, output_tokens, reasoning_tokens, accepted_us, completed_us
+    input_tokens, cached_tokens, output_tokens, reasoning_tokens, accepted_us, completed_us,
+    without_history
 FROM conversations.turns WHERE user_id = $1 AND id = $2
 """
 
@@ -141,6 +142,7 @@ class TurnRow(NamedTuple):
     usage: TokenUsage
     accepted_us: int
     completed_us: int
+    without_history: bool
 
 
 async def read_state(connection: asyncpg.Connection, place: tuple[int, str]) -> StateRow | None:

@@ -3,8 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
+import msgspec
+
+from axon.conversations.chat_store import is_chat_change
 from axon.conversations.chat_tail import ChatTail
 from axon.conversations.errors import TailFull
 from axon.conversations.placed import TURN_FORGOTTEN
@@ -30,7 +32,7 @@ _TURNS = (TurnAccepted, TurnCompleted, TurnInterrupted)
 _CHANGES = (ItemsAppended, ConversationChanged)
 
 
-class TailEntry(NamedTuple):
+class TailEntry(msgspec.Struct, frozen=True, gc=False):
     """Where a record is, and which turn or conversation it belongs to."""
 
     location: Location
@@ -46,11 +48,8 @@ class TailEntry(NamedTuple):
     """Whether the conversation may be one that its person sees in a list."""
     stored: bool
     """Whether the turn may be fetched and continued from here on."""
-
-    @property
-    def unplaced(self) -> bool:
-        """Return whether the turn's place is still to be found."""
-        return self.sequence == 0 and self.conversation_id != ""
+    unplaced: bool
+    """Whether the turn's place is still to be found."""
 
 
 class Tail:
@@ -77,11 +76,11 @@ class Tail:
         """Told of every durable record before `note` returns; must not raise."""
 
     def __len__(self) -> int:
-        return len(self._order) + len(self.unplaced)
+        return len(self._order) + self.unplaced.count
 
     def admit(self) -> None:
         """Return when another turn may be remembered; raises TailFull."""
-        if len(self._order) + len(self.unplaced) >= self._entries_max:
+        if len(self._order) + self.unplaced.count >= self._entries_max:
             raise TailFull
 
     def note(self, record: Record, location: Location) -> None:
@@ -90,14 +89,20 @@ class Tail:
         Never refuses: what is durable must be remembered.
         """
         self.on_note(record)
-        if isinstance(record, _TURNS) and self._note_unplaced(record, location):
-            return
+        turn = _entry_of(record, location) if isinstance(record, _TURNS) else None
+        if turn is not None:
+            before = self._turns.get(turn.turn_id)
+            if turn.unplaced or (before is not None and before.unplaced):
+                self._note_unplaced(turn, before, isinstance(record, TurnAccepted))
+            if turn.unplaced:
+                return
         if location.sequence <= self._pruned_through:
             return
-        self.chat.note(record, location)
-        if isinstance(record, _TURNS):
-            entry = _entry_of(record, location)
-            self._turns[entry.turn_id] = entry
+        if is_chat_change(record):
+            self.chat.note(record, location)
+        if turn is not None:
+            entry = turn
+            self._turns[turn.turn_id] = turn
         elif isinstance(record, _CHANGES):
             forgotten = _forgotten(record)
             placed = record.conversation_id != ""
@@ -110,6 +115,7 @@ class Tail:
                 placed,
                 listed=True,
                 stored=False,
+                unplaced=False,
             )
             if forgotten:
                 self._turns[forgotten] = entry
@@ -121,18 +127,15 @@ class Tail:
             if entry.listed:
                 self._people.setdefault(entry.user, {})[entry.conversation_id] = location.sequence
 
-    def _note_unplaced(self, record: TurnRecord, location: Location) -> bool:
-        """Return True for a turn without a place, which is remembered apart until it has one."""
-        head, before = record.head, self._turns.get(record.head.turn_id)
-        if head.unplaced:
-            self._turns[head.turn_id] = _entry_of(record, location)
-            if not isinstance(record, TurnAccepted):
-                self.unplaced.note(head.conversation_id, head.turn_id, location)
-            return True
-        if before is not None and before.unplaced:
-            del self._turns[head.turn_id]
-            self.unplaced.forget(before.conversation_id, head.turn_id)
-        return False
+    def _note_unplaced(self, turn: TailEntry, before: TailEntry | None, accepted: bool) -> None:
+        """Remember a turn without a place apart, until it has one."""
+        if turn.unplaced:
+            self._turns[turn.turn_id] = turn
+            if not accepted:
+                self.unplaced.note(turn.conversation_id, turn.turn_id, turn.location)
+        elif before is not None:
+            del self._turns[turn.turn_id]
+            self.unplaced.forget(before.conversation_id, turn.turn_id)
 
     def prune(self, projected_through: int) -> None:
         """Forget what PostgreSQL has: everything up to this journal sequence."""
@@ -162,7 +165,7 @@ class Tail:
         A recovered turn is noted late, at the place it had.
         """
         places = self._conversations.get(conversation_id, ())
-        return max((entry.sequence for entry in places), default=0)
+        return max([entry.sequence for entry in places], default=0)
 
     def places(self, conversation_id: str) -> tuple[TailEntry, ...]:
         """Return the entries that take a place in the conversation, in the journal's order."""
@@ -206,6 +209,7 @@ def _entry_of(record: TurnRecord, location: Location) -> TailEntry:
         head.conversation_id != "" and not isinstance(record, TurnAccepted),
         not head.implicit,
         head.stored,
+        head.unplaced,
     )
 
 

@@ -18,9 +18,11 @@ class Unplaced:
         """Start with nothing."""
         self._turns: dict[str, Location] = {}
         self._conversations: dict[str, dict[str, Location]] = {}
-
-    def __len__(self) -> int:
-        return len(self._turns)
+        self.count = 0
+        """How many turns there are."""
+        self.oldest: int | None = None
+        """The journal's sequence of the oldest. From there on a process that starts must read its
+        journal, and keep it until then."""
 
     def __contains__(self, conversation_id: str) -> bool:
         return conversation_id in self._conversations
@@ -29,7 +31,7 @@ class Unplaced:
         """Remember the end of a turn without a place."""
         self._turns[turn_id] = location
         self._conversations.setdefault(conversation_id, {})[turn_id] = location
-        _waiting.set(len(self._turns))
+        self._changed()
 
     def forget(self, conversation_id: str, turn_id: str) -> None:
         """Forget a turn that has its place now; nothing when it had not ended."""
@@ -39,7 +41,13 @@ class Unplaced:
         del theirs[turn_id]
         if not theirs:
             del self._conversations[conversation_id]
-        _waiting.set(len(self._turns))
+        self._changed()
+
+    def _changed(self) -> None:
+        self.count = len(self._turns)
+        first = next(iter(self._turns.values()), None)
+        self.oldest = None if first is None else first.sequence
+        _waiting.set(self.count)
 
     def turns(self, conversation_id: str) -> dict[str, Location]:
         """Return where the ends of the conversation's turns are, by turn, the oldest first."""
@@ -48,11 +56,3 @@ class Unplaced:
     def conversations(self) -> tuple[str, ...]:
         """Return the conversations that have such turns."""
         return tuple(self._conversations)
-
-    def oldest(self) -> int | None:
-        """Return the journal's sequence of the oldest, None when there is none.
-
-        From there on a process that starts must read its journal, and keep it until then.
-        """
-        location = next(iter(self._turns.values()), None)
-        return None if location is None else location.sequence

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
+import msgspec
+
 from axon.conversations.history import HistoryTurn, OpenedWindow
 from axon.records import TokenUsage
 
@@ -24,8 +26,7 @@ class Unchanged(Enum):
 UNCHANGED = Unchanged.UNCHANGED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
     """The person whose conversation it is: the organization and the subject's number."""
 
     org_id: str
@@ -47,8 +48,7 @@ class Lease:
         self.window = window
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Begun:
+class Begun(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A turn that has its place in a conversation; end it with one `commit` or `abort`."""
 
     owner: Owner
@@ -148,8 +148,7 @@ class ItemPage:
     has_more: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnPlace:
+class TurnPlace(msgspec.Struct, frozen=True, kw_only=True):
     """Where a turn stands; conversation_id is empty for a turn outside any conversation."""
 
     conversation_id: str
@@ -180,6 +179,12 @@ class StoredTurn:
     accepted_us: int
     completed_us: int
     """0 while it runs."""
+    without_history: bool = False
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """Return what the turn had to do without, as `Begun.degraded` does."""
+        return (HISTORY,) if self.without_history else ()
 
 
 _PREFIXES = {

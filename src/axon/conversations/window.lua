@@ -125,8 +125,16 @@ local function renew(keys, args)
   return 1
 end
 
+-- disbelieve(): a record takes a place without a lease; the lease on the window, if any, stands.
+local function disbelieve(keys)
+  if server.call('EXISTS', keys[1]) == 0 then return 0 end
+  server.call('HSET', keys[1], 'e', '')
+  return 1
+end
+
 server.register_function('axon_begin', begin)
 server.register_function('axon_fill', fill)
 server.register_function('axon_commit', commit)
 server.register_function('axon_abort', abort)
 server.register_function('axon_renew', renew)
+server.register_function('axon_disbelieve', disbelieve)

@@ -1,4 +1,4 @@
-"""The windows and leases in Valkey, behind five functions of one round trip each."""
+"""The windows and leases in Valkey, behind six functions of one round trip each."""
 
 import asyncio
 from collections.abc import Sequence
@@ -119,6 +119,18 @@ class WindowCache:
         """Return whether the lease was prolonged; raises ValkeyAway."""
         arguments = (epoch, self._instance, fence, LEASE_MS + MARGIN_MS)
         return await self._call(b"axon_renew", conversation_id, arguments) == 1
+
+    async def disbelieve(self, conversation_ids: Sequence[str]) -> None:
+        """Return when no window of these conversations that was closed so far is believed.
+
+        Without Valkey, none of this node's is.
+        """
+        try:
+            await asyncio.gather(
+                *[self._call(b"axon_disbelieve", name, ()) for name in conversation_ids]
+            )
+        except StoreError:
+            await self._epoch.degrade()
 
     def _call(
         self, function: bytes, conversation_id: str, arguments: tuple[bytes | str | int, ...]

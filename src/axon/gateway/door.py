@@ -165,6 +165,8 @@ class Door:
     async def _replay(self, call: Call, request: TurnRequest, turn: StoredTurn) -> None:
         """Answer as an earlier try of the request was answered."""
         call.extra.append(_REPLAYED)
+        if turn.degraded:
+            call.extra.append((_DEGRADED, ", ".join(turn.degraded).encode()))
         if request.streamed:
             await self.streams.send_stored(call, await self.conversations.turn_events.read(turn))
         else:
@@ -219,4 +221,7 @@ def _is_error(body: bytes) -> bool:
 
 def _named_user(fields: Fields) -> str | None:
     """Return whom the request names: OpenAI's newer member first, then the older."""
-    return member(fields, "safety_identifier", str) or member(fields, "user", str)
+    for name in ("safety_identifier", "user"):
+        if name in fields and (named := member(fields, name, str)):
+            return named
+    return None

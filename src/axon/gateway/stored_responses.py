@@ -136,7 +136,7 @@ def _starting_after(query: dict[str, str]) -> int:
 
 async def _follow(door: Door, call: Call, turn: RunningTurn | StoredTurn, skipped: int) -> None:
     if isinstance(turn, RunningTurn):
-        if not turn.request.tells:
+        if not turn.tells:
             raise _not_streamed()
         await door.turns.watch(turn)
         await door.streams.send(call, turn.stream.follow(skipped))

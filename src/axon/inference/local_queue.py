@@ -48,7 +48,7 @@ class LocalQueue:
 
     def put(self, job: Job) -> None:
         """Hand the job to a free slot within this call, else let it wait; raise QueueFull."""
-        lane = self._lane(job.model.queue_lane)
+        lane = self._lane(job.model.lane)
         if len(lane.waiting) >= self._jobs_waiting_max:
             raise QueueFull(job.model.alias)
         if lane.waiting and lane.waiting_bytes + len(job.fields) > self._bytes_waiting_max:

@@ -61,12 +61,11 @@ class Model:
     """Longest answer when the client sets no bound; 0: the engine decides."""
     upstreams: tuple[Upstream, ...]
     lane: str = ""
-    """The queue lane its jobs wait in; empty: its own, named by the alias."""
+    """The queue lane its jobs wait in: its own, named by the alias, unless another is given."""
 
-    @property
-    def queue_lane(self) -> str:
-        """Return the lane its jobs wait in."""
-        return self.lane or self.alias
+    def __post_init__(self) -> None:
+        if not self.lane:
+            object.__setattr__(self, "lane", self.alias)
 
 
 class ModelTable:
@@ -79,6 +78,8 @@ class ModelTable:
         self._passed = OrderedDict[str, Model]()
         if len(self._models) != len(models):
             raise ModelTableInvalid("two models have one alias")
+        if WILDCARD_LANE in self._models:
+            raise ModelTableInvalid(f"{WILDCARD_LANE} is not an alias")
         _check(self.served())
 
     @property
@@ -114,8 +115,6 @@ class ModelTable:
 def _check(models: tuple[Model, ...]) -> None:
     engines: dict[str, Upstream] = {}
     for model in models:
-        if model.alias == WILDCARD_LANE and model.lane != WILDCARD_LANE:
-            raise ModelTableInvalid(f"{WILDCARD_LANE} is not an alias")
         if not model.upstreams:
             raise ModelTableInvalid(f"{model.alias} has no upstream")
         if len({upstream.name for upstream in model.upstreams}) != len(model.upstreams):

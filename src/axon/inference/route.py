@@ -1,15 +1,15 @@
 """Which engine a job goes to next: by order, within an order by weight."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from itertools import groupby
+
+import msgspec
 
 from axon.inference.engines import Engine, Engines
 from axon.inference.models import Model, Upstream
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """The engine to use, or, when it is None, those of which one must become free.
 
     With neither there is nothing left to try.

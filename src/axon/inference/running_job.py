@@ -151,7 +151,7 @@ class RunningJob:
         self._answer = StreamedAnswer() if job.streamed else WholeAnswer()
         if job.streamed:
             self.due = min(self._answer_due, now + upstream.first_token_timeout_s)
-        model = next(one.model for one in job.model.upstreams if one.name == engine.name)
+        [model] = [one.model for one in job.model.upstreams if one.name == engine.name]
         self._exchange = engine.complete(job.path, msgspec.json.encode(model), job.fields, self)
 
     def _attempt_failed(self, failure: JobFailed) -> None:

@@ -39,15 +39,15 @@ class Worker:
         self.know(known)
         for model in known:
             slots = sum(upstream.slots for upstream in model.upstreams)
-            self._consumers.append(self._source.consume(model.queue_lane, slots, self.take))
+            self._consumers.append(self._source.consume(model.lane, slots, self.take))
 
     def know(self, models: Iterable[Model]) -> None:
         """Be ready to `take` jobs of these models."""
-        self._routes |= {model.queue_lane: Route(model, self._engines) for model in models}
+        self._routes |= {model.lane: Route(model, self._engines) for model in models}
 
     def take(self, delivery: Delivery) -> None:
         """Run a job of a known model; it waits here while its engines are full."""
-        route = self._routes[delivery.job.model.queue_lane]
+        route = self._routes[delivery.job.model.lane]
         running = RunningJob(delivery, route, self._bench)
         self._running.add(running)
         running.start()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from axon.base import Irrevocable
 from axon.journal.errors import (
     DiskLow,
     EntryTooLarge,
@@ -93,7 +94,7 @@ class GroupCommit:
         loop = self._loop
         if loop is None:  # asked once: on Python 3.11 each asking is a system call
             loop = self._loop = asyncio.get_running_loop()
-        future: asyncio.Future[Location] = loop.create_future()
+        future: Irrevocable[Location] = Irrevocable(loop=loop)
         if not self._gathered:
             loop.call_soon(self._hand_over)
         self._gathered.append(Waiter(kind, payload, future))
@@ -116,7 +117,7 @@ class GroupCommit:
     def _acknowledge(self, batch: Sequence[Waiter], locations: Sequence[Location]) -> None:
         for waiter, location in zip(batch, locations, strict=True):
             self._waiting_bytes -= location.length
-            if not waiter.future.done():  # its caller may have been cancelled
+            if not waiter.future.done():
                 waiter.future.set_result(location)
         self._waiting_entries -= len(batch)
 

@@ -45,6 +45,8 @@ class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     follows: str = ""
     """The response that a turn without a place continues; empty when it continues what its
     conversation ends with."""
+    without_history: bool = False
+    """True when nobody could say what came before the turn, so that its answer lacks it."""
 
     @property
     def unplaced(self) -> bool:

@@ -5,11 +5,10 @@ what it says before the fsync, so a crash in between is a request that never arr
 """
 
 import asyncio
-from typing import NamedTuple
 
 import msgspec
 
-from axon.base import MICROS_PER_SECOND
+from axon.base import MICROS_PER_SECOND, until_done
 from axon.conversations import Begun, HistoryAway, HistoryItem, NewItem, Owner
 from axon.inference import Model, estimate_tokens
 from axon.records import SealedItem, TurnAccepted, TurnHead, encode
@@ -22,7 +21,7 @@ from axon.turns.driving import submit
 from axon.turns.embeddings import EmbeddingsAnswer, FromCache
 from axon.turns.ending import seal_blob
 from axon.turns.engine_request import Fields, custom_tools, response_echo
-from axon.turns.fitting import History, engine_fields
+from axon.turns.fitting import History, engine_fields, engine_streams
 from axon.turns.request import REQUEST_ITEM, SUMMARY_ITEM, RunningTurn, TurnRequest
 from axon.turns.responses import ResponseHead, ResponsesAnswer
 from axon.turns.retries import body_mac, key_mac
@@ -31,6 +30,8 @@ from axon.turns.surfaces import SURFACES
 
 _NOT_JOURNALED = b"{}"
 """Stands for the body of a request whose content is not kept."""
+
+_NOTHING_BEFORE = History()
 
 
 async def accept(
@@ -46,14 +47,16 @@ async def accept(
     model = rooms.models.resolve(request.model)
     begun, history = await _begin(rooms, options, request)
     try:
+        streamed = engine_streams(request, model)
         known = Compacted(history, "")
         if request.surface == "responses":
             known = await compact(rooms, request, model, history, ask)
-        told = as_told(request, known.summary)
-        fields = await engine_fields(rooms, told, model, known.history)
+        told = as_told(request, known.summary) if known.summary else request
+        fields = await engine_fields(rooms, told, model, known.history, streamed=streamed)
         key = await rooms.data_key(request.org_id, request.user)
         turn = _build(rooms, request, _Place(model, begun, key, history))
         turn.started_s = started_s
+        turn.engine_streams = streamed
         turn.degraded = history.degraded
         turn.fields = fields
         turn.summary = known.item
@@ -72,10 +75,13 @@ async def accept(
 
 
 async def _make_durable(rooms: TurnRooms, turn: RunningTurn) -> None:
-    """Return when the acceptance is on disk; the turn's job is cancelled when it cannot be."""
+    """Return when the acceptance is on disk; the turn's job is cancelled when it cannot be.
+
+    From the append on the turn is there, whatever becomes of the caller.
+    """
     try:
         accepted = _accepted_record(rooms, turn)
-        turn.accepted_at = await rooms.journal.append(*encode(accepted))
+        turn.accepted_at = await until_done(rooms.journal.append(*encode(accepted)))
         if turn.readable:
             rooms.conversations.tail.note(accepted, turn.accepted_at)
     except BaseException:
@@ -92,11 +98,12 @@ async def _begin(
     that continues an older response begins a conversation of its own with what came before. While
     the stores are away that is told later, and the turn is answered without its history.
     """
+    continues = request.conversation_id is not None or request.previous_response_id is not None
+    if not continues and (request.surface != "responses" or not request.stored):
+        return None, _NOTHING_BEFORE
     owner = Owner(org_id=request.org_id, user=request.user)
-    if request.conversation_id is None and request.previous_response_id is None:
-        if request.surface != "responses" or not request.stored:
-            return None, History()
-        return _start(rooms, request, owner), History()
+    if not continues:
+        return _start(rooms, request, owner), _NOTHING_BEFORE
     try:
         return await _continue(rooms, options, request, owner)
     except HistoryAway:
@@ -147,7 +154,7 @@ def _start(rooms: TurnRooms, request: TurnRequest, owner: Owner) -> Begun:
     return rooms.conversations.start(owner, conversation_id)
 
 
-class _Place(NamedTuple):
+class _Place(msgspec.Struct, frozen=True):
     """Where a turn stands: its model, its conversation, its person's key, what came before."""
 
     model: Model
@@ -175,11 +182,13 @@ def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn
         stored=request.stored,
         metadata=request.metadata,
         follows="" if begun is None else begun.follows,
+        without_history=bool(place.history.degraded),
     )
-    branches = begun is not None and not begun.history
-    earlier = place.history.turns if branches else ()
-    copies = [_copy(item) for turn in earlier for item in turn.items]
-    sealed = [_seal_item(rooms, key, head, item) for item in (*copies, *request.items)]
+    items = request.items
+    if begun is not None and not begun.history and place.history.turns:  # it branches off
+        copies = [_copy(item) for turn in place.history.turns for item in turn.items]
+        items = (*copies, *items)
+    sealed = [_seal_item(rooms, key, head, item) for item in items]
     return RunningTurn(
         head=head,
         request=request,
@@ -187,9 +196,11 @@ def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn
         answer=new_answer(rooms, request, head),
         key=key,
         input=[item for item, _ in sealed],
-        contents=tuple(content for _, content in sealed),
+        contents=tuple([content for _, content in sealed]),
         begun=begun,
         started_s=0.0,
+        tells=request.tells,
+        engine_streams=False,
         watched=request.streamed,
     )
 
@@ -259,7 +270,7 @@ def _accepted_record(rooms: TurnRooms, turn: RunningTurn) -> TurnAccepted:
         input=turn.input,
         streamed=request.streamed,
         background=request.background,
-        input_tokens_reserved=sum(item.model_tokens for item in turn.input),
+        input_tokens_reserved=sum([item.model_tokens for item in turn.input]),
         output_tokens_reserved=cap,
         idempotency_mac=mac,
         body_mac=turn.body_mac,

@@ -1,7 +1,5 @@
 """A chat completion: the engine's own bytes relayed, read once on the way through."""
 
-from typing import NamedTuple
-
 import msgspec
 
 from axon.records import TokenUsage
@@ -12,7 +10,7 @@ from axon.turns.said import Said, token_logprobs
 _TERMINAL = b"data: [DONE]\n\n"
 
 
-class ChatHead(NamedTuple):
+class ChatHead(msgspec.Struct, frozen=True):
     """What a chat completion says about itself whatever the engine answers."""
 
     turn_id: str

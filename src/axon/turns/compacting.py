@@ -56,7 +56,7 @@ class Summary(NamedTuple):
     usage: TokenUsage
 
 
-class Compacted(NamedTuple):
+class Compacted(msgspec.Struct, frozen=True):
     """A history after compaction."""
 
     history: History

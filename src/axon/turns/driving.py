@@ -29,7 +29,6 @@ from axon.turns.failures import (
     cut_short,
     from_job,
 )
-from axon.turns.fitting import engine_streams
 from axon.turns.request import EVENTS_ITEM, RunningTurn
 from axon.turns.rooms import TurnOptions, TurnRooms
 from axon.turns.surfaces import SURFACES
@@ -74,7 +73,7 @@ def submit(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> JobStre
         turn_id=turn.head.turn_id,
         model=turn.model,
         fields=turn.fields,
-        streamed=engine_streams(turn.request, turn.model),
+        streamed=turn.engine_streams,
         deadline=now_s + options.deadline_s,
         path=SURFACES[turn.head.surface].engine_path,
     )
@@ -94,7 +93,7 @@ async def _pass_on(
             elif type(part) is Started:
                 turn.upstream = part.upstream
                 continue
-            elif _may_run_again(turn, part):
+            elif turn.reattached and _may_run_again(turn, part):
                 turn.reattached = False
                 output = submit(rooms, options, turn)
                 break
@@ -122,9 +121,9 @@ def _take_events(
 
 
 def _may_run_again(turn: RunningTurn, part: JobOutput) -> bool:
-    """Return whether a job of the process before is to be done anew: it ended with no output."""
+    """Return whether the job of the process before is to be done anew: it ended with no output."""
     lost = type(part) is JobFailed and part.kind is FailureKind.LOST and not part.shown
-    return lost and turn.reattached and not turn.first_output_us
+    return lost and not turn.first_output_us
 
 
 def _end_of(rooms: TurnRooms, turn: RunningTurn, part: JobOutput) -> Ending:
@@ -145,7 +144,7 @@ def _show(rooms: TurnRooms, turn: RunningTurn, data: bytes) -> None:
     """Show the client what one read of the engine's stream became."""
     if turn.first_output_us == 0:
         turn.first_output_us = rooms.clock.now_us()
-    if turn.request.tells:
+    if turn.tells:
         turn.stream.show(data)
 
 

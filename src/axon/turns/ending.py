@@ -1,5 +1,6 @@
 """The end of a turn: journal the whole, wait for the fsync, and only then say so."""
 
+from axon.base import until_done
 from axon.conversations import WindowTurn
 from axon.inference import estimate_tokens
 from axon.journal import JournalError
@@ -32,7 +33,7 @@ async def finish(rooms: TurnRooms, turn: RunningTurn, ending: Ending) -> None:
     record = _end_record(rooms, turn, ending, usage, closing)
     failure = ending.failure
     try:
-        location = await rooms.journal.append(*encode(record))
+        location = await until_done(rooms.journal.append(*encode(record)))
     except JournalError:
         failure = NOT_DURABLE
     else:
@@ -59,13 +60,13 @@ def _window_turn(
     head = turn.head
     if not record.input and not record.output:
         return WindowTurn(head.turn_id, head.sequence, [])
-    contents = (*turn.contents, *(item.content for item in closing.output))
+    contents = (*turn.contents, *[item.content for item in closing.output])
     return WindowTurn(head.turn_id, head.sequence, [*record.input, *record.output], contents)
 
 
 def _tell(turn: RunningTurn, closing: Closing, end: TurnEnd) -> None:
     """Show the terminal event: the acknowledgement, or the word that there is none."""
-    if turn.request.tells:
+    if turn.tells:
         turn.stream.show(closing.shown)
     turn.end = end
     turn.stream.end()
@@ -90,7 +91,7 @@ def _end_record(
     sealed = [seal_output(rooms, turn, item) for item in output]
     answer = seal_blob(rooms, turn, ANSWER_ITEM, closing.kept)
     events = b""
-    if turn.request.tells and (head.stored or turn.request.idempotency_key is not None):
+    if turn.tells and (head.stored or turn.request.idempotency_key is not None):
         shown = turn.stream.so_far()[0] + closing.shown
         events = seal_blob(rooms, turn, EVENTS_ITEM, shown)
     now_us = rooms.clock.now_us()

@@ -1,7 +1,6 @@
 """What the engine gets to read: the instructions, the history that fits, and the new items."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -21,7 +20,7 @@ _FRAME_TOKENS = 64
 """Room for what a chat template adds around the messages as a whole."""
 
 
-class History(NamedTuple):
+class History(msgspec.Struct, frozen=True):
     """What was said before this turn."""
 
     turns: tuple[HistoryTurn, ...] = ()
@@ -35,7 +34,9 @@ def engine_streams(request: TurnRequest, model: Model) -> bool:
     """Return whether to ask the engine for a stream: some notice a cancel only while streaming."""
     if request.surface == "embeddings":
         return False
-    return request.tells or any(upstream.always_stream for upstream in model.upstreams)
+    if request.streamed or request.background:
+        return True
+    return True in [upstream.always_stream for upstream in model.upstreams]
 
 
 async def engine_fields(
@@ -43,12 +44,13 @@ async def engine_fields(
     request: TurnRequest,
     model: Model,
     history: History,
+    *,
+    streamed: bool,
 ) -> bytes:
     """Return the members of the engine's request.
 
     Raises ContextOverflow when it cannot fit, InvalidParameter, UnsupportedItem.
     """
-    streamed = engine_streams(request, model)
     if request.surface != "responses":
         return relayed_fields(request.fields, streamed)
     new = [item.content for item in request.items]
@@ -82,7 +84,7 @@ async def _fit(
     The estimate errs on the high side, so what it lets through fits.
     """
     fixed = [*new, (request.instructions or "").encode(), bytes(request.fields.get("tools") or b"")]
-    budget = input_budget(request, model) - sum(estimate_tokens(part) for part in fixed)
+    budget = input_budget(request, model) - sum(map(estimate_tokens, fixed))
     fitted = fit_window(history.turns, budget)
     whole = history.complete and not fitted.dropped_turns
     if budget >= 0 and whole:

@@ -31,6 +31,9 @@ _SEEN = Ending(status="incomplete", reason="crash")
 
 async def end_as_interrupted(rooms: TurnRooms, left_open: list[OpenTurn]) -> None:
     """Journal the end of each turn as far as it had come, as many in one commit as it takes."""
+    heads = [left.accepted.head for left in left_open]
+    conversation_ids = [head.conversation_id for head in heads if head.sequence]
+    await rooms.conversations.disbelieve(conversation_ids)
     written: list[tuple[Record, asyncio.Future[Location]]] = []
     for left in left_open:
         record = await _interrupted(rooms, left)
@@ -41,6 +44,7 @@ async def end_as_interrupted(rooms: TurnRooms, left_open: list[OpenTurn]) -> Non
             appended = _append(rooms, record)
         written.append((record, appended))
     await _note(rooms, written)
+    await rooms.conversations.disbelieve(conversation_ids)
 
 
 def _append(rooms: TurnRooms, record: TurnInterrupted) -> "asyncio.Future[Location]":

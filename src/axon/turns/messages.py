@@ -123,14 +123,14 @@ def _assistant(said: bytes | None, calls: Sequence[bytes]) -> bytes:
 def _text(content: str | list[_Part] | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
-    return "".join(part.text or part.refusal or "" for part in content)
+    return "".join([part.text or part.refusal or "" for part in content])
 
 
 def _content(content: str | list[_Part] | None) -> bytes:
     """Return the content as a plain string where it is only text: every template knows that."""
     if content is None or isinstance(content, str):
         return _encode(content or "")
-    if all(part.text is not None or part.refusal is not None for part in content):
+    if not [part for part in content if part.text is None and part.refusal is None]:
         return _encode(_text(content))
     return b"[%b]" % b",".join(_encode(_chat_part(part)) for part in content)
 

@@ -18,7 +18,7 @@ from axon.sealing import key_id_of, open_sealed
 from axon.turns.accepting import new_answer
 from axon.turns.compacting import as_told, recall
 from axon.turns.failures import TurnError
-from axon.turns.fitting import History, engine_fields
+from axon.turns.fitting import History, engine_fields, engine_streams
 from axon.turns.left_open import OpenTurn, blob_context, read_request
 from axon.turns.request import SUMMARY_ITEM, RunningTurn
 from axon.turns.responses import ResponsesAnswer
@@ -60,7 +60,8 @@ async def _reopened(rooms: TurnRooms, left: OpenTurn, begun: Begun) -> RunningTu
     summary = await _summary(rooms, accepted)
     known = await recall(rooms, request, history, summary)
     told = as_told(request, known.summary)
-    fields = await engine_fields(rooms, told, model, known.history)
+    streamed = engine_streams(request, model)
+    fields = await engine_fields(rooms, told, model, known.history, streamed=streamed)
     answer = new_answer(rooms, request, head)
     if summary and isinstance(answer, ResponsesAnswer):
         answer.begin_with(summary)
@@ -74,11 +75,14 @@ async def _reopened(rooms: TurnRooms, left: OpenTurn, begun: Begun) -> RunningTu
         contents=tuple(item.content for item in request.items),
         begun=begun,
         started_s=rooms.clock.monotonic(),
+        tells=request.tells,
+        engine_streams=streamed,
         fields=fields,
         request_blob=accepted.request,
         accepted_at=left.location,
         watched=accepted.streamed or left.progress is not None,
         summary=summary,
+        degraded=begun.degraded,
     )
 
 

@@ -84,6 +84,11 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     begun: Begun | None
     started_s: float
     """Monotonic instant at which Axon took the turn up."""
+    tells: bool
+    """Whether the answer is told in events as it grows: to one who streams, or in the background.
+    """
+    engine_streams: bool
+    """Whether the engine is asked for a stream."""
     fields: bytes = b""
     """The engine's request: JSON members without the model."""
     request_blob: bytes = b""

@@ -7,7 +7,6 @@ events, so a turn whose process died can be told again from what the bus kept.
 """
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import msgspec
 
@@ -29,7 +28,7 @@ _TERMINAL = {
 """The last event, by how the response ended; OpenAI has none of its own for a cancelled one."""
 
 
-class ResponseHead(NamedTuple):
+class ResponseHead(msgspec.Struct, frozen=True):
     """What a response says about itself whatever the engine answers."""
 
     response_id: str
@@ -104,6 +103,8 @@ class ResponsesAnswer:
                 if part is not None:
                     self._speak(part, choice.logprobs)
         self.complete = self.complete or self._said.finish_reason is not None
+        if not self._told:
+            return b""
         for spoken in self._items:
             if spoken.fresh:
                 self._send(spoken.tell())
@@ -154,13 +155,19 @@ class ResponsesAnswer:
 
     def _begin(self, kind: str, call_index: int | None) -> Spoken:
         if self._items and not self._items[-1].finished:
-            self._send(self._items[-1].finish("completed"))
+            self._finish(self._items[-1], "completed")
         call = None if call_index is None else self._said.calls[call_index]
         place = len(self._items)
         spoken = Spoken(kind, self._item_id(KINDS[kind].prefix, place), place, call)
         self._items.append(spoken)
-        self._send(spoken.begin())
+        if self._told:
+            self._send(spoken.begin())
         return spoken
+
+    def _finish(self, spoken: Spoken | Given, status: str) -> None:
+        if self._told:
+            self._send(spoken.finish(status))
+        spoken.finished = True
 
     def said_anything(self) -> bool:
         """Return whether there is any output."""
@@ -202,13 +209,17 @@ class ResponsesAnswer:
         items = self.items(item_status)
         for spoken in self._items:
             if not spoken.finished:
-                self._send(spoken.finish(item_status))
-        output = b"[%b]" % b",".join(item.content for item in items)
+                self._finish(spoken, item_status)
+        output = b"[%b]" % b",".join([item.content for item in items])
         details = self._details(ending, usage)
         body = self._response(ending.status, output, details)
-        self._send([(_TERMINAL[ending.status], b'"response":' + body)])
+        self._end(ending, body)
         kept = self._response(ending.status, b"[]", details)
         return Closing(shown=self._flush(), body=body, kept=kept, output=items)
+
+    def _end(self, ending: Ending, body: bytes) -> None:
+        if self._told:
+            self._send([(_TERMINAL[ending.status], b'"response":' + body)])
 
     def cut_off(self, ending: Ending, usage: TokenUsage, events: int, output: bytes) -> Closing:
         """Return the end of a response whose process died.
@@ -218,7 +229,7 @@ class ResponsesAnswer:
         self._events_sent = events
         details = self._details(ending, usage)
         body = self._response(ending.status, output, details)
-        self._send([(_TERMINAL[ending.status], b'"response":' + body)])
+        self._end(ending, body)
         kept = self._response(ending.status, b"[]", details)
         return Closing(shown=self._flush(), body=body, kept=kept)
 
@@ -250,13 +261,12 @@ class ResponsesAnswer:
 
     def _send(self, events: Iterable[Event]) -> None:
         for kind, members in events:
-            if self._told:
-                name = kind.encode()
-                self._out.append(
-                    b'event: %b\ndata: {"type":"%b","sequence_number":%d,%b}\n\n'
-                    % (name, name, self._events_sent, members)
-                )
-                self._events_sent += 1
+            name = kind.encode()
+            self._out.append(
+                b'event: %b\ndata: {"type":"%b","sequence_number":%d,%b}\n\n'
+                % (name, name, self._events_sent, members)
+            )
+            self._events_sent += 1
 
     def _flush(self) -> bytes:
         data = b"".join(self._out)

@@ -7,12 +7,14 @@ so two people who say the same thing never share an answer.
 """
 
 import asyncio
-import contextlib
 import functools
 import hashlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from types import TracebackType
 from typing import NamedTuple
+
+import msgspec
 
 from axon.base import MICROS_PER_SECOND
 from axon.conversations import Claim, RequestKey, StoredTurn, TurnNotFound
@@ -68,8 +70,11 @@ class Try(NamedTuple):
 _Place = tuple[str, int, bytes]
 """Whose requests ask for the same: credential, person, hash of the body."""
 
+_Asked = tuple[str, int, str, bytes]
+"""The same of requests at hand: credential, person, surface, body."""
 
-class _Attempt(NamedTuple):
+
+class _Attempt(msgspec.Struct, frozen=True):
     """One request that was accepted, or attached to the turn of an earlier one."""
 
     turn_id: str
@@ -78,16 +83,58 @@ class _Attempt(NamedTuple):
     place: _Place
 
 
-class _Waiting(NamedTuple):
-    """A request that has no turn yet: it waits for its conversation, or for what became of the try
-    before it."""
+class Waiting:
+    """A request that has no turn yet, inside a `with`: it waits for its conversation, or for what
+    became of the try before it.
 
-    number: int
-    turn: "asyncio.Future[RunningTurn | StoredTurn | None]"
-    """What it is told; None when it became no turn."""
+    Its client may give up and try again before that: then there must be one turn all the same.
+    """
+
+    __slots__ = ("_all", "_heard", "_place", "number")
+
+    def __init__(self, all_: "dict[_Asked, list[Waiting]]", place: "_Asked", number: int) -> None:
+        """Made by `Retries.waiting`."""
+        self.number = number
+        self._all = all_
+        self._place = place
+        self._heard: asyncio.Future[RunningTurn | StoredTurn | None] | None = None
+
+    def __enter__(self) -> "Waiting":
+        self._all.setdefault(self._place, []).append(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.settle(None)
+
+    @property
+    def over(self) -> bool:
+        """Return whether it is settled."""
+        return self not in self._all.get(self._place, ())
+
+    def settle(self, turn: RunningTurn | StoredTurn | None) -> None:
+        """Say which turn it is of, None when it became none; the first word counts."""
+        if self.over:
+            return
+        same = self._all[self._place]
+        same.remove(self)
+        if not same:
+            del self._all[self._place]
+        if self._heard is not None:
+            self._heard.set_result(turn)
+
+    async def turn(self) -> RunningTurn | StoredTurn | None:
+        """Return what it is settled with."""
+        if self._heard is None:
+            self._heard = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(self._heard)
 
 
-CarryOut = Callable[[TurnRequest, Callable[[RunningTurn], None] | None], Awaitable[RunningTurn]]
+CarryOut = Callable[[TurnRequest, Callable[[RunningTurn], None]], Awaitable[RunningTurn]]
 """Makes a turn of a request; the second is told of it once it is accepted."""
 
 
@@ -99,7 +146,7 @@ class Retries:
         self._rooms = rooms
         self._find = find
         self._attempts: dict[_Place, deque[_Attempt]] = {}
-        self._waiting: dict[_Place, list[_Waiting]] = {}
+        self._waiting: dict[_Asked, list[Waiting]] = {}
         self._oldest_first: deque[_Attempt] = deque()
         self._unsorted: deque[_Attempt] = deque(maxlen=ATTEMPTS_MAX)
         """The newest requests, not yet in the two above: most are never asked for."""
@@ -111,42 +158,23 @@ class Retries:
         now_s = self._rooms.clock.monotonic()
         self._unsorted.append(_Attempt(turn.head.turn_id, request.attempt, now_s, place))
 
-    @contextlib.contextmanager
-    def waiting(
-        self, request: TurnRequest
-    ) -> "Iterator[asyncio.Future[RunningTurn | StoredTurn | None]]":
-        """Know the request while it has no turn; the future is to be given the one it gets.
+    def waiting(self, request: TurnRequest) -> Waiting:
+        """Return the request, to be known while it has no turn."""
+        asked = (request.credential_id, request.user, request.surface, request.body)
+        return Waiting(self._waiting, asked, request.attempt)
 
-        Its client may give up and try again before that: then there must be one turn all the same.
-        """
-        place = (request.credential_id, request.user, body_mac(self._rooms, request))
-        one = _Waiting(request.attempt, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault(place, []).append(one)
-        one.turn.add_done_callback(functools.partial(self._waits_no_more, place))
-        try:
-            yield one.turn
-        finally:
-            if not one.turn.done():
-                one.turn.set_result(None)
-
-    def _waits_no_more(
-        self, place: _Place, turn: "asyncio.Future[RunningTurn | StoredTurn | None]"
-    ) -> None:
-        same = [one for one in self._waiting.pop(place) if one.turn is not turn]
-        if same:
-            self._waiting[place] = same
-
-    async def _still_waiting(self, place: _Place, number: int) -> RunningTurn | StoredTurn | None:
+    async def _still_waiting(self, request: TurnRequest) -> RunningTurn | StoredTurn | None:
         """Return the turn that an earlier try gets, if one is still without.
 
         Each is matched once; in its place waits who matched it, for whom the next retry may look.
         """
-        for one in [one for one in self._waiting.get(place, ()) if one.number < number]:
-            same = self._waiting.get(place, [])
-            if one not in same:
-                continue  # matched by another, or over, while this one waited
-            same[same.index(one)] = _Waiting(number, one.turn)
-            turn = await asyncio.shield(one.turn)
+        asked = (request.credential_id, request.user, request.surface, request.body)
+        number = request.attempt
+        for one in [one for one in self._waiting.get(asked, ()) if one.number < number]:
+            if one.over or one.number >= number:
+                continue  # or matched by another, while this one waited
+            one.number = number
+            turn = await one.turn()
             if turn is not None:
                 return turn
         return None
@@ -185,18 +213,18 @@ class Retries:
         if request.idempotency_key is not None:
             return await self._by_key(request, carry_out)
         place = (request.credential_id, request.user, body_mac(self._rooms, request))
-        earlier = await self._still_waiting(place, request.attempt)
+        earlier = await self._still_waiting(request)
         if earlier is not None:
             self._follow(_id_of(earlier), request.attempt, place)
             return earlier
-        with self.waiting(request) as found:
+        with self.waiting(request) as waiting:
             while (turn_id := self._match(place, request.attempt)) is not None:
                 self._follow(turn_id, request.attempt, place)
                 earlier = await self._earlier(request.org_id, turn_id)
                 if earlier is not None and _can_be_told(earlier, request):
-                    found.set_result(earlier)
+                    waiting.settle(earlier)
                     return earlier
-            return await carry_out(request, found.set_result)
+            return await carry_out(request, waiting.settle)
 
     def _follow(self, turn_id: str, number: int, place: _Place) -> None:
         """Remember that try `number` of a request is about the turn of an earlier one.

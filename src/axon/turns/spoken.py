@@ -146,7 +146,6 @@ class Spoken:
     def finish(self, status: str) -> Iterator[Event]:
         """Yield the rest of the item's events."""
         yield from self.tell()
-        self.finished = True
         text = self.text
         if self.fresh:  # of a custom tool's call: its text is known once it is whole
             yield self._delta(text)

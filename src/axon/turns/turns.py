@@ -12,10 +12,11 @@ holds them together.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from axon.conversations import RequestKey, StoredTurn
-from axon.journal import Location, Mark
+from axon.journal import JournalError, Location, Mark
 from axon.records import Record, TokenUsage
 from axon.telemetry import log
 from axon.turns.accepting import accept
@@ -58,7 +59,7 @@ class Turns:
         """Return how many turns are running."""
         return len(self._running)
 
-    async def take(self, request: TurnRequest) -> RunningTurn | StoredTurn:
+    def take(self, request: TurnRequest) -> Awaitable[RunningTurn | StoredTurn]:
         """Return the turn once its acceptance is durable; the turn of an earlier try of a retry.
 
         One that is told as it grows goes on whatever becomes of the caller; any other has ended
@@ -67,19 +68,22 @@ class Turns:
         accepted then.
         """
         if request.idempotency_key is not None or request.attempt:
-            return await self._retries.take(request, self._carry_out)
+            return self._retries.take(request, self._carry_out)
         if request.conversation_id is None and request.previous_response_id is None:
-            return await self._carry_out(request, None)
-        with self._retries.waiting(request) as found:
-            return await self._carry_out(request, found.set_result)
+            return self._carry_out(request, _nobody_waits)
+        return self._take_in_line(request)
+
+    async def _take_in_line(self, request: TurnRequest) -> RunningTurn:
+        """Take a turn that may have to wait for those before it in its conversation."""
+        with self._retries.waiting(request) as waiting:
+            return await self._carry_out(request, waiting.settle)
 
     async def _carry_out(
-        self, request: TurnRequest, accepted: Callable[[RunningTurn], None] | None
+        self, request: TurnRequest, accepted: Callable[[RunningTurn], None]
     ) -> RunningTurn:
         turn = await self._accept(request)
-        if accepted is not None:
-            accepted(turn)
-        if request.tells:
+        accepted(turn)
+        if turn.tells:
             self._rooms.tasks.start(self._drive(turn), f"turn {turn.head.turn_id}")
         else:
             await self._drive(turn)
@@ -87,7 +91,7 @@ class Turns:
 
     async def _ask(self, request: TurnRequest) -> Asked:
         """Take a turn of our own and return what the model said; raise CompactionFailed."""
-        turn = await self._carry_out(request, None)
+        turn = await self._carry_out(request, _nobody_waits)
         if turn.end is None or turn.end.failure is not None:
             raise CompactionFailed
         said = read_completion(turn.end.body).choices
@@ -214,10 +218,11 @@ class Turns:
                 raise OutputGone
         except Exception as error:  # noqa: BLE001 - a turn that cannot run again is ended
             log.warning("turn.not-run-again", "A turn is ended.", error__message=repr(error))
-            await end_as_interrupted(self._rooms, [left])
+            with suppress(JournalError):  # else it stays open, for the process after this one
+                await end_as_interrupted(self._rooms, [left])
+                del self._open[left.turn_id]
             if turn is not None and turn.begun is not None:
                 await self._rooms.conversations.abort(turn.begun)
-            del self._open[left.turn_id]
             self._rooms.inference.cancel(left.turn_id)
             return
         turn.reattached = turn.output is not None
@@ -232,3 +237,7 @@ class Turns:
         """
         self._draining = True
         return await self._rooms.tasks.finish(within_s)
+
+
+def _nobody_waits(_: RunningTurn) -> None:
+    """Stand in where no other try of the request can be waiting for its turn."""

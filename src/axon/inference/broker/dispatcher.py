@@ -113,7 +113,7 @@ class Dispatcher:
         """Take jobs of these models from now on, and connect to Valkey in the background."""
         known = tuple(models)
         self._near.worker.know(known)
-        for lane in {model.queue_lane for model in known}:
+        for lane in {model.lane for model in known}:
             taken = self._near.queue.consume(lane, self._outstanding_max, self._take)
             self._consumers.append(taken)
         self._tasks.start(self._valkey.start(), "connect the queue")

@@ -90,7 +90,7 @@ class RemoteJob:
         self.turn_id = turn_id
         self.reply = reply
         self.seal = desk.seals.of(reply.attempt_id)
-        self.lane = delivery.job.model.queue_lane if delivery is not None else ""
+        self.lane = delivery.job.model.lane if delivery is not None else ""
         self.due = delivery.job.deadline if delivery is not None else float("inf")
         self.entry_id = b""
         """Its entry in the lane, once Valkey has said; empty before."""

@@ -197,7 +197,7 @@ class Connection(asyncio.Protocol):
         if not self._status:
             return
         if not self._told_head:
-            if sum(len(name) + len(value) for name, value in self._headers) > HEAD_BYTES_MAX:
+            if sum([len(name) + len(value) for name, value in self._headers]) > HEAD_BYTES_MAX:
                 self._break(AnswerTooLarge(f"a head of more than {HEAD_BYTES_MAX} bytes"))
                 return
             self._told_head = True
