@@ -30,8 +30,8 @@ SEEDS ?= 10000
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench warm chaos powerloss freezes \
-	simulate fuzz conformance lock wheel install clean
+.PHONY: help up test check lint types floors tests format bench warm frozen chaos powerloss freezes \
+	soak restart simulate fuzz conformance lock wheel install clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench: $(STAMP_DEV) ## Measure against nginx, fdatasync and PostgreSQL in one ru
 warm: $(STAMP_DEV) ## Measure how fast a wiped cache is warm again (ARGS="--conversations 100000")
 	$(BIN)/python -m bench.warm $(ARGS)
 
+frozen: $(STAMP_DEV) ## Measure what a Valkey that stops answering costs a turn (ARGS="--rounds 10")
+	$(BIN)/python -m bench.frozen $(ARGS)
+
 chaos: $(STAMP_DEV) ## Kill everything at random under load and count what is lost (CYCLES=300)
 	$(BIN)/python -m tests.chaos.run --cycles $(CYCLES) $(ARGS)
 
@@ -74,6 +77,12 @@ powerloss: $(STAMP_DEV) ## Cut the power under load, as root, and count what is 
 
 freezes: $(STAMP_DEV) ## Freeze Valkey, PostgreSQL and the engine in turn under load (MINUTES=10)
 	$(BIN)/python -m tests.failures.freezes --minutes $(MINUTES) $(ARGS)
+
+soak: $(STAMP_DEV) ## Run under a steady load and see whether anything grows (MINUTES=30)
+	$(BIN)/python -m tests.failures.soak --minutes $(MINUTES) $(ARGS)
+
+restart: $(STAMP_DEV) ## Start again behind a long journal PostgreSQL lacks (ARGS="--gib 1")
+	$(BIN)/python -m tests.failures.restart $(ARGS)
 
 simulate: $(STAMP_DEV) ## Run seeds of the deterministic simulation (SEEDS=10000)
 	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) $(ARGS)

@@ -6,6 +6,8 @@ import pytest
 
 from axon.app.settings import Settings, SettingsWrong, load_settings
 from axon.app.settings.loading import variables_of
+from axon.base import MIB
+from axon.journal import JournalOptions
 
 ONE_MODEL = """
 [models.chat]
@@ -98,6 +100,20 @@ def test_a_mistake_says_what_is_wanted(
     tmp_path: Path, text: str, variables: dict[str, str], sentence: str
 ) -> None:
     assert mistakes(tmp_path, text, **variables) == [sentence]
+
+
+def test_settings_of_the_journal_that_contradict_each_other_are_a_mistake(tmp_path: Path) -> None:
+    """Else a serving process is started and ends, over and over."""
+    half, whole = str(MIB // 2), str(MIB)
+    sizes = {"AXON_JOURNAL_SEGMENT_BYTES": whole, "AXON_JOURNAL_QUEUE_BYTES_MAX": whole}
+    found = mistakes(tmp_path, **sizes, AXON_JOURNAL_ENTRY_BYTES_MAX=whole)
+    assert [one.split()[0] for one in found] == ["journal.segment_bytes", "journal.queue_bytes_max"]
+    right = load_settings(environment={**sizes, "AXON_JOURNAL_ENTRY_BYTES_MAX": half}).journal
+    JournalOptions(
+        segment_bytes=right.segment_bytes,
+        queue_bytes_max=right.queue_bytes_max,
+        entry_bytes_max=right.entry_bytes_max,
+    )
 
 
 def test_an_address_in_a_mistake_is_not_shown_for_it_may_hold_a_password(tmp_path: Path) -> None:

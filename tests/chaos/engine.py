@@ -7,7 +7,9 @@ shown, so a lost, torn or misplaced turn shows in the text alone. It streams wor
 
 import argparse
 import asyncio
+import base64
 import json
+import os
 import re
 from typing import Any
 
@@ -20,9 +22,10 @@ _MARK = re.compile(r"\[t:([\w-]+)\]")
 _ANSWER = re.compile(r"answer to:([\w-]+) after:([\w-]+) " + " ".join(FILLER) + r" end:([\w-]+)")
 
 
-def question(mark: str) -> str:
-    """Return a question the engine can answer."""
-    return f"Please answer [t:{mark}]"
+def question(mark: str, padding_bytes: int = 0) -> str:
+    """Return a question the engine can answer; padding is text that hardly compresses."""
+    padding = base64.b64encode(os.urandom(padding_bytes)).decode() if padding_bytes else ""
+    return f"Please answer [t:{mark}] {padding}".rstrip()
 
 
 def marks_in(text: str) -> list[str]:

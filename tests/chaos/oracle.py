@@ -3,7 +3,8 @@
 A process of its own, outside Axon: `python -m tests.chaos.oracle --base-url U --api-key K
 --ledger FILE`. Runs until SIGTERM, then lets the turns under way end. It never retries: what a
 client was told once is what counts. With `--persistent` its people do what a good client does: the
-SDK's retries, and a stream that was cut is resumed behind the last event they saw.
+SDK's retries, and a stream that was cut is resumed behind the last event they saw. With `--padding`
+their questions are long.
 """
 
 import argparse
@@ -49,11 +50,12 @@ class Oracle:
     """Chats until told to stop and keeps the ledger."""
 
     def __init__(
-        self, client: AsyncOpenAI, ledger: Ledger, people: int, *, persistent: bool
+        self, client: AsyncOpenAI, ledger: Ledger, people: int, *, persistent: bool, padding: int
     ) -> None:
         self._client = client
         self._people = people
         self._persistent = persistent
+        self._padding = padding
         self._ledger = ledger
         self._numbers = itertools.count()
         self._mark_prefix = f"{time.monotonic_ns():x}"
@@ -97,7 +99,11 @@ class Oracle:
         seen |= {"sent_ns": time.monotonic_ns(), "acknowledged": False}
         try:
             raw = await self._client.responses.with_raw_response.create(
-                model="chaos", input=question(mark), conversation=conversation, stream=True
+                model="chaos",
+                input=question(mark, self._padding),
+                conversation=conversation,
+                stream=True,
+                truncation="auto" if self._padding else "disabled",
             )
             seen["degraded"] = raw.headers.get("axon-degraded", "")
             async for event in raw.parse():
@@ -165,7 +171,9 @@ async def chat(chosen: argparse.Namespace) -> None:
         max_retries=RETRIES_MAX if chosen.persistent else 0,
         timeout=TIMEOUT_S,
     )
-    oracle = Oracle(client, ledger, chosen.people, persistent=chosen.persistent)
+    oracle = Oracle(
+        client, ledger, chosen.people, persistent=chosen.persistent, padding=chosen.padding
+    )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, oracle.stop.set)
     async with client:
         await oracle.run()
@@ -179,4 +187,5 @@ if __name__ == "__main__":
     parser.add_argument("--ledger", type=Path, required=True)
     parser.add_argument("--people", type=int, default=PEOPLE)
     parser.add_argument("--persistent", action="store_true")
+    parser.add_argument("--padding", type=int, default=0, help="random bytes in each question")
     asyncio.run(chat(parser.parse_args()))

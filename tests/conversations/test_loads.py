@@ -16,6 +16,7 @@ from axon.conversations import (
     HistoryUnavailable,
     LoadsBusy,
 )
+from axon.conversations.lease_store import _GIVE_BACK
 from axon.conversations.loads import LOADS_AT_ONCE, Loads, SharedReads
 from axon.stores import Postgres
 from tests.conversations.scene import (
@@ -32,10 +33,11 @@ AT_ONCE = 200
 
 
 class Counted:
-    """Counts the statements that a process sends to PostgreSQL, by the tables they name."""
+    """Counts the statements that a process sends to PostgreSQL, also by the tables they name."""
 
     def __init__(self, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
         self.statements: Counter[str] = Counter()
+        self.sent: list[str] = []
         self.most_at_once = 0
         self._now = 0
         lend = postgres.connection
@@ -56,6 +58,7 @@ class Counted:
         monkeypatch.setattr(postgres, "connection", counting)
 
     def _note(self, query: Any) -> None:
+        self.sent.append(query.query)
         for table in ("conversations", "items", "parked", "leases"):
             self.statements[table] += f".{table} " in query.query or f".{table}\n" in query.query
 
@@ -80,7 +83,25 @@ async def test_many_readers_of_one_conversation_are_one_read(
     for page in shown:
         assert [text_of(item.content) for item in page.items] == ["hello", "one", "two"]
     assert {read.head_sequence for read in found} == {2}
-    assert counted.statements == {"conversations": 1, "parked": 1, "items": 1, "leases": 0}
+    assert counted.statements == {"conversations": 1, "parked": 1, "items": 1, "leases": 1}
+    assert len(counted.sent) == 2, "how it stands is one statement, its items are another"
+
+
+async def test_a_turn_without_valkey_waits_for_two_statements(
+    process: Process, counted: Counted, valkey_server: EmbeddedServer
+) -> None:
+    """The lease, and how the conversation stands: this process still has its history opened."""
+    conversation = await held(process)
+    valkey_server.kill()
+    place = process.owner(), conversation, WAIT_S
+    await process.end(await process.conversations.begin(*place), "ask", "answered")
+    counted.sent.clear()
+    begun = await process.conversations.begin(*place)
+    assert told(begun)[-2:] == ["ask", "answered"]
+    await asyncio.sleep(0)  # asyncpg tells of a statement in the next tick
+    waited_for = [query for query in counted.sent if query != _GIVE_BACK]  # nobody waits for that
+    assert len(waited_for) == 2, waited_for
+    await process.conversations.abort(begun)
 
 
 @pytest.mark.parametrize("valkey", [True, False])

@@ -313,15 +313,18 @@ async def test_too_many_clients_are_waited_out(
     valkey: Valkey, valkey_url: str, log_lines: Callable[[], list[str]]
 ) -> None:
     await valkey.call("CONFIG", "SET", "maxclients", 1)
-    client = Valkey(valkey_url)
-    await client.start()
-    for _ in range(3):
-        with pytest.raises(ValkeyAway):
-            client.call("PING")
-        await client._attempt()
-    assert not client.health.up and client.health.reason
-    assert len(log_lines()) == 1, log_lines()
-    await valkey.call("CONFIG", "SET", "maxclients", 1000)
+    try:
+        client = Valkey(valkey_url)
+        await client.start()
+        for _ in range(3):
+            with pytest.raises(ValkeyAway):
+                client.call("PING")
+            await client._attempt()
+        assert not client.health.up and client.health.reason
+        # Refused, or cut off before we could ask: a line for each of the two, not for each try.
+        assert 1 <= len(log_lines()) <= 2, log_lines()
+    finally:
+        await valkey.call("CONFIG", "SET", "maxclients", 1000)
     await back(client)
     await client.stop()
 

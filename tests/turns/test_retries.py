@@ -12,7 +12,7 @@ from axon.base import SystemClock
 from axon.conversations import Owner, StoredTurn, TurnNotFound
 from axon.records import TokenUsage, TurnAccepted
 from axon.turns.request import RunningTurn, TurnRequest
-from axon.turns.retries import Retries, body_mac
+from axon.turns.retries import RETRY_WINDOW_S, Retries, Try, body_mac
 from tests.records.examples import EXAMPLES
 
 REQUEST = TurnRequest(
@@ -128,3 +128,34 @@ async def test_a_try_whose_client_left_is_still_found_by_the_one_after_the_next(
     left.gate.set()
     assert await first is await third
     assert left.carried_out == [1]
+
+
+class Passing(SystemClock):
+    """A monotonic clock that a test lets run ahead."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
+def test_a_request_too_old_for_its_retry_is_forgotten_without_one() -> None:
+    """Else each process keeps its last 50,000 for ever, and most clients never try again."""
+    clock = Passing()
+    retries = Retries(cast(Any, SimpleNamespace(clock=clock)), lambda turn_id: None)
+
+    def accept(number: int) -> None:
+        turn = SimpleNamespace(
+            request=REQUEST, body_mac=b"%d" % number, head=SimpleNamespace(turn_id=f"resp_{number}")
+        )
+        retries.note(cast(Any, turn))
+
+    def known(number: int) -> str:
+        return retries.known(Try(REQUEST.credential_id, REQUEST.user, b"%d" % number, 1))
+
+    for number in range(100):
+        accept(number)
+    clock.ahead_s = RETRY_WINDOW_S + 1
+    accept(100)
+    assert len(retries._unsorted) == 1
+    assert (known(99), known(100)) == ("", "resp_100")

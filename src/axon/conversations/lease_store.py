@@ -17,11 +17,12 @@ WHERE held.fence < excluded.fence
 RETURNING held.head_sequence
 """
 
-_FIND = """
-SELECT holder, fence, head_sequence,
-    ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000)::bigint AS left_ms
-FROM conversations.leases WHERE user_id = $1 AND conversation_id = $2
-"""
+LEASE_COLUMNS = """holder, fence, head_sequence AS led_through,
+    ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000)::bigint AS left_ms"""
+
+_FIND = f"""
+SELECT {LEASE_COLUMNS} FROM conversations.leases WHERE user_id = $1 AND conversation_id = $2
+"""  # noqa: S608 - constants
 
 _RENEW = """
 INSERT INTO conversations.leases AS held
@@ -53,7 +54,7 @@ class LeaseRow(NamedTuple):
 
     holder: str
     fence: int
-    head_sequence: int
+    led_through: int
     """The last record written under a lease of this table; 0 for none."""
     left_ms: int
     """Until it ends; 0 or less when it is free."""
@@ -79,7 +80,12 @@ async def renew_lease(
 async def find_lease(connection: asyncpg.Connection, place: tuple[int, str]) -> LeaseRow | None:
     """Return the lease as it stands."""
     row = await connection.fetchrow(_FIND, *place)
-    return None if row is None else LeaseRow(**row)
+    return None if row is None else lease_row(row)
+
+
+def lease_row(row: asyncpg.Record) -> LeaseRow:
+    """Return the lease in a row; columns that are no part of it are left out."""
+    return LeaseRow(*(row[name] for name in LeaseRow._fields))
 
 
 async def give_lease_back(

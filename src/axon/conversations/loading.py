@@ -11,11 +11,12 @@ from axon.conversations.history import (
     OpenedWindow,
     WindowTurn,
 )
-from axon.conversations.lease_store import LeaseRow, find_lease
+from axon.conversations.lease_store import LeaseRow
 from axon.conversations.loads import Loads, SharedReads
 from axon.conversations.opening import Opener
 from axon.conversations.overlay import View, overlay
-from axon.conversations.store import has_parked, read_state, read_window
+from axon.conversations.standing import read_standing
+from axon.conversations.store import read_window
 from axon.conversations.tail import Tail
 from axon.conversations.values import Owner
 from axon.stores import Postgres, PostgresAway
@@ -82,13 +83,13 @@ class Loader:
                 self._loads.slot(),
                 self._postgres.connection(LOAD_TIMEOUT_S) as connection,
             ):
-                state = await read_state(connection, place)
-                if await has_parked(connection, conversation_id):
+                standing = await read_standing(connection, place)
+                if standing.parked:
                     raise HistoryUnavailable("a record of it could not be projected yet")
-                view = _existing(overlay(state, records))
+                view = _existing(overlay(standing.state, records))
                 if wanted is _NO_ITEMS:
                     return view, None
-                self._check_lease(await find_lease(connection, place), view)
+                self._check_lease(standing.lease, view)
                 if _is_true(wanted, view):
                     return view, None
                 return view, await read_window(connection, place, view.base_head)
@@ -102,8 +103,8 @@ class Loader:
             return
         if row.holder != self._instance and row.left_ms > 0:
             raise ConversationBusy(row.left_ms)
-        if row.head_sequence > view.state.head_sequence:
-            raise HistoryUnavailable(f"place {row.head_sequence} is not here yet")
+        if row.led_through > view.state.head_sequence:
+            raise HistoryUnavailable(f"place {row.led_through} is not here yet")
 
 
 _NO_ITEMS = EMPTY_WINDOW

@@ -23,10 +23,6 @@ PINNED_ITEMS_MAX = 256
 STATE_COLUMNS = """created_us, updated_us, head_sequence, head_fence, metadata, title, model,
     implicit, archived, deleted_us IS NOT NULL AS deleted, forked_conversation_id, forked_item_id"""
 
-_STATE = f"""
-SELECT {STATE_COLUMNS} FROM conversations.conversations WHERE user_id = $1 AND id = $2
-"""  # noqa: S608 - constants
-
 _STATES = f"""
 SELECT id, {STATE_COLUMNS} FROM conversations.conversations
 WHERE user_id = $1 AND id = ANY($2::text[])
@@ -73,13 +69,6 @@ _ITEM = """
 SELECT sequence, index AS item_index, turn_id, item_id, kind, author, status, blob
 FROM conversations.items
 WHERE user_id = $1 AND item_id = $2 AND conversation_id = $3
-"""
-
-# The projection sets aside what it could not apply; the journal's tail forgets it all the same.
-_PARKED = """
-SELECT EXISTS (
-    SELECT FROM projection.parked WHERE room = 'conversations' AND conversation_id = $1
-)
 """
 
 _TURN = """
@@ -145,12 +134,6 @@ class TurnRow(NamedTuple):
     without_history: bool
 
 
-async def read_state(connection: asyncpg.Connection, place: tuple[int, str]) -> StateRow | None:
-    """Return the conversation (user, id), also a deleted one."""
-    row = await connection.fetchrow(_STATE, *place)
-    return None if row is None else state_row(row)
-
-
 def state_row(row: asyncpg.Record) -> StateRow:
     """Return the state in a row; columns that are no part of it are left out."""
     fields = {name: row[name] for name in StateRow._fields}
@@ -166,12 +149,6 @@ async def read_states(
         return {}
     rows = await connection.fetch(_STATES, user, names)
     return {row["id"]: state_row(row) for row in rows}
-
-
-async def has_parked(connection: asyncpg.Connection, conversation_id: str) -> bool:
-    """Return whether a record of the conversation waits outside these tables."""
-    parked: bool = await connection.fetchval(_PARKED, conversation_id)
-    return parked
 
 
 async def read_window(

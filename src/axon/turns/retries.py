@@ -11,7 +11,6 @@ import functools
 import hashlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import NamedTuple
 
 import msgspec
@@ -22,6 +21,7 @@ from axon.records import Record, TurnAccepted
 from axon.turns.failures import TurnError
 from axon.turns.request import RunningTurn, TurnRequest
 from axon.turns.rooms import TurnRooms
+from axon.turns.waiting import Asked, Waiting
 
 RETRY_WINDOW_S = 120.0
 """How long a request waits for its retry. The SDK waits at most eight seconds before one, and its
@@ -70,9 +70,6 @@ class Try(NamedTuple):
 _Place = tuple[str, int, bytes]
 """Whose requests ask for the same: credential, person, hash of the body."""
 
-_Asked = tuple[str, int, str, bytes]
-"""The same of requests at hand: credential, person, surface, body."""
-
 
 class _Attempt(msgspec.Struct, frozen=True):
     """One request that was accepted, or attached to the turn of an earlier one."""
@@ -81,57 +78,6 @@ class _Attempt(msgspec.Struct, frozen=True):
     number: int
     at_s: float
     place: _Place
-
-
-class Waiting:
-    """A request that has no turn yet, inside a `with`: it waits for its conversation, or for what
-    became of the try before it.
-
-    Its client may give up and try again before that: then there must be one turn all the same.
-    """
-
-    __slots__ = ("_all", "_heard", "_place", "number")
-
-    def __init__(self, all_: "dict[_Asked, list[Waiting]]", place: "_Asked", number: int) -> None:
-        """Made by `Retries.waiting`."""
-        self.number = number
-        self._all = all_
-        self._place = place
-        self._heard: asyncio.Future[RunningTurn | StoredTurn | None] | None = None
-
-    def __enter__(self) -> "Waiting":
-        self._all.setdefault(self._place, []).append(self)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.settle(None)
-
-    @property
-    def over(self) -> bool:
-        """Return whether it is settled."""
-        return self not in self._all.get(self._place, ())
-
-    def settle(self, turn: RunningTurn | StoredTurn | None) -> None:
-        """Say which turn it is of, None when it became none; the first word counts."""
-        if self.over:
-            return
-        same = self._all[self._place]
-        same.remove(self)
-        if not same:
-            del self._all[self._place]
-        if self._heard is not None:
-            self._heard.set_result(turn)
-
-    async def turn(self) -> RunningTurn | StoredTurn | None:
-        """Return what it is settled with."""
-        if self._heard is None:
-            self._heard = asyncio.get_running_loop().create_future()
-        return await asyncio.shield(self._heard)
 
 
 CarryOut = Callable[[TurnRequest, Callable[[RunningTurn], None]], Awaitable[RunningTurn]]
@@ -146,7 +92,7 @@ class Retries:
         self._rooms = rooms
         self._find = find
         self._attempts: dict[_Place, deque[_Attempt]] = {}
-        self._waiting: dict[_Asked, list[Waiting]] = {}
+        self._waiting: dict[Asked, list[Waiting]] = {}
         self._oldest_first: deque[_Attempt] = deque()
         self._unsorted: deque[_Attempt] = deque(maxlen=ATTEMPTS_MAX)
         """The newest requests, not yet in the two above: most are never asked for."""
@@ -156,7 +102,14 @@ class Retries:
         request = turn.request
         place = (request.credential_id, request.user, turn.body_mac)
         now_s = self._rooms.clock.monotonic()
-        self._unsorted.append(_Attempt(turn.head.turn_id, request.attempt, now_s, place))
+        self._remember(_Attempt(turn.head.turn_id, request.attempt, now_s, place))
+
+    def _remember(self, attempt: _Attempt) -> None:
+        """Add the newest request and forget those too old; most are never looked for."""
+        unsorted = self._unsorted
+        while unsorted and attempt.at_s - unsorted[0].at_s > RETRY_WINDOW_S:
+            unsorted.popleft()
+        unsorted.append(attempt)
 
     def waiting(self, request: TurnRequest) -> Waiting:
         """Return the request, to be known while it has no turn."""
@@ -188,7 +141,7 @@ class Retries:
         if age_s < RETRY_WINDOW_S:
             place = (head.credential_id, head.user, record.body_mac)
             now_s = self._rooms.clock.monotonic()
-            self._unsorted.append(_Attempt(head.turn_id, record.attempt, now_s, place))
+            self._remember(_Attempt(head.turn_id, record.attempt, now_s, place))
 
     def _sort(self) -> None:
         """Put the newest requests where they are found by what they ask; forget the oldest."""
@@ -239,7 +192,7 @@ class Retries:
             if not same:
                 del self._attempts[place]
         now_s = self._rooms.clock.monotonic()
-        self._unsorted.append(_Attempt(turn_id, number, now_s, place))
+        self._remember(_Attempt(turn_id, number, now_s, place))
 
     def known(self, one: Try) -> str:
         """Return the turn of an earlier try, "" when none is known; it stays to be taken."""

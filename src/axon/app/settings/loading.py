@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from axon.app.settings.tree import Settings
+from axon.app.settings.tree import JournalSettings, Settings
 from axon.app.settings.walk import Mistakes, read
-from axon.base import AxonError
+from axon.base import KIB, AxonError
 
 FILE_NAME = "axon.toml"
 
@@ -50,9 +50,20 @@ def load_settings(
     for name, text in sorted(variables.items()):
         _put(raw, name, text, mistakes)
     settings = read(Settings, raw, "", mistakes)
+    if settings is not None:
+        _compare(settings.journal, mistakes)
     if mistakes.found or settings is None:
         raise SettingsWrong(mistakes.found)
     return settings
+
+
+def _compare(journal: JournalSettings, mistakes: Mistakes) -> None:
+    """Find settings that are right one by one and contradict each other."""
+    entry = journal.entry_bytes_max
+    if journal.segment_bytes < entry + KIB:
+        mistakes.add("journal.segment_bytes", "must be a KiB more than journal.entry_bytes_max")
+    if journal.queue_bytes_max < 2 * entry:
+        mistakes.add("journal.queue_bytes_max", "must be twice journal.entry_bytes_max")
 
 
 def variables_of(section: type[msgspec.Struct] = Settings, prefix: str = "AXON") -> dict[str, str]:
