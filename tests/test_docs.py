@@ -98,6 +98,7 @@ def test_every_dependency_has_its_reason() -> None:
     wanted = [
         *project["project"]["dependencies"],
         *project["project"]["optional-dependencies"]["local"],
+        *project["project"]["optional-dependencies"]["prices"],
         *groups["model"],
         *groups["client"],
         *(requirement for requirement in groups["dev"] if isinstance(requirement, str)),

@@ -1,5 +1,6 @@
 """The doctor names what is broken and says what to do about it."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -58,6 +59,24 @@ async def test_a_missing_migration_is_named_with_its_command(tmp_path: Path, dat
     await connection.close()
     found = await finding(settings(tmp_path, AXON_DATABASE_URL=database), "postgresql")
     assert (found.state, found.advice) == ("broken", "axon migrate")
+
+
+async def test_a_model_without_a_price_is_a_warning(tmp_path: Path, database: str) -> None:
+    (tmp_path / "axon.toml").write_text(
+        '[[models.small.upstreams]]\nname = "engine"\nbase_url = "http://127.0.0.1:1/v1"\n'
+    )
+    variables = {
+        "AXON_CONFIG": str(tmp_path / "axon.toml"),
+        "AXON_DATA": str(tmp_path),
+        "AXON_DATABASE_URL": database,
+    }
+    asked = load_settings(environment=variables)
+    found = await finding(asked, "prices")
+    assert (found.state, found.seen) == ("warning", "small: it has no price now")
+    words = ["prices", "set", "small", "--input", "1", "--output", "2"]
+    set_price = await asyncio.to_thread(CliRunner().invoke, axon, words, env=variables)
+    assert set_price.exit_code == 0
+    assert (await finding(asked, "prices")).state == "ok"
 
 
 async def test_a_valkey_that_is_away_is_named(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from axon.records import (
     Assignment,
+    Charge,
     ConversationChanged,
     ItemsAppended,
     Record,
@@ -49,8 +50,14 @@ HEAD = TurnHead(
     without_history=True,
 )
 USAGE = TokenUsage(
-    input_tokens=11, cached_tokens=12, output_tokens=13, reasoning_tokens=14, estimated=True
+    input_tokens=11,
+    cached_tokens=12,
+    output_tokens=13,
+    reasoning_tokens=14,
+    estimated=True,
+    cache_write_tokens=43,
 )
+CHARGE = Charge(price_id="price_44", currency="USD", cost_nano=45)
 ASSIGNMENT = Assignment(
     flag="tone",
     variant="warm",
@@ -89,6 +96,7 @@ EXAMPLES: dict[int, Record] = {
         first_token_us=1_790_000_000_000_022,
         assignments=[ASSIGNMENT],
         events=b"\x07events",
+        charge=CHARGE,
     ),
     4: TurnInterrupted(
         head=HEAD,
@@ -104,6 +112,7 @@ EXAMPLES: dict[int, Record] = {
         first_token_us=0,
         assignments=[],
         events=b"\x08events",
+        charge=CHARGE,
     ),
     5: ItemsAppended(
         change_id="chg_24",

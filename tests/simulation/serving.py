@@ -18,6 +18,7 @@ from axon.journal import (
     Mark,
     read_cursor,
 )
+from axon.metering import PriceBook
 from axon.sealing import KeyStore
 from axon.stores import Postgres, PostgresOptions, Valkey
 from axon.turns import TurnOptions, TurnRooms, Turns
@@ -98,6 +99,7 @@ async def open_serving(machine: "Machine", process: Process) -> Serving:
             conversations=conversations,
             inference=_inference(machine, process),
             models=_MODELS,
+            prices=PriceBook(),
             keys=keys,
             mint=mint,
             clock=clock,

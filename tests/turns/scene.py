@@ -21,6 +21,7 @@ from axon.inference import (
 )
 from axon.inference.jobs import DONE
 from axon.journal import Mark
+from axon.metering import PriceBook
 from axon.turns import OpenTurn, TurnOptions, TurnRequest, TurnRooms, Turns, read_back
 from tests.conversations.scene import KEY, ORG, RANDOMNESS, Process
 
@@ -75,6 +76,7 @@ class Taking:
         self.process = process
         self.engine = Engine(process)
         self.problems: list[str] = []
+        self.prices = PriceBook()
         self.tasks = TaskOwner(lambda name, error: self.problems.append(f"{name}: {error!r}"))
         upstream = Upstream(name="engine", base_url="http://127.0.0.1:1", model="m")
         model = Model(
@@ -87,6 +89,7 @@ class Taking:
                 self.engine.queue, self.engine.bus, Engines((), process.node.clock)
             ),
             models=ModelTable((model,)),
+            prices=self.prices,
             keys=process.keys,
             mint=process.mint,
             clock=process.node.clock,

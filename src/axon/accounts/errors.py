@@ -23,7 +23,7 @@ class AccountsUnavailable(AccountsError):
 
 
 class NotPermitted(AccountsError):
-    """This API key may not act for other users."""
+    """This API key is not permitted to do this."""
 
 
 class NameTaken(AccountsError):

@@ -58,6 +58,11 @@ class DataFolder:
         return self.root / "accounts.json"
 
     @property
+    def prices_snapshot(self) -> Path:
+        """Return the file of the prices known at the last look."""
+        return self.root / "prices.json"
+
+    @property
     def development_key(self) -> Path:
         """Return the file holding the one key kept in clear."""
         return self.root / "development-key"

@@ -98,8 +98,11 @@ class Call:
 
     def query(self) -> dict[str, str]:
         """Return the query string's parameters, the last of each name."""
-        parsed = parse_qs(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        return {name: values[-1] for name, values in parsed.items()}
+        return {name: values[-1] for name, values in self.query_values().items()}
+
+    def query_values(self) -> dict[str, list[str]]:
+        """Return the query string's parameters, every value of each name."""
+        return parse_qs(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
     def target(self) -> bytes:
         """Return the path and the query as the client sent them."""

@@ -15,6 +15,7 @@ from axon.gateway.relay import Relay
 from axon.gateway.sibling import EARLIER_TRY_PATH
 from axon.gateway.streaming import Streams
 from axon.inference import ModelDirectory
+from axon.metering import Usage
 from axon.turns import EmbeddingCache, Fields, RunningTurn, TurnRequest, Turns
 
 _JSON = (b"content-type", b"application/json")
@@ -49,6 +50,7 @@ class Door:
     conversations: Conversations
     models: ModelDirectory
     turns: Turns
+    usage: Usage
     mint: IdMint
     clock: Clock
     streams: Streams

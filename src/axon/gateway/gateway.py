@@ -27,6 +27,7 @@ from axon.gateway import (
     stored_chat,
     stored_responses,
     sync,
+    usage,
 )
 from axon.gateway.bodies import Bodies
 from axon.gateway.call import AnsweredElsewhere, Call, ClientGone, Message, Receive, Scope, Send
@@ -60,6 +61,9 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("POST", "/v1/completions"): completions.create_completion,
     ("GET", "/v1/models"): models.list_models,
     ("POST", "/v1/user_passes"): passes.create_pass,
+    ("GET", "/v1/usage"): usage.own_usage,
+    ("GET", "/v1/organization/usage/completions"): usage.completions_usage,
+    ("GET", "/v1/organization/costs"): usage.costs,
 }
 """Routes without a variable part, the hot ones first."""
 

@@ -207,6 +207,24 @@ class UserPass(msgspec.Struct):
     expires_at: int
 
 
+class UsageBucket(msgspec.Struct):
+    """What was used in one bucket of time."""
+
+    object: Literal["bucket"]
+    start_time: int
+    end_time: int
+    results: list[dict[str, Any]]
+
+
+class UsagePage(msgspec.Struct):
+    """A page of buckets, the oldest first."""
+
+    object: Literal["page"]
+    data: list[UsageBucket]
+    has_more: bool
+    next_page: str | None
+
+
 class State(msgspec.Struct):
     """How the process is."""
 
@@ -237,6 +255,9 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "completions.create_completion": Completion,
     "models.list_models": Models,
     "passes.create_pass": UserPass,
+    "usage.own_usage": UsagePage,
+    "usage.completions_usage": UsagePage,
+    "usage.costs": UsagePage,
     "models.get_model": Model,
     "stored_chat.get_completion": ChatCompletion,
     "stored_chat.update_completion": ChatCompletion,

@@ -44,6 +44,34 @@ _METADATA: Parameter = {
 _PAGE = [_LIMIT, _AFTER, _ORDER]
 _SEARCHED = [_LIMIT, _query("after", _TEXT, "The `cursor` of the page before.")]
 
+_SECONDS = {"type": "integer", "minimum": 1, "maximum": 99_999_999_999}
+
+
+def _names(name: str, meaning: str) -> Parameter:
+    return _query(name, {"type": "array", "items": _TEXT, "maxItems": 100}, meaning)
+
+
+def _buckets(widths: Sequence[str], most: int, start_required: bool) -> list[Parameter]:
+    return [
+        _query(
+            "start_time", _SECONDS, "Seconds since 1970; its bucket is the first.", start_required
+        ),
+        _query("end_time", _SECONDS, "The first second that no longer counts; else now."),
+        _query("bucket_width", {"enum": [*widths]}, "How long a bucket is; else a day."),
+        _query("limit", {"type": "integer", "minimum": 1, "maximum": most}, "Buckets of a page."),
+        _query("page", _TEXT, "The `next_page` of the page before."),
+    ]
+
+
+def _grouping(*names: str) -> list[Parameter]:
+    by = {"type": "array", "items": {"enum": [*names]}}
+    return [
+        _query("group_by", by, "What is told apart; else all is one sum."),
+        _names("user_ids", "Only these persons, each 16 hexadecimal digits."),
+        _names("api_key_ids", "Only these keys."),
+    ]
+
+
 _QUERY: dict[str, Sequence[Parameter]] = {
     "conversation_list.list_conversations": [
         *_PAGE,
@@ -61,6 +89,21 @@ _QUERY: dict[str, Sequence[Parameter]] = {
         ),
         *_SEARCHED,
         *_PERSON,
+    ],
+    "usage.own_usage": [
+        *_buckets(("1h", "1d", "1mo"), 168, start_required=False),
+        _query("time_zone", _TEXT, "Whose days and months; an IANA name, else UTC."),
+        *_PERSON,
+    ],
+    "usage.completions_usage": [
+        *_buckets(("1m", "1h", "1d"), 1440, start_required=True),
+        *_grouping("user_id", "api_key_id", "model"),
+        _names("models", "Only these models."),
+    ],
+    "usage.costs": [
+        *_buckets(("1d",), 180, start_required=True),
+        *_grouping("user_id", "api_key_id", "line_item"),
+        _names("line_items", "Only these models."),
     ],
     "sync.sync": [
         _query("cursor", _TEXT, "The `cursor` of the answer before."),

@@ -20,6 +20,7 @@ from axon.conversations import (
 )
 from axon.inference import QueueFull, TurnAlreadySubmitted, UnknownModel
 from axon.journal import DiskLow, EntryTooLarge, JournalError, JournalFull
+from axon.metering import RangeWrong, UsageUnavailable
 from axon.sealing import ContentTooLarge, KeyStoreBusy, KeyStoreFailed
 from axon.turns import (
     CompactionFailed,
@@ -117,6 +118,7 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
     KeyStoreBusy: "key_store_busy",
     KeyStoreFailed: "key_store_unavailable",
     JournalError: "journal_unavailable",
+    UsageUnavailable: "usage_unavailable",
 }
 """The first that fits; the journal's own kinds stand before it."""
 
@@ -150,6 +152,8 @@ def problem_of(error: AxonError) -> Problem:
         return Problem(status=400, message=message, code=code, param="input")
     if isinstance(error, UnsupportedItem):
         return Problem(status=400, message=message, code="unsupported_value", param="input")
+    if isinstance(error, RangeWrong):
+        return Problem(status=400, message=message, code="invalid_value")
     if isinstance(error, InvalidParameter):
         return Problem(status=400, message=message, code="invalid_type")
     if isinstance(error, ContentTooLarge | EntryTooLarge):

@@ -1,7 +1,7 @@
 """What the journal says: versioned frozen records, their kinds and their codec."""
 
 from axon.records.codec import KINDS, Record, UnknownRecord, decode, encode
-from axon.records.content import SealedItem, TokenUsage
+from axon.records.content import Charge, SealedItem, TokenUsage
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.turn import (
     Assignment,
@@ -15,6 +15,7 @@ from axon.records.turn import (
 __all__ = [
     "KINDS",
     "Assignment",
+    "Charge",
     "ConversationChanged",
     "ItemsAppended",
     "Record",

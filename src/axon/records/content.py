@@ -1,4 +1,4 @@
-"""The parts that several records share: sealed items and what a turn consumed."""
+"""The parts that several records share: sealed items, what a turn consumed and what it cost."""
 
 import msgspec
 
@@ -28,3 +28,15 @@ class TokenUsage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reasoning_tokens: int = 0
     estimated: bool = False
     """True when the engine reported nothing and we counted ourselves."""
+    cache_write_tokens: int = 0
+    """Part of the input: what the engine put into its cache, where it says so."""
+
+
+class Charge(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one turn cost, at the price that was in force when it was accepted."""
+
+    price_id: str = ""
+    """Empty when there was no price, or nothing to pay for."""
+    currency: str = ""
+    cost_nano: int = 0
+    """In nano-units, 10^-9, of the currency."""

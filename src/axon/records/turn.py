@@ -2,7 +2,7 @@
 
 import msgspec
 
-from axon.records.content import SealedItem, TokenUsage
+from axon.records.content import Charge, SealedItem, TokenUsage
 
 
 class Assignment(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -113,6 +113,7 @@ class TurnCompleted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     events: bytes = b""
     """Every event a follower of the stream was shown, the terminal one too, sealed; empty when the
     turn was not streamed or is not stored."""
+    charge: Charge = Charge()
 
 
 class TurnInterrupted(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -135,3 +136,4 @@ class TurnInterrupted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     assignments: list[Assignment]
     events: bytes = b""
     """As for a completed turn; of one that a crash ended, as far as they were journaled."""
+    charge: Charge = Charge()

@@ -61,9 +61,15 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
 class InputDetails(msgspec.Struct, gc=False):
-    """How much of the input the engine had in its cache."""
+    """How much of the input the engine had in its cache, and how much it put there."""
 
     cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    cache_creation_tokens: Count | None = None
+    """The same, as LiteLLM says it."""
+
+
+_NO_DETAILS = InputDetails()
 
 
 class OutputDetails(msgspec.Struct, gc=False):
@@ -79,16 +85,23 @@ class Usage(msgspec.Struct, gc=False):
     completion_tokens: Count | None = None
     prompt_tokens_details: InputDetails | None = None
     completion_tokens_details: OutputDetails | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    """Anthropic's names, as proxies relay them; both are part of `prompt_tokens` there."""
 
     def token_usage(self) -> TokenUsage:
         """Return the same as a record keeps it."""
-        cached = self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens
+        details = self.prompt_tokens_details or _NO_DETAILS
         thought = self.completion_tokens_details and self.completion_tokens_details.reasoning_tokens
         return TokenUsage(
             input_tokens=self.prompt_tokens or 0,
-            cached_tokens=cached or 0,
+            cached_tokens=details.cached_tokens or self.cache_read_input_tokens or 0,
             output_tokens=self.completion_tokens or 0,
             reasoning_tokens=thought or 0,
+            cache_write_tokens=details.cache_write_tokens
+            or details.cache_creation_tokens
+            or self.cache_creation_input_tokens
+            or 0,
         )
 
 

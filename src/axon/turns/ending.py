@@ -28,7 +28,7 @@ async def let_go(rooms: TurnRooms, turn: RunningTurn) -> None:
 
 async def finish(rooms: TurnRooms, turn: RunningTurn, ending: Ending) -> None:
     """Journal the end of the turn, wait for the fsync, and only then let the client see it."""
-    usage = turn.answer.usage or _estimated_usage(turn)
+    usage = turn.answer.usage or _estimated_usage(turn, ending)
     closing = turn.answer.close(ending, usage)
     record = _end_record(rooms, turn, ending, usage, closing)
     failure = ending.failure
@@ -72,8 +72,10 @@ def _tell(turn: RunningTurn, closing: Closing, end: TurnEnd) -> None:
     turn.stream.end()
 
 
-def _estimated_usage(turn: RunningTurn) -> TokenUsage:
-    """Count for an engine that did not; marked as estimated."""
+def _estimated_usage(turn: RunningTurn, ending: Ending) -> TokenUsage:
+    """Count for an engine that did not; marked as estimated. One that only failed took nothing."""
+    if ending.status == "failed" and not turn.answer.said_anything():
+        return TokenUsage(estimated=True)
     return TokenUsage(
         input_tokens=estimate_tokens(turn.fields),
         output_tokens=estimate_tokens(turn.answer.said_text()),
@@ -95,6 +97,7 @@ def _end_record(
         shown = turn.stream.so_far()[0] + closing.shown
         events = seal_blob(rooms, turn, EVENTS_ITEM, shown)
     now_us = rooms.clock.now_us()
+    charge = rooms.prices.charge(head, ending.status, usage)
     if completed:
         return TurnCompleted(
             head=head,
@@ -109,6 +112,7 @@ def _end_record(
             first_token_us=turn.first_output_us,
             assignments=[],
             events=events,
+            charge=charge,
         )
     return TurnInterrupted(
         head=head,
@@ -124,6 +128,7 @@ def _end_record(
         first_token_us=turn.first_output_us,
         assignments=[],
         events=events,
+        charge=charge,
     )
 
 

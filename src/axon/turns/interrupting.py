@@ -81,6 +81,7 @@ async def _interrupted(rooms: TurnRooms, left: OpenTurn) -> TurnInterrupted:
     except (SealingError, UnicodeDecodeError, msgspec.DecodeError):
         # The person was erased meanwhile, or the seal is broken: nothing may return.
         output, cut = [], _Cut(_UNSEEN)
+    usage = _usage(left, cut.ending)
     return TurnInterrupted(
         head=head,
         input=accepted.input if output else [],
@@ -88,13 +89,14 @@ async def _interrupted(rooms: TurnRooms, left: OpenTurn) -> TurnInterrupted:
         answer=cut.answer,
         status=cut.ending.status,
         reason=cut.ending.reason,
-        usage=_usage(left),
+        usage=usage,
         upstream="",
         upstream_id="",
         completed_us=rooms.clock.now_us(),
         first_token_us=0,
         assignments=accepted.assignments,
         events=cut.events,
+        charge=rooms.prices.charge(head, cut.ending.status, usage),
     )
 
 
@@ -124,7 +126,7 @@ async def _closing(
         key = await rooms.keys.by_id(key_id_of(item.blob))
         items.append(open_sealed(key, blob_context(head, item.item_id), item.blob))
     output = b"[%b]" % b",".join(items)
-    return answer.cut_off(ending, _usage(left), count_events(events), output)
+    return answer.cut_off(ending, _usage(left, ending), count_events(events), output)
 
 
 async def _opened_events(rooms: TurnRooms, left: OpenTurn) -> list[bytes]:
@@ -136,8 +138,10 @@ async def _opened_events(rooms: TurnRooms, left: OpenTurn) -> list[bytes]:
     return opened
 
 
-def _usage(left: OpenTurn) -> TokenUsage:
-    """Return what is known of the tokens: the engine never said."""
+def _usage(left: OpenTurn, ending: Ending) -> TokenUsage:
+    """Return what is known of the tokens: the engine never said. Nothing, when nothing came."""
+    if ending.status == "failed":
+        return TokenUsage(estimated=True)
     return TokenUsage(
         input_tokens=left.accepted.input_tokens_reserved,
         output_tokens=left.progress.output_tokens if left.progress is not None else 0,

@@ -277,11 +277,12 @@ class ResponsesAnswer:
 def usage_json(usage: TokenUsage) -> bytes:
     """Return the usage of a response as the API shows it."""
     return (
-        b'{"input_tokens":%d,"input_tokens_details":{"cached_tokens":%d,"cache_write_tokens":0},'
+        b'{"input_tokens":%d,"input_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d},'
         b'"output_tokens":%d,"output_tokens_details":{"reasoning_tokens":%d},"total_tokens":%d}'
         % (
             usage.input_tokens,
             usage.cached_tokens,
+            usage.cache_write_tokens,
             usage.output_tokens,
             usage.reasoning_tokens,
             usage.input_tokens + usage.output_tokens,

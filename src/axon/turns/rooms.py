@@ -6,6 +6,7 @@ from axon.base import MIB, Clock, IdMint, Randomness, TaskOwner
 from axon.conversations import Conversations
 from axon.inference import Inference, ModelTable
 from axon.journal import Journal
+from axon.metering import PriceBook
 from axon.sealing import DataKey, KeyStore
 
 
@@ -35,6 +36,7 @@ class TurnRooms:
     conversations: Conversations
     inference: Inference
     models: ModelTable
+    prices: PriceBook
     keys: KeyStore
     mint: IdMint
     clock: Clock

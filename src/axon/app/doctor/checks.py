@@ -8,6 +8,7 @@ from axon.app.doctor.journals import check_journals, check_projection
 from axon.app.doctor.modes import check_modes
 from axon.app.doctor.network import check_models, check_serving, check_valkey
 from axon.app.doctor.postgres import check_postgres
+from axon.app.doctor.prices import check_model_prices
 
 Check = Callable[[Examined], Awaitable[list[Finding]]]
 
@@ -20,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     check_postgres,
     check_valkey,
     check_models,
+    check_model_prices,
     check_journals,
     check_projection,
 )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from axon.records import (
+    Charge,
     ConversationChanged,
     ItemsAppended,
     Record,
@@ -32,6 +33,29 @@ class ExpectedTurn(NamedTuple):
     """Empty for a turn that was accepted and may have ended in any way since; an end without a
     place is not yet one."""
     usage: TokenUsage
+
+
+class ExpectedMetering(NamedTuple):
+    """What a turn consumed and cost, by the first record that ends it, without a place too."""
+
+    user: int
+    turn_id: str
+    usage: TokenUsage
+    charge: Charge
+
+    @property
+    def figures(self) -> tuple[int, int, int, int, int, str, int]:
+        """Return what its row must say, in the order of the query that reads it."""
+        usage, charge = self.usage, self.charge
+        return (
+            usage.input_tokens,
+            usage.cached_tokens,
+            usage.cache_write_tokens,
+            usage.output_tokens,
+            usage.reasoning_tokens,
+            charge.currency,
+            charge.cost_nano,
+        )
 
 
 class ExpectedPlace(NamedTuple):
@@ -61,6 +85,13 @@ def expected_turn(record: Record) -> ExpectedTurn | None:
     if not isinstance(record, TurnAccepted) and not head.unplaced:
         status, usage = record.status, record.usage
     return ExpectedTurn(head.user, head.turn_id, head.conversation_id, status, usage)
+
+
+def expected_metering(record: Record) -> ExpectedMetering | None:
+    """Return what the record says a turn consumed and cost, if it ends one."""
+    if not isinstance(record, TurnCompleted | TurnInterrupted):
+        return None
+    return ExpectedMetering(record.head.user, record.head.turn_id, record.usage, record.charge)
 
 
 def expected_place(record: Record) -> ExpectedPlace | None:

@@ -11,16 +11,19 @@ import asyncpg
 from axon.app.reconcile.difference import Findings
 from axon.app.reconcile.expected import (
     ExpectedKey,
+    ExpectedMetering,
     ExpectedPlace,
     ExpectedTurn,
     deleted_items,
     expected_key,
+    expected_metering,
     expected_place,
     expected_turn,
 )
 from axon.app.reconcile.rows import (
     read_conversations,
     read_keys,
+    read_metered,
     read_parked,
     read_places,
     read_turns,
@@ -53,6 +56,8 @@ class Comparison:
     keys_since_us: int
     """Idempotency keys of before may have been forgotten, as they must."""
     _ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _metered: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    """Likewise, those whose first end was metered."""
     _missing: dict[tuple[int, str], str] = field(default_factory=dict)
     """Items (user, id) that are not where their record put them, and where that was; a later
     record may explain each."""
@@ -66,8 +71,12 @@ class Comparison:
         """
         for batch in batches(directory, through):
             bounds = (batch[0].sequence, batch[-1].sequence)
-            parked = await read_parked(self.connection, directory.name, bounds)
-            await self._compare(list(self._records(directory.name, batch, parked)))
+            name = directory.name
+            records = dict(self._records(name, batch))
+            parked = await read_parked(self.connection, "conversations", name, bounds)
+            await self._compare([records[at] for at in records if at not in parked])
+            parked = await read_parked(self.connection, "metering", name, bounds)
+            await self._compare_metering([records[at] for at in records if at not in parked])
             progress(bounds[1])
 
     def explain(self, positions: Positions) -> None:
@@ -91,8 +100,8 @@ class Comparison:
                 "key", key.object_id, "postgresql", "its idempotency key is not known"
             )
 
-    def _records(self, instance: str, batch: list[Entry], parked: set[int]) -> Iterator[Record]:
-        """Yield what can be compared; a parked record is named by the database's own check."""
+    def _records(self, instance: str, batch: list[Entry]) -> Iterator[tuple[int, Record]]:
+        """Yield what can be read; a parked record is named by the database's own check."""
         for entry in batch:
             name = f"{instance}:{entry.sequence}"
             if entry.kind == LOST_KIND:
@@ -104,8 +113,7 @@ class Comparison:
                 self.findings.add("entry", name, "journal", f"it cannot be read: {error}")
                 continue
             self.findings.journal[f"{type(record).__name__} in {instance}"] += 1
-            if entry.sequence not in parked:
-                yield record
+            yield entry.sequence, record
 
     async def _compare(self, records: list[Record]) -> None:
         turns = [turn for record in records if (turn := expected_turn(record)) is not None]
@@ -132,6 +140,28 @@ class Comparison:
             elif found and found["at_us"] == key.at_us and found["object_id"] != key.object_id:
                 finding = f"its idempotency key stands for {found['object_id']}"
                 self.findings.add("key", key.object_id, "postgresql", finding)
+
+    async def _compare_metering(self, records: list[Record]) -> None:
+        """Compare what each turn consumed and cost, to the token and the nano-unit."""
+        first: dict[str, ExpectedMetering] = {}
+        for record in records:
+            turn = expected_metering(record)
+            if turn is not None and turn.turn_id not in self._metered:
+                first.setdefault(turn.turn_id, turn)
+        wanted = {(turn.user, turn.turn_id) for turn in first.values()}
+        rows = await read_metered(self.connection, wanted)
+        for turn in first.values():
+            self._metered[turn.turn_id] = None
+            if len(self._metered) > _ENDED_REMEMBERED:
+                self._metered.popitem(last=False)
+            self.findings.journal["turns metered"] += 1
+            self.findings.journal["nano-units charged"] += turn.charge.cost_nano
+            row = rows.get((turn.user, turn.turn_id))
+            if row is None:
+                self.findings.add("usage", turn.turn_id, "postgresql", "it was not metered")
+            elif tuple(row)[2:] != turn.figures:
+                finding = f"it was metered as {tuple(row)[2:]}, its record says {turn.figures}"
+                self.findings.add("usage", turn.turn_id, "postgresql", finding)
 
     def _compare_turn(self, turn: ExpectedTurn, row: asyncpg.Record | None) -> None:
         if row is None:

@@ -19,6 +19,14 @@ JOIN unnest($1::bigint[], $2::text[]) AS wanted (user_id, id)
     ON t.user_id = wanted.user_id AND t.id = wanted.id
 """
 
+_METERED = """
+SELECT t.user_id, t.turn_id, t.input_tokens, t.cached_tokens, t.cache_write_tokens,
+    t.output_tokens, t.reasoning_tokens, t.currency, t.cost_nano
+FROM metering.turns AS t
+JOIN unnest($1::bigint[], $2::text[]) AS wanted (user_id, id)
+    ON t.user_id = wanted.user_id AND t.turn_id = wanted.id
+"""
+
 _PLACES = """
 SELECT p.user_id, p.conversation_id, p.sequence, p.fence, p.origin_id,
     coalesce(array_agg(i.item_id ORDER BY i.index) FILTER (WHERE i.item_id IS NOT NULL), '{}')
@@ -46,8 +54,30 @@ JOIN unnest($1::bigint[], $2::bytea[]) AS wanted (user_id, key_mac)
 
 _PARKED = """
 SELECT sequence FROM projection.parked
-WHERE room = 'conversations' AND instance = $1 AND sequence BETWEEN $2 AND $3
+WHERE room = $1 AND instance = $2 AND sequence BETWEEN $3 AND $4
 """
+
+
+def _rolled_up(table: str) -> str:
+    """Return the query for organizations whose sums are not those of their turns."""
+    sums = "sum(%s)::text || ' turns, ' || sum(%s)::text || ' tokens, ' || sum(cost_nano)::text"
+    of_table = sums % ("requests_count", "input_tokens + output_tokens")
+    of_turns = sums % ("requests", "tokens")
+    return f"""
+SELECT coalesce(kept.org_id, wanted.org_id), coalesce(nullif(currency, ''), 'no currency'),
+    coalesce(kept.sums, 'nothing'), coalesce(wanted.sums, 'nothing')
+FROM (
+    SELECT org_id, currency, {of_table} AS sums FROM metering.{table} GROUP BY org_id, currency
+) AS kept FULL JOIN (
+    SELECT org_id, currency, {of_turns} AS sums FROM (
+        SELECT org_id, currency, 1 AS requests, input_tokens::bigint + output_tokens AS tokens,
+            cost_nano::bigint FROM metering.turns
+        UNION ALL SELECT org_id, currency, 0, 0, cost_nano FROM metering.corrections
+    ) AS told GROUP BY org_id, currency
+) AS wanted USING (org_id, currency)
+WHERE kept.sums IS DISTINCT FROM wanted.sums
+"""  # noqa: S608 - names of ours alone
+
 
 _CHECKS = {
     ("conversation", "its head is {0}, but its places end with {1} and are {2}"): """
@@ -82,6 +112,10 @@ LEFT JOIN conversations.places AS p USING (user_id, conversation_id, sequence)
 WHERE t.conversation_id <> '' AND t.sequence > 0 AND t.status <> 'in_progress'
     AND p.origin_id IS NULL
 """,
+    **{
+        (table, "its sums of {0} are {1}, those of its turns {2}"): _rolled_up(table)
+        for table in ("usage", "usage_quarters", "org_usage", "org_usage_quarters")
+    },
     ("parked", "room {0} does not have it ({1}): {2}"): """
 SELECT instance || ':' || sequence, room, state, error FROM projection.parked ORDER BY place
 """,
@@ -95,6 +129,11 @@ _COUNTS = {
     "turns": "SELECT count(*) FROM conversations.turns",
     "turns in progress": ("SELECT count(*) FROM conversations.turns WHERE status = 'in_progress'"),
     "tokens": "SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM conversations.turns",
+    "turns metered": "SELECT count(*) FROM metering.turns",
+    "nano-units charged": "SELECT coalesce(sum(cost_nano), 0)::bigint FROM metering.turns",
+    "nano-units corrected": (
+        "SELECT coalesce(sum(cost_nano), 0)::bigint FROM metering.corrections"
+    ),
     "idempotency keys": "SELECT count(*) FROM conversations.idempotency_keys",
     "parked": "SELECT count(*) FROM projection.parked",
 }
@@ -120,6 +159,13 @@ async def read_turns(
     return {(row[0], row[1]): row for row in await _fetch(connection, _TURNS, wanted, 2)}
 
 
+async def read_metered(
+    connection: asyncpg.Connection, wanted: Iterable[tuple[int, str]]
+) -> dict[tuple[int, str], asyncpg.Record]:
+    """Return the rows of those metered turns (user, id) that there are."""
+    return {(row[0], row[1]): row for row in await _fetch(connection, _METERED, wanted, 2)}
+
+
 async def read_places(
     connection: asyncpg.Connection, wanted: Iterable[Place]
 ) -> dict[Place, asyncpg.Record]:
@@ -143,10 +189,10 @@ async def read_keys(
 
 
 async def read_parked(
-    connection: asyncpg.Connection, instance: str, bounds: tuple[int, int]
+    connection: asyncpg.Connection, room: str, instance: str, bounds: tuple[int, int]
 ) -> set[int]:
-    """Return which entries of a journal, between two sequences, are parked."""
-    rows = await connection.fetch(_PARKED, instance, *bounds, timeout=STATEMENT_TIMEOUT_S)
+    """Return which entries of a journal, between two sequences, are parked for a room."""
+    rows = await connection.fetch(_PARKED, room, instance, *bounds, timeout=STATEMENT_TIMEOUT_S)
     return {row[0] for row in rows}
 
 

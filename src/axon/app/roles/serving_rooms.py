@@ -35,6 +35,7 @@ from axon.inference import (
     Worker,
 )
 from axon.journal import Journal, Location, Mark, read_cursor
+from axon.metering import FollowerOptions, PriceBook, PriceFollower, Usage
 from axon.records import Record
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, PostgresOptions, Valkey
@@ -65,6 +66,7 @@ class ServingRooms:
     engines: Engines
     models: ModelTable
     unfinished: Mark
+    prices: PriceFollower
     tasks: TaskOwner
     """What runs for as long as the process does."""
 
@@ -104,22 +106,14 @@ async def open_rooms(
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = _accounts(settings, folder, ground)
     await accounts.start()
+    book = PriceBook()
+    prices = _prices(folder, ground, book)
+    await prices.start()
     conversations = _conversations(folder, ground, journal)
     serving = _inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
     turns = Turns(
-        TurnRooms(
-            journal=journal,
-            conversations=conversations,
-            inference=serving.inference,
-            models=serving.models,
-            keys=ground.keys,
-            mint=ground.mint,
-            clock=ground.clock,
-            randomness=ground.randomness,
-            tasks=TaskOwner(_task_failed),
-            identity=ground.keyring.derive("idempotency"),
-        ),
+        _turn_rooms(ground, journal, conversations, serving, book),
         _turn_options(settings.turns),
         unfinished,
     )
@@ -133,6 +127,7 @@ async def open_rooms(
         conversations=conversations,
         models=ModelDirectory(serving.models, serving.engines, ground.clock),
         turns=turns,
+        usage=Usage(ground.postgres),
         mint=ground.mint,
         clock=ground.clock,
         streams=Streams(),
@@ -150,6 +145,7 @@ async def open_rooms(
         engines=serving.engines,
         models=serving.models,
         unfinished=unfinished,
+        prices=prices,
         tasks=tasks,
     )
 
@@ -162,6 +158,28 @@ def _own_journal(
 ) -> Journal:
     instance = folder.journal_instance(settings, ground.randomness)
     return open_journal(folder.journals / instance, settings.journal, ground.clock, on_fatal)
+
+
+def _turn_rooms(
+    ground: _Ground,
+    journal: Journal,
+    conversations: Conversations,
+    serving: _Inference,
+    prices: PriceBook,
+) -> TurnRooms:
+    return TurnRooms(
+        journal=journal,
+        conversations=conversations,
+        inference=serving.inference,
+        models=serving.models,
+        prices=prices,
+        keys=ground.keys,
+        mint=ground.mint,
+        clock=ground.clock,
+        randomness=ground.randomness,
+        tasks=TaskOwner(_task_failed),
+        identity=ground.keyring.derive("idempotency"),
+    )
 
 
 def _turn_options(settings: TurnsSettings) -> TurnOptions:
@@ -181,6 +199,11 @@ def _accounts(settings: Settings, folder: DataFolder, ground: _Ground) -> Accoun
         cache_max=settings.accounts.cache_max,
     )
     return Accounts(ground.postgres, ground.keyring, ground.clock, ground.randomness, options)
+
+
+def _prices(folder: DataFolder, ground: _Ground, book: PriceBook) -> PriceFollower:
+    options = FollowerOptions(snapshot_path=folder.prices_snapshot)
+    return PriceFollower(ground.postgres, book, ground.randomness, options)
 
 
 def _conversations(folder: DataFolder, ground: _Ground, journal: Journal) -> Conversations:
@@ -283,6 +306,7 @@ async def close_rooms(rooms: ServingRooms) -> None:
     await rooms.engines.close()
     await rooms.door.conversations.stop()
     await rooms.door.accounts.stop()
+    await rooms.prices.stop()
     await rooms.keys.close()
     await rooms.valkey.stop()
     await rooms.postgres.stop()

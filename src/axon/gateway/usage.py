@@ -1,0 +1,307 @@
+"""What was used and what it cost: OpenAI's organization usage and costs, and a person's own.
+
+Source: OpenAI's API reference for organization usage; openai-python 3.54.0 is the reference client.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from axon.accounts import NotPermitted
+from axon.base import MICROS_PER_SECOND, NANOS_PER_UNIT
+from axon.gateway.call import Call
+from axon.gateway.conversation_object import person_of
+from axon.gateway.door import Door
+from axon.gateway.problems import refuse
+from axon.metering import Dimension, UsageAnswer, UsageQuestion, UsageSum, Width, zone_named
+
+USAGE_PERMISSIONS = frozenset({"usage", "admin"})
+"""Who may see all of an organization's usage, beside a key that acts for all of its users."""
+
+_SECONDS_DIGITS_MAX = 11
+"""Until the year 5138."""
+
+_CHOICES_MAX = 100
+"""Of keys, models or users that one request may name."""
+
+_USER_DIGITS = 16
+_DAY_S = 86_400
+
+
+class _WidthAsked(NamedTuple):
+    """A width of buckets: its name in metering, its length at most, and OpenAI's bounds."""
+
+    width: Width
+    seconds: int
+    default: int
+    most: int
+
+
+_MINUTE = _WidthAsked("minute", 60, 60, 1440)
+_HOUR = _WidthAsked("hour", 3600, 24, 168)
+_DAY = _WidthAsked("day", _DAY_S, 7, 31)
+_COMPLETIONS = {"1m": _MINUTE, "1h": _HOUR, "1d": _DAY}
+_COSTS = {"1d": _WidthAsked("day", _DAY_S, 7, 180)}
+_OWN = {"1h": _HOUR, "1d": _DAY, "1mo": _WidthAsked("month", 31 * _DAY_S, 12, 36)}
+
+_DIMENSIONS: Mapping[str, Dimension] = {
+    "user_id": "user_id",
+    "api_key_id": "credential_id",
+    "model": "model",
+    "line_item": "model",
+}
+"""What OpenAI groups by and we tell apart; a line of the costs is a model."""
+
+_NEVER_SET = frozenset({"project_id", "batch", "service_tier", "api_source"})
+"""What OpenAI groups by and nothing has here: null in every result."""
+
+
+class _Asked(NamedTuple):
+    """A question, and which part of its range this page shows."""
+
+    question: UsageQuestion
+    next_page: str | None
+
+
+async def completions_usage(door: Door, call: Call) -> None:
+    """Answer with the organization's tokens and requests, by bucket of time."""
+    values = _values(call, organization=True)
+    asked = _asked(door, values, _COMPLETIONS, call.caller.org_id)
+    groups = _groups(values, ("user_id", "api_key_id", "model"))
+    answer = await door.usage.ask(_grouped(asked.question, groups))
+    await call.reply_value(_page(answer, asked, lambda sums: _completions(_without_money(sums))))
+
+
+async def costs(door: Door, call: Call) -> None:
+    """Answer with the organization's costs, by day; exact to the nano-unit of each currency."""
+    values = _values(call, organization=True)
+    asked = _asked(door, values, _COSTS, call.caller.org_id)
+    groups = _groups(values, ("user_id", "api_key_id", "line_item"))
+    answer = await door.usage.ask(_grouped(asked.question, groups))
+    await call.reply_value(_page(answer, asked, _costs))
+
+
+async def own_usage(door: Door, call: Call) -> None:
+    """Answer with one person's tokens, requests and costs by model, by bucket of time.
+
+    The person is the caller, or whom `?user=` names when the key acts for users. Days and months
+    are those of `time_zone`.
+    """
+    owner = person_of(door, call, call.query())
+    values = _values(call, organization=False)
+    asked = _asked(door, values, _OWN, owner.org_id)
+    question = dataclasses.replace(asked.question, users=(owner.user,))
+    answer = await door.usage.ask(_grouped(question, frozenset({"model"})))
+    await call.reply_value(_page(answer, asked, _of_person))
+
+
+def _values(call: Call, organization: bool) -> dict[str, list[str]]:
+    """Return the query, lists with or without brackets; raise NotPermitted."""
+    caller = call.caller
+    if organization and not caller.acts_for_users:
+        if caller.pass_expires_us or not caller.permissions & USAGE_PERMISSIONS:
+            raise NotPermitted
+    values: dict[str, list[str]] = {}
+    for name, given in call.query_values().items():
+        values.setdefault(name.removesuffix("[]"), []).extend(given)
+    for name in ("project_ids", "batch"):
+        if any(text not in ("", "false") for text in values.get(name, ())):
+            raise refuse(f"There are no projects and no batches: leave out '{name}'.", param=name)
+    return values
+
+
+def _asked(
+    door: Door, values: Mapping[str, list[str]], widths: Mapping[str, _WidthAsked], org_id: str
+) -> _Asked:
+    """Return the part of the range that this page shows."""
+    name = _last(values, "bucket_width") or "1d"
+    if name not in widths:
+        known = ", ".join(widths)
+        raise refuse(f"Invalid 'bucket_width': use one of {known}.", param="bucket_width")
+    asked = widths[name]
+    limit = _number(values, "limit", 4) or asked.default
+    if limit > asked.most:
+        raise refuse(f"Invalid 'limit': at most {asked.most} for {name}.", param="limit")
+    now_s = door.clock.now_us() // MICROS_PER_SECOND
+    end_s = _number(values, "end_time", _SECONDS_DIGITS_MAX) or now_s + 1
+    start_s = _number(values, "start_time", _SECONDS_DIGITS_MAX)
+    page = _last(values, "page")
+    newest = start_s is None and not page
+    if start_s is None:
+        if widths is not _OWN:
+            raise refuse("Missing required parameter: 'start_time'.", param="start_time")
+        start_s = max(1, end_s - asked.seconds * limit)
+    if page:
+        start_s = _page_start(page)
+    question = UsageQuestion(
+        org_id=org_id,
+        start_us=start_s * MICROS_PER_SECOND,
+        end_us=min(end_s, start_s + asked.seconds * limit) * MICROS_PER_SECOND,
+        width=asked.width,
+        zone=zone_named(_last(values, "time_zone") or "UTC"),
+        users=tuple(_user(text) for text in _chosen(values, "user_ids")),
+        credentials=_chosen(values, "api_key_ids"),
+        models=(*_chosen(values, "models"), *_chosen(values, "line_items")),
+    )
+    edges = question.edges()
+    edges = edges[-limit - 1 :] if newest else edges[: limit + 1]
+    question = dataclasses.replace(question, start_us=edges[0], end_us=edges[-1])
+    last_s = edges[-1] // MICROS_PER_SECOND
+    return _Asked(question, f"page_{last_s}" if last_s < end_s else None)
+
+
+def _grouped(question: UsageQuestion, groups: frozenset[Dimension]) -> UsageQuestion:
+    return dataclasses.replace(question, group_by=groups)
+
+
+def _groups(values: Mapping[str, list[str]], known: Sequence[str]) -> frozenset[Dimension]:
+    asked = [part for text in values.get("group_by", ()) for part in text.split(",") if part]
+    for name in asked:
+        if name not in known and name not in _NEVER_SET:
+            raise refuse(f"Invalid 'group_by': {name!r}.", param="group_by", code="invalid_value")
+    return frozenset(_DIMENSIONS[name] for name in asked if name in known)
+
+
+def _last(values: Mapping[str, list[str]], name: str) -> str:
+    return values.get(name, [""])[-1]
+
+
+def _number(values: Mapping[str, list[str]], name: str, digits: int) -> int | None:
+    text = _last(values, name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= digits and int(text) > 0):
+        raise refuse(f"Invalid '{name}': expected a number above 0.", param=name)
+    return int(text)
+
+
+def _page_start(page: str) -> int:
+    number = page.removeprefix("page_")
+    if number == page or not (number.isascii() and number.isdigit() and len(number) <= 11):
+        raise refuse("Invalid 'page': take the 'next_page' of an answer.", param="page")
+    return int(number)
+
+
+def _chosen(values: Mapping[str, list[str]], name: str) -> tuple[str, ...]:
+    chosen = tuple(text for text in values.get(name, ()) if text)
+    if len(chosen) > _CHOICES_MAX or any("\0" in text for text in chosen):
+        raise refuse(f"Invalid '{name}': at most {_CHOICES_MAX} names.", param=name)
+    return chosen
+
+
+def _user(text: str) -> int:
+    try:
+        if len(text) == _USER_DIGITS and text.isalnum():
+            number = int(text, 16)
+            if number < 2**63:
+                return number
+    except ValueError:
+        pass
+    raise refuse(f"Invalid 'user_ids': {text[:64]!r} is no user's id.", param="user_ids")
+
+
+Results = Callable[[list[UsageSum]], list[dict[str, object]]]
+
+
+def _page(answer: UsageAnswer, asked: _Asked, results: Results) -> dict[str, object]:
+    edges = answer.edges
+    periods: list[list[UsageSum]] = [[] for _ in edges[1:]]
+    for one in answer.sums:
+        periods[one.period].append(one)
+    buckets = [
+        {
+            "object": "bucket",
+            "start_time": edges[place] // MICROS_PER_SECOND,
+            "end_time": edges[place + 1] // MICROS_PER_SECOND,
+            "results": results(sums),
+        }
+        for place, sums in enumerate(periods)
+    ]
+    return {
+        "object": "page",
+        "data": buckets,
+        "has_more": asked.next_page is not None,
+        "next_page": asked.next_page,
+    }
+
+
+def _without_money(sums: list[UsageSum]) -> list[UsageSum]:
+    """Return the sums of all currencies together."""
+    joined: dict[tuple[int | None, str | None, str | None], UsageSum] = {}
+    for one in sums:
+        key = (one.user, one.credential_id, one.model)
+        joined[key] = one if key not in joined else joined[key].plus(one)
+    return list(joined.values())
+
+
+def _completions(sums: list[UsageSum]) -> list[dict[str, object]]:
+    return [
+        {
+            "object": "organization.usage.completions.result",
+            "project_id": None,
+            "user_id": _shown_user(one),
+            "api_key_id": one.credential_id,
+            "model": one.model,
+            "batch": None,
+            "service_tier": None,
+            "input_audio_tokens": 0,
+            "output_audio_tokens": 0,
+            **_tokens(one),
+        }
+        for one in sums
+    ]
+
+
+def _tokens(one: UsageSum) -> dict[str, object]:
+    return {
+        "num_model_requests": one.requests_count,
+        "input_tokens": one.input_tokens,
+        "input_cached_tokens": one.cached_tokens,
+        "input_cache_write_tokens": one.cache_write_tokens,
+        "output_tokens": one.output_tokens,
+        "output_reasoning_tokens": one.reasoning_tokens,
+    }
+
+
+def _costs(sums: list[UsageSum]) -> list[dict[str, object]]:
+    return [
+        {
+            "object": "organization.costs.result",
+            "amount": _amount(one),
+            "line_item": one.model,
+            "project_id": None,
+            "user_id": _shown_user(one),
+            "api_key_id": one.credential_id,
+            "quantity": None,
+        }
+        for one in sums
+        if one.currency
+    ]
+
+
+def _of_person(sums: list[UsageSum]) -> list[dict[str, object]]:
+    return [
+        {
+            "object": "usage.result",
+            "model": one.model,
+            **_tokens(one),
+            "amount": _amount(one) if one.currency else None,
+        }
+        for one in sums
+    ]
+
+
+def _amount(one: UsageSum) -> dict[str, object]:
+    """Return the cost as a JSON number with all of its digits."""
+    sign = b"-" if one.cost_nano < 0 else b""
+    units, nanos = divmod(abs(one.cost_nano), NANOS_PER_UNIT)
+    return {
+        "value": msgspec.Raw(b"%b%d.%09d" % (sign, units, nanos)),
+        "currency": one.currency.lower(),
+    }
+
+
+def _shown_user(one: UsageSum) -> str | None:
+    return None if one.user is None else f"{one.user:016x}"

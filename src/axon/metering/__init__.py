@@ -1,0 +1,41 @@
+"""What turns consume and cost: prices, the charge of each turn, sums of usage."""
+
+from axon.metering.book import PriceBook
+from axon.metering.errors import MeteringError, PriceWrong, RangeWrong, UsageUnavailable
+from axon.metering.following import FollowerOptions, PriceFollower
+from axon.metering.periods import Width, zone_named
+from axon.metering.price import Price, Rates, Tier, is_owed, rate
+from axon.metering.pricing import PriceChange, PriceFault, Prices, check_prices
+from axon.metering.projecting import MeteringProjector
+from axon.metering.rerating import Rerated, Rerating, rerate
+from axon.metering.usage import Dimension, Usage, UsageAnswer, UsageQuestion, UsageSum
+
+__all__ = [
+    "Dimension",
+    "FollowerOptions",
+    "MeteringError",
+    "MeteringProjector",
+    "Price",
+    "PriceBook",
+    "PriceChange",
+    "PriceFault",
+    "PriceFollower",
+    "PriceWrong",
+    "Prices",
+    "RangeWrong",
+    "Rates",
+    "Rerated",
+    "Rerating",
+    "Tier",
+    "Usage",
+    "UsageAnswer",
+    "UsageQuestion",
+    "UsageSum",
+    "UsageUnavailable",
+    "Width",
+    "check_prices",
+    "is_owed",
+    "rate",
+    "rerate",
+    "zone_named",
+]

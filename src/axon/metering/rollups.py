@@ -1,0 +1,53 @@
+"""The SQL that adds to every sum of usage; shared by what meters turns and what corrects them."""
+
+_KEYS = "org_id, credential_id, model, variant, currency"
+
+_SUMS = (
+    "requests_count",
+    "input_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost_nano",
+)
+
+DAY_US = 86_400_000_000
+QUARTER_US = 900_000_000
+"""A quarter of an hour. Every time zone of today is a whole number of them from UTC."""
+
+_DAY = f"date '1970-01-01' + (accepted_us / {DAY_US})::int"
+_QUARTER = f"accepted_us / {QUARTER_US} * {QUARTER_US}"
+
+DELTA_COLUMNS = f"user_id, accepted_us, {_KEYS}, 1 AS requests_count, " + ", ".join(_SUMS[1:])
+"""What a row of `deltas` holds of a turn; a correction has zeros but for its cost."""
+
+CORRECTION_COLUMNS = (
+    f"user_id, accepted_us, {_KEYS}, "
+    + ", ".join(f"0 AS {name}" for name in _SUMS[:-1])
+    + ", cost_nano"
+)
+
+
+def _adding(table: str, period: str, of_period: str, person: str) -> str:
+    """Return a part of a WITH: add `deltas` to one table. Rows are locked in one order by all."""
+    keys = f"{person}{_KEYS}, {period}"
+    sums = ", ".join(f"sum({name})" for name in _SUMS)
+    grown = ", ".join(f"{name} = there.{name} + excluded.{name}" for name in _SUMS)
+    return f"""add_to_{table} AS (
+    INSERT INTO metering.{table} AS there ({keys}, {", ".join(_SUMS)})
+    SELECT {person}{_KEYS}, {of_period} AS {period}, {sums} FROM deltas
+    GROUP BY {person}{_KEYS}, {of_period} ORDER BY {person}{_KEYS}, {of_period}
+    ON CONFLICT ({keys}) DO UPDATE SET {grown}
+)"""  # noqa: S608 - names of ours alone
+
+
+ADD_TO_ROLLUPS = ", ".join(
+    (
+        _adding("usage", "date", _DAY, "user_id, "),
+        _adding("usage_quarters", "begins_us", _QUARTER, "user_id, "),
+        _adding("org_usage", "date", _DAY, ""),
+        _adding("org_usage_quarters", "begins_us", _QUARTER, ""),
+    )
+)
+"""Parts of a WITH that has `deltas`."""
