@@ -150,7 +150,7 @@ async def test_a_summary_that_was_made_is_not_made_again(own_axon: RunningAxon) 
         asked = asyncio.create_task(
             patient.responses.create(
                 model=MODEL,
-                input=f"{conversation.id} [[text:once]][[first_ms:600]]",
+                input=f"{conversation.id} [[text:once]][[first_ms:1500]]",
                 conversation=conversation.id,
                 context_management=compacted,
             )
@@ -159,7 +159,7 @@ async def test_a_summary_that_was_made_is_not_made_again(own_axon: RunningAxon) 
         await client.conversations.create()  # durable, hence so is the acceptance before it
         kill_serving(own_axon)
         response = await asked
-        items = client.conversations.items.list(conversation.id, order="asc", limit=100)
+        items = patient.conversations.items.list(conversation.id, order="asc", limit=100)
         kinds = [item.type async for item in items]
     assert [item.type for item in response.output] == ["compaction", "message"]
     assert kinds == ["message"] * 7 + ["compaction", "message"]
