@@ -117,8 +117,7 @@ class GroupCommit:
     def _acknowledge(self, batch: Sequence[Waiter], locations: Sequence[Location]) -> None:
         for waiter, location in zip(batch, locations, strict=True):
             self._waiting_bytes -= location.length
-            if not waiter.future.done():
-                waiter.future.set_result(location)
+            waiter.future.set_result(location)
         self._waiting_entries -= len(batch)
 
     def _fail(self, batch: Sequence[Waiter]) -> None:

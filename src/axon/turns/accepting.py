@@ -200,7 +200,6 @@ def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn
         begun=begun,
         started_s=0.0,
         tells=request.tells,
-        engine_streams=False,
         watched=request.streamed,
     )
 

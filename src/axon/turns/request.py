@@ -87,7 +87,7 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     tells: bool
     """Whether the answer is told in events as it grows: to one who streams, or in the background.
     """
-    engine_streams: bool
+    engine_streams: bool = False
     """Whether the engine is asked for a stream."""
     fields: bytes = b""
     """The engine's request: JSON members without the model."""
