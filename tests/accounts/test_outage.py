@@ -5,6 +5,7 @@ import pytest
 
 from axon.accounts import Accounts, AccountsUnavailable, InvalidCredential
 from axon.app.embedded import EmbeddedServer
+from axon.stores import PostgresAway
 from tests.accounts.scene import STALENESS_S, Office, Scene, bearer, until
 
 UNKNOWN = b"Bearer sk-axon-nobody-has-ever-seen-this-one"
@@ -129,6 +130,8 @@ async def test_it_catches_up_when_postgresql_is_back(
     assert not await accounts.refresh()
     with pytest.raises(AccountsUnavailable):
         await accounts.verify(UNKNOWN)
+    with pytest.raises(PostgresAway):
+        await office.admin.revoke_key(created.key.credential_id)
     postgres_server.ensure()
     [(postgres, _)] = scene.opened
     await until(lambda: postgres.available and office.postgres.available)

@@ -16,6 +16,7 @@ MODEL = "fake-model"
 WAIT_S = 60.0
 """Longer than anything here takes; a test that waits for nothing ends."""
 _READ_BYTES = 1 << 16
+_TRIES = 3
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
@@ -147,6 +148,13 @@ class Others:
         started_s = time.monotonic()
         done = await asyncio.gather(*(self._chat(within_s) for _ in range(self._clients)))
         return sum(done) / (time.monotonic() - started_s)
+
+    async def complete(self, rate_per_s: float) -> bool:
+        """Say whether they get that much done in one of a few tries: the machine may stall once."""
+        for _ in range(_TRIES):
+            if await self.turns_a_second() > rate_per_s:
+                return True
+        return False
 
     async def _chat(self, within_s: float) -> int:
         until_s = time.monotonic() + within_s

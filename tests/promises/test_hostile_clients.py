@@ -166,7 +166,7 @@ async def test_pipelining_without_reading_costs_little(axon: RunningAxon) -> Non
         clients = await connect(stack, axon, DEEP)
         for client in clients:
             client.writer.write(client.head("GET", "/v1/models") * 10_000)
-        assert await others.turns_a_second() > SHARE * peace
+        assert await others.complete(SHARE * peace)
         assert resident_mib(axon) - before < MEMORY_MIB
 
 
@@ -185,7 +185,7 @@ async def test_a_body_without_end_is_a_413_and_is_not_kept(axon: RunningAxon) ->
     async with AsyncExitStack() as stack:
         clients = await connect(stack, axon, 8)
         floods = asyncio.gather(*(flood(client) for client in clients))
-        assert await others.turns_a_second() > SHARE * peace
+        assert await others.complete(SHARE * peace)
         await floods
         assert resident_mib(axon) - before < MEMORY_MIB
 
@@ -225,7 +225,7 @@ async def test_a_crowd_of_trickling_clients_stands_in_nobodys_way(axon: RunningA
         for number, client in enumerate(clients):
             request = client.head("POST", "/v1/responses", content_length=1000)
             client.writer.write(request if number % 2 else request[:20])
-        assert await others.turns_a_second() > SHARE * peace
+        assert await others.complete(SHARE * peace)
 
 
 async def test_streams_nobody_reads_cost_their_answers_and_end(axon: RunningAxon) -> None:
@@ -244,7 +244,7 @@ async def test_streams_nobody_reads_cost_their_answers_and_end(axon: RunningAxon
         async with asyncio.timeout(WAIT_S):
             while await metric(axon, "axon_turns_running"):  # what is left waits for its readers
                 await asyncio.sleep(0.05)
-        assert await others.turns_a_second() > SHARE * peace
+        assert await others.complete(SHARE * peace)
         await until_metric(axon, "axon_slow_clients_cut_total", cut + 16)
     assert resident_mib(axon) - before < 2 * MEMORY_MIB
 
@@ -280,7 +280,7 @@ async def test_a_conversation_of_ten_thousand_items(axon: RunningAxon) -> None:
             return 5
 
         turns = asyncio.create_task(go_on())
-        assert await others.turns_a_second() > SHARE * peace
+        assert await others.complete(SHARE * peace)
         assert await turns == 5
         assert resident_mib(axon) - before < MEMORY_MIB
         newest = await client.ask(client.head("GET", f"{path}/items?limit=100"))
@@ -300,12 +300,12 @@ async def test_ten_thousand_idle_connections(axon: RunningAxon) -> None:
     idle = await asyncio.to_thread(lambda: [socket.create_connection(where) for _ in range(IDLE)])
     try:
         await asyncio.sleep(2 * IDLE_BEFORE_MAKING_ROOM_S)  # who came just now keeps its place
-        assert await others.turns_a_second() > SHARE * peace
+        assert await others.complete(SHARE * peace)
         assert resident_mib(axon) - before < MEMORY_MIB
         assert await metric(axon, "axon_http_connections") <= 4096 + 256
     finally:
         for one in idle:
             one.close()
     assert serving_pid(axon) == pid
-    assert await others.turns_a_second() > SHARE * peace
+    assert await others.complete(SHARE * peace)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -7,14 +7,18 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from axon.accounts import NotPermitted
-from axon.base import MICROS_PER_SECOND, NANOS_PER_UNIT
+from axon.base import MICROS_PER_SECOND
 from axon.gateway.call import Call
 from axon.gateway.conversation_object import person_of
 from axon.gateway.door import Door
 from axon.gateway.problems import refuse
+from axon.gateway.usage_shapes import (
+    completions_results,
+    costs_results,
+    person_results,
+    without_money,
+)
 from axon.metering import Dimension, UsageAnswer, UsageQuestion, UsageSum, Width, zone_named
 
 USAGE_PERMISSIONS = frozenset({"usage", "admin"})
@@ -71,7 +75,9 @@ async def completions_usage(door: Door, call: Call) -> None:
     asked = _asked(door, values, _COMPLETIONS, call.caller.org_id)
     groups = _groups(values, ("user_id", "api_key_id", "model"))
     answer = await door.usage.ask(_grouped(asked.question, groups))
-    await call.reply_value(_page(answer, asked, lambda sums: _completions(_without_money(sums))))
+    await call.reply_value(
+        _page(answer, asked, lambda sums: completions_results(without_money(sums)))
+    )
 
 
 async def costs(door: Door, call: Call) -> None:
@@ -80,7 +86,7 @@ async def costs(door: Door, call: Call) -> None:
     asked = _asked(door, values, _COSTS, call.caller.org_id)
     groups = _groups(values, ("user_id", "api_key_id", "line_item"))
     answer = await door.usage.ask(_grouped(asked.question, groups))
-    await call.reply_value(_page(answer, asked, _costs))
+    await call.reply_value(_page(answer, asked, costs_results))
 
 
 async def own_usage(door: Door, call: Call) -> None:
@@ -94,7 +100,7 @@ async def own_usage(door: Door, call: Call) -> None:
     asked = _asked(door, values, _OWN, owner.org_id)
     question = dataclasses.replace(asked.question, users=(owner.user,))
     answer = await door.usage.ask(_grouped(question, frozenset({"model"})))
-    await call.reply_value(_page(answer, asked, _of_person))
+    await call.reply_value(_page(answer, asked, person_results))
 
 
 def _values(call: Call, organization: bool) -> dict[str, list[str]]:
@@ -225,83 +231,3 @@ def _page(answer: UsageAnswer, asked: _Asked, results: Results) -> dict[str, obj
         "has_more": asked.next_page is not None,
         "next_page": asked.next_page,
     }
-
-
-def _without_money(sums: list[UsageSum]) -> list[UsageSum]:
-    """Return the sums of all currencies together."""
-    joined: dict[tuple[int | None, str | None, str | None], UsageSum] = {}
-    for one in sums:
-        key = (one.user, one.credential_id, one.model)
-        joined[key] = one if key not in joined else joined[key].plus(one)
-    return list(joined.values())
-
-
-def _completions(sums: list[UsageSum]) -> list[dict[str, object]]:
-    return [
-        {
-            "object": "organization.usage.completions.result",
-            "project_id": None,
-            "user_id": _shown_user(one),
-            "api_key_id": one.credential_id,
-            "model": one.model,
-            "batch": None,
-            "service_tier": None,
-            "input_audio_tokens": 0,
-            "output_audio_tokens": 0,
-            **_tokens(one),
-        }
-        for one in sums
-    ]
-
-
-def _tokens(one: UsageSum) -> dict[str, object]:
-    return {
-        "num_model_requests": one.requests_count,
-        "input_tokens": one.input_tokens,
-        "input_cached_tokens": one.cached_tokens,
-        "input_cache_write_tokens": one.cache_write_tokens,
-        "output_tokens": one.output_tokens,
-        "output_reasoning_tokens": one.reasoning_tokens,
-    }
-
-
-def _costs(sums: list[UsageSum]) -> list[dict[str, object]]:
-    return [
-        {
-            "object": "organization.costs.result",
-            "amount": _amount(one),
-            "line_item": one.model,
-            "project_id": None,
-            "user_id": _shown_user(one),
-            "api_key_id": one.credential_id,
-            "quantity": None,
-        }
-        for one in sums
-        if one.currency
-    ]
-
-
-def _of_person(sums: list[UsageSum]) -> list[dict[str, object]]:
-    return [
-        {
-            "object": "usage.result",
-            "model": one.model,
-            **_tokens(one),
-            "amount": _amount(one) if one.currency else None,
-        }
-        for one in sums
-    ]
-
-
-def _amount(one: UsageSum) -> dict[str, object]:
-    """Return the cost as a JSON number with all of its digits."""
-    sign = b"-" if one.cost_nano < 0 else b""
-    units, nanos = divmod(abs(one.cost_nano), NANOS_PER_UNIT)
-    return {
-        "value": msgspec.Raw(b"%b%d.%09d" % (sign, units, nanos)),
-        "currency": one.currency.lower(),
-    }
-
-
-def _shown_user(one: UsageSum) -> str | None:
-    return None if one.user is None else f"{one.user:016x}"
