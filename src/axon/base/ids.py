@@ -78,7 +78,7 @@ class IdMint:
             raise ValueError(f"the identity secret must have {IDENTITY_BYTES} bytes")
         if len(mark) not in (0, MARK_BYTES):
             raise ValueError(f"a mark has {MARK_BYTES} bytes")
-        self._identity = identity
+        self._keyed = hashlib.blake2s(key=identity, digest_size=_TAG_BYTES, person=b"id")
         self._clock = clock
         self._process = mark + randomness.bytes(4)[len(mark) :]
         self._counter = int.from_bytes(randomness.bytes(2), "big")
@@ -141,5 +141,6 @@ class IdMint:
 
     def _tag(self, prefix: str, org_id: str, body: bytes) -> bytes:
         message = b"%b\0%b\0%b" % (prefix.encode(), org_id.encode(), body)
-        key = self._identity
-        return hashlib.blake2s(message, key=key, digest_size=_TAG_BYTES, person=b"id").digest()
+        tag = self._keyed.copy()
+        tag.update(message)
+        return tag.digest()

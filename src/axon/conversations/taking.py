@@ -24,19 +24,19 @@ from axon.conversations.window_cache import (
     WindowCache,
 )
 from axon.stores import Postgres, PostgresAway, ValkeyAway, ValkeyRefused
-from axon.telemetry import counter
+from axon.telemetry import CounterTallies
 
 LEASE_S = LEASE_MS / 1000
 
 LEASE_TIMEOUT_S = 2.0
 """For one statement about a lease; a begin that waits longer is better told to come back."""
 
-_sources = counter(
+_sources = CounterTallies(
     "axon_conversation_windows_total", "Histories of begun turns, by where they came from", ["from"]
 )
-_from_process = _sources.labels("process")
-_from_valkey = _sources.labels("valkey")
-_from_postgres = _sources.labels("postgresql")
+_from_process = _sources.series("process")
+_from_valkey = _sources.series("valkey")
+_from_postgres = _sources.series("postgresql")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ from axon.inference.http.target import Proxies, locate
 from axon.inference.jobs import FailureKind
 from axon.inference.models import Model, Upstream
 from axon.stores import Breaker
-from axon.telemetry import counter, gauge, log
+from axon.telemetry import CounterTallies, gauge, log
 
-_answers = counter(
+_answers = CounterTallies(
     "axon_upstream_answers_total",
     "Attempts at an upstream by how they ended; a job that fails over has several.",
     ("upstream", "outcome"),
@@ -33,7 +33,8 @@ class Engine:
         self.free_slots = upstream.slots
         self.waiting: deque[Callable[[], None]] = deque()
         """Called, in order, when a slot is free; one that no longer needs it takes none."""
-        self._answers = {kind: _answers.labels(self.name, kind) for kind in ("ok", *FailureKind)}
+        outcomes = ("ok", *FailureKind)
+        self._answers = {kind: _answers.series(self.name, kind) for kind in outcomes}
         _free_slots.labels(self.name).set_function(lambda: self.free_slots)
         self._target = target
         self._heads: dict[str, bytes] = {}

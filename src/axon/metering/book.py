@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from axon.metering.price import Price, is_owed, rate
 from axon.records import Charge, TokenUsage, TurnHead
-from axon.telemetry import counter
+from axon.telemetry import CounterTallies
 
-_unpriced = counter(
+_unpriced = CounterTallies(
     "axon_metering_turns_without_price_total",
     "Turns that cost nothing because their model had no price.",
-)
+).series()
 
 _FREE = Charge()
 

@@ -71,7 +71,7 @@ _Place = tuple[str, int, bytes]
 """Whose requests ask for the same: credential, person, hash of the body."""
 
 
-class _Attempt(msgspec.Struct, frozen=True):
+class _Attempt(msgspec.Struct, frozen=True, gc=False):
     """One request that was accepted, or attached to the turn of an earlier one."""
 
     turn_id: str
