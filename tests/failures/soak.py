@@ -42,8 +42,10 @@ ENVIRONMENT = {
     "AXON_JOURNAL_RETENTION_S": "60",
     "AXON_JOURNAL_SEGMENT_BYTES": str(MIB),
     "AXON_JOURNAL_ENTRY_BYTES_MAX": str(MIB // 2),
+    "AXON_CONVERSATIONS_OPENED_BYTES_MAX": str(4 * MIB),
 }
-"""So that the journals' size settles within the warm-up: what is older than a minute goes."""
+"""So that the journals' size and the opened histories settle within the warm-up: what is older than
+a minute goes, and what there is no room for."""
 
 EVENTS, EVENT_EVERY_US = 24, 5_000
 """Of a stream: 120 ms, in which a client can go away."""

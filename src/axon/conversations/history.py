@@ -154,13 +154,14 @@ def sealed_bytes(items: Iterable[SealedItem]) -> int:
     return sum([len(item.blob) for item in items])
 
 
-_ITEM_OVERHEAD_BYTES = 400
-"""What an opened item weighs in memory beyond its content, roughly: the struct and its strings."""
+_ITEM_OVERHEAD_BYTES = 900
+"""What an opened item weighs in memory beyond its content, measured: the struct, its strings, and
+its share of the turn and the window."""
 
 
 def opened_bytes(turns: Sequence[HistoryTurn]) -> int:
-    """Return about how many bytes of memory these turns hold."""
-    sizes = [len(item.content) + _ITEM_OVERHEAD_BYTES for turn in turns for item in turn.items]
+    """Return about how many bytes of memory these turns hold, each item's memo included."""
+    sizes = [2 * len(item.content) + _ITEM_OVERHEAD_BYTES for turn in turns for item in turn.items]
     return sum(sizes)
 
 

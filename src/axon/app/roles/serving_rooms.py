@@ -20,7 +20,7 @@ from axon.base import (
     TaskOwner,
     instance_mark,
 )
-from axon.conversations import Conversations, ConversationsParts
+from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
 from axon.gateway import Door, GatewayOptions, Streams
 from axon.inference import (
     Dispatcher,
@@ -109,7 +109,7 @@ async def open_rooms(
     book = PriceBook()
     prices = _prices(folder, ground, book)
     await prices.start()
-    conversations = _conversations(folder, ground, journal)
+    conversations = _conversations(settings, folder, ground, journal)
     serving = _inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
     turns = Turns(
@@ -206,7 +206,9 @@ def _prices(folder: DataFolder, ground: _Ground, book: PriceBook) -> PriceFollow
     return PriceFollower(ground.postgres, book, ground.randomness, options)
 
 
-def _conversations(folder: DataFolder, ground: _Ground, journal: Journal) -> Conversations:
+def _conversations(
+    settings: Settings, folder: DataFolder, ground: _Ground, journal: Journal
+) -> Conversations:
     return Conversations(
         ConversationsParts(
             postgres=ground.postgres,
@@ -218,7 +220,11 @@ def _conversations(folder: DataFolder, ground: _Ground, journal: Journal) -> Con
             randomness=ground.randomness,
             instance=journal.instance,
             epoch_path=folder.valkey_epoch,
-        )
+        ),
+        ConversationsOptions(
+            opened_bytes_max=settings.conversations.opened_bytes_max,
+            change_wait_s=settings.conversations.change_wait_s,
+        ),
     )
 
 

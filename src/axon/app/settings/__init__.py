@@ -3,22 +3,26 @@
 from axon.app.settings.loading import SettingsWrong, load_settings
 from axon.app.settings.tree import (
     AccountsSettings,
+    ConversationsSettings,
     DatabaseSettings,
-    EngineSettings,
     HttpSettings,
     JournalSettings,
     LogSettings,
-    ModelSettings,
     Settings,
     TurnsSettings,
-    UpstreamSettings,
     ValkeySettings,
-    WildcardSettings,
     WorkersSettings,
+)
+from axon.app.settings.upstreams import (
+    EngineSettings,
+    ModelSettings,
+    UpstreamSettings,
+    WildcardSettings,
 )
 
 __all__ = [
     "AccountsSettings",
+    "ConversationsSettings",
     "DatabaseSettings",
     "EngineSettings",
     "HttpSettings",

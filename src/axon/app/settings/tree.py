@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from axon.app.settings.upstreams import EngineSettings, ModelSettings, WildcardSettings
 from axon.base import GIB, KIB, MIB
 
-_HTTP = {"form": "an address like https://host:port/v1"}
 _POSTGRES = {"form": "an address like postgresql://user:password@host:5432/name"}
 _VALKEY = {"form": "an address like redis://, rediss:// or unix:///path"}
 
@@ -180,6 +180,26 @@ class AccountsSettings(Struct, frozen=True, kw_only=True):
     cache_max: Annotated[int, Meta(ge=1, description="Keys remembered by one process.")] = 100_000
 
 
+class ConversationsSettings(Struct, frozen=True, kw_only=True):
+    """What a serving process holds of conversations, and how long a change of one waits."""
+
+    opened_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Memory for histories that are kept opened, so that the next turn need "
+            "not read them again; the least recently used go first.",
+        ),
+    ] = 256 * MIB
+    change_wait_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="How long a change without a turn waits for the turns before it; then 409.",
+        ),
+    ] = 10.0
+
+
 class TurnsSettings(Struct, frozen=True, kw_only=True):
     """One request and its answer."""
 
@@ -199,113 +219,6 @@ class TurnsSettings(Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, description="How much of a running answer a crash can cost at most."),
     ] = 2.0
-
-
-class UpstreamSettings(Struct, frozen=True, kw_only=True):
-    """One OpenAI-compatible endpoint that serves a model."""
-
-    name: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            extra={"form": "a name of at least one character"},
-            description="Its identity, in logs and metrics too: models that name the same "
-            "upstream share its slots and connections.",
-        ),
-    ]
-    base_url: Annotated[
-        str,
-        Meta(pattern="^https?://.", extra=_HTTP, description="Its address, with `/v1`."),
-    ]
-    key: Annotated[str, Meta(description="The API key it wants.")] = ""
-    model: Annotated[str, Meta(description="The model's name there; empty: the alias.")] = ""
-    weight: Annotated[int, Meta(ge=1, description="Its share among upstreams of one order.")] = 1
-    order: Annotated[int, Meta(ge=0, description="Lower orders are tried first.")] = 0
-    connect_timeout_ms: Annotated[int, Meta(ge=1, description="Longest wait to connect.")] = 2_000
-    first_token_timeout_s: Annotated[
-        float, Meta(gt=0, description="Longest wait for the first byte of a streamed answer.")
-    ] = 120.0
-    idle_timeout_s: Annotated[
-        float, Meta(gt=0, description="Longest pause within a running answer.")
-    ] = 60.0
-    total_timeout_s: Annotated[float, Meta(gt=0, description="Longest answer.")] = 600.0
-    slots: Annotated[int, Meta(ge=1, description="Turns it is given at the same time.")] = 64
-    always_stream: Annotated[
-        bool,
-        Meta(
-            description="Ask for a stream even when the client did not, as llama.cpp needs it "
-            "to notice that a turn was cancelled."
-        ),
-    ] = False
-    ca_path: Annotated[
-        str, Meta(description="PEM file of the authorities it is trusted by; empty: the system's.")
-    ] = ""
-
-
-class ModelSettings(Struct, frozen=True, kw_only=True):
-    """One model name that clients may ask for."""
-
-    upstreams: Annotated[
-        tuple[UpstreamSettings, ...],
-        Meta(min_length=1, description="Who serves it, as `[[models.NAME.upstreams]]`."),
-    ]
-    context_window: Annotated[int, Meta(ge=256, description="Model tokens it can see.")] = 32_768
-    output_tokens_max: Annotated[
-        int,
-        Meta(
-            ge=0,
-            description="Longest answer, in model tokens, when the client sets no bound; 0: the "
-            "engine decides, and a quarter of the window is kept free for the answer.",
-        ),
-    ] = 0
-
-
-class WildcardSettings(Struct, frozen=True, kw_only=True):
-    """An endpoint that gets every model name not listed under `models`; `axon up --upstream`."""
-
-    url: Annotated[
-        str,
-        Meta(
-            pattern="^(https?://.*)?$",
-            extra=_HTTP,
-            description="Its address, with `/v1`; empty: none.",
-        ),
-    ] = ""
-    key: Annotated[str, Meta(description="The API key it wants.")] = ""
-    context_window: Annotated[int, Meta(ge=256, description="Model tokens assumed.")] = 32_768
-    output_tokens_max: Annotated[
-        int, Meta(ge=0, description="Longest answer when the client sets no bound; 0: no bound.")
-    ] = 0
-    slots: Annotated[int, Meta(ge=1, description="Turns it is given at the same time.")] = 256
-
-
-class EngineSettings(Struct, frozen=True, kw_only=True):
-    """The embedded engine of `axon up`: llama.cpp with a small model."""
-
-    url: Annotated[
-        str,
-        Meta(
-            pattern="^(https?://.*)?$",
-            extra=_HTTP,
-            description="Its address with `/v1`; `axon up` sets it for the processes it starts.",
-        ),
-    ] = ""
-    alias: Annotated[str, Meta(min_length=1, description="The model's name for clients.")] = (
-        "smollm2"
-    )
-    model_path: Annotated[
-        str, Meta(description="A GGUF file; empty: SmolLM2-135M, fetched once.")
-    ] = ""
-    threads: Annotated[
-        int, Meta(ge=0, le=512, description="Threads it computes with; 0: one for each core.")
-    ] = 0
-    slots: Annotated[int, Meta(ge=1, le=256, description="Turns it works on at once.")] = 4
-    context_window: Annotated[
-        int, Meta(ge=256, description="Model tokens each slot can see; they cost memory.")
-    ] = 4_096
-    output_tokens_max: Annotated[
-        int, Meta(ge=0, description="Longest answer when the client sets no bound; 0: no bound.")
-    ] = 1_024
 
 
 class LogSettings(Struct, frozen=True, kw_only=True):
@@ -337,6 +250,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     workers: WorkersSettings = WorkersSettings()
     journal: JournalSettings = JournalSettings()
     accounts: AccountsSettings = AccountsSettings()
+    conversations: ConversationsSettings = ConversationsSettings()
     turns: TurnsSettings = TurnsSettings()
     models: Annotated[
         dict[str, ModelSettings], Meta(description="The models clients may ask for.")
