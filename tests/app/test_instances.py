@@ -152,11 +152,12 @@ async def test_siblings_are_settled_once_postgres_has_what_they_had_made_durable
 async def test_other_processes_serve_only_once_everything_is_projected(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     plan = Plan(settings=several(3), folder=folder)
+    assert served_last_time(plan) == ()
+    one = journal(folder, "serving", durable=3, projected=3)
     assert served_last_time(plan) == ("serving",), "as it was before there could be several"
     note_serving(folder, ["serving", "serving-2"])
     assert served_last_time(plan) == ("serving", "serving-2")
     await until_projected(folder)
-    one = journal(folder, "serving", durable=3, projected=3)
     (folder.journals / "projector.json").touch()
     await until_projected(folder)
     write_mark(one / DURABLE_FILE, 4)

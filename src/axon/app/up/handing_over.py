@@ -25,11 +25,12 @@ _LOOK_EVERY_S = 0.05
 
 
 def served_last_time(plan: Plan) -> tuple[str, ...]:
-    """Return the names of the processes that served last, by their place."""
+    """Return the names of the processes that served last, by their place; none in a new folder."""
     try:
         return tuple(plan.folder.serving_note.read_text().split())
     except FileNotFoundError:
-        return (plan.settings.instance,)
+        alone = plan.settings.instance
+        return (alone,) if plan.folder.journals_named(alone) else ()
 
 
 def note_serving(folder: DataFolder, names: Sequence[str]) -> None:

@@ -154,12 +154,14 @@ class _Up:
     async def _hand_over(self, names: list[str], engine_url: str, key: str) -> None:
         """Let others serve than the last time only once they can know what those have done."""
         plan = self._plan
-        if served_last_time(plan) == tuple(names):
+        before = served_last_time(plan)
+        if before == tuple(names):
             return
-        self._screen.doing("other processes are to serve than last time: ending what was begun")
-        await end_what_was_begun(plan, names, engine_url, key, self._changed)
-        self._screen.doing("waiting until PostgreSQL has it all")
-        await until_projected(plan.folder)
+        if before:
+            self._screen.doing("other processes are to serve than last time: ending what was begun")
+            await end_what_was_begun(plan, names, engine_url, key, self._changed)
+            self._screen.doing("waiting until PostgreSQL has it all")
+            await until_projected(plan.folder)
         note_serving(plan.folder, names)
 
     async def _tell_ready(self, listener: socket.socket, key: str) -> None:
