@@ -1,7 +1,7 @@
 """Which models there are, and which upstreams serve them."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from axon.inference.errors import ModelTableInvalid, UnknownModel
 
@@ -62,10 +62,14 @@ class Model:
     upstreams: tuple[Upstream, ...]
     lane: str = ""
     """The queue lane its jobs wait in: its own, named by the alias, unless another is given."""
+    always_streams: bool = field(init=False)
+    """Whether any of its upstreams is to be asked for a stream whatever the client wants."""
 
     def __post_init__(self) -> None:
         if not self.lane:
             object.__setattr__(self, "lane", self.alias)
+        always = any(upstream.always_stream for upstream in self.upstreams)
+        object.__setattr__(self, "always_streams", always)
 
 
 class ModelTable:

@@ -34,7 +34,7 @@ def engine_streams(request: TurnRequest, model: Model) -> bool:
     """Return whether to ask the engine for a stream: some notice a cancel only while streaming."""
     if request.surface == "embeddings":
         return False
-    return request.tells or True in [upstream.always_stream for upstream in model.upstreams]
+    return model.always_streams or request.tells
 
 
 async def engine_fields(

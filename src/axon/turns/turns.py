@@ -70,7 +70,7 @@ class Turns:
         if request.idempotency_key is not None or request.attempt:
             return self._retries.take(request, self._carry_out)
         if request.conversation_id is None and request.previous_response_id is None:
-            return self._carry_out(request, _nobody_waits)
+            return self._carry_out(request)
         return self._take_in_line(request)
 
     async def _take_in_line(self, request: TurnRequest) -> RunningTurn:
@@ -79,10 +79,11 @@ class Turns:
             return await self._carry_out(request, waiting.settle)
 
     async def _carry_out(
-        self, request: TurnRequest, accepted: Callable[[RunningTurn], None]
+        self, request: TurnRequest, accepted: Callable[[RunningTurn], None] | None = None
     ) -> RunningTurn:
         turn = await self._accept(request)
-        accepted(turn)
+        if accepted is not None:
+            accepted(turn)
         if turn.tells:
             self._rooms.tasks.start(self._drive(turn), f"turn {turn.head.turn_id}")
         else:
@@ -91,7 +92,7 @@ class Turns:
 
     async def _ask(self, request: TurnRequest) -> Asked:
         """Take a turn of our own and return what the model said; raise CompactionFailed."""
-        turn = await self._carry_out(request, _nobody_waits)
+        turn = await self._carry_out(request)
         if turn.end is None or turn.end.failure is not None:
             raise CompactionFailed
         said = read_completion(turn.end.body).choices
@@ -237,7 +238,3 @@ class Turns:
         """
         self._draining = True
         return await self._rooms.tasks.finish(within_s)
-
-
-def _nobody_waits(_: RunningTurn) -> None:
-    """Stand in where no other try of the request can be waiting for its turn."""
