@@ -27,6 +27,7 @@ from axon.journal import (
     read_cursor,
     write_cursor,
 )
+from axon.limits import Limits, LimitsParts
 from axon.projection import Positioned
 from axon.records import (
     Record,
@@ -58,6 +59,8 @@ class Node:
     database: str
     valkey_url: str
     clock: Clock = field(default_factory=SystemClock)
+    processes: int = 1
+    """How many share the limits."""
 
     async def process(self, instance: str = "a", epoch: str = "epoch") -> "Process":
         """Start a process; its journal is `instance`'s, recovered when there is one."""
@@ -91,6 +94,18 @@ class Process:
                 epoch_path=epoch_path,
             )
         )
+        self.limits = Limits(
+            LimitsParts(
+                postgres=self.postgres,
+                valkey=self.valkey,
+                clock=node.clock,
+                randomness=RANDOMNESS,
+                instance=instance,
+                projected=lambda: read_cursor(self.directory),
+                snapshot=node.folder / "limits.json",
+                processes=node.processes,
+            )
+        )
         self.projected = read_cursor(self.directory)
 
     def _open_journal(self) -> Journal:
@@ -105,11 +120,15 @@ class Process:
         await self.valkey.start()
         self.conversations.tail.prune(read_cursor(self.directory))
         for entry in self.journal.read(0):  # more than is needed, as after any crash
-            self.conversations.tail.note(decode(entry.kind, entry.payload), entry.location)
+            record = decode(entry.kind, entry.payload)
+            self.conversations.tail.note(record, entry.location)
+            self.limits.note(record, entry.location.sequence)
         await self.conversations.open()
+        await self.limits.start()
 
     async def close(self) -> None:
         """Stop as a process that dies does: nothing is given back."""
+        await self.limits.stop()
         await self.conversations.stop()
         await self.journal.close()
         await self.valkey.stop()

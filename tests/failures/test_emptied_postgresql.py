@@ -81,7 +81,14 @@ async def test_an_emptied_database_is_an_outage_and_is_filled_again_from_the_jou
         made = await client.conversations.create()
         await client.responses.create(model=MODEL, input="[[text:one]]", conversation=made.id)
         await healed(hurt_axon.origin)
-        schemas = ("accounts", "conversations", "metering", "projection", "sealing")
+        schemas = (
+            "accounts",
+            "conversations",
+            "limits",
+            "metering",
+            "projection",
+            "sealing",
+        )
         await execute(
             hurt_axon,
             *(f"DROP SCHEMA {schema} CASCADE" for schema in schemas),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axon.metering import PriceBook, Rates, is_owed, rate
+from axon.metering import PriceBook, Rates, Tier, is_owed, rate, rate_at_most
 from axon.metering.price import Nano
 from axon.records import Charge, TokenUsage
 from tests.metering.scene import MODEL, ORG, START_US, ended, price
@@ -70,6 +70,32 @@ def test_a_tier_counts_for_the_whole_turn_above_its_bound(usage: TokenUsage) -> 
     one = price()
     rates = one.tiers[0].rates if usage.input_tokens > 1000 else one.rates
     assert rate(one, usage) == half_up(exact(rates, usage)) + one.per_request
+
+
+@given(
+    rates=RATES,
+    above=st.tuples(COUNTS, RATES),
+    usage=USAGES,
+    more=st.tuples(COUNTS, COUNTS),
+    per_request=NANOS,
+)
+def test_no_turn_costs_more_than_one_of_its_size_can(
+    rates: Rates,
+    above: tuple[int, Rates],
+    usage: TokenUsage,
+    more: tuple[int, int],
+    per_request: int,
+) -> None:
+    tier = Tier(above_input_tokens=above[0], rates=above[1])
+    one = price(rates=rates, tiers=(tier,), per_request=per_request)
+    at_most = rate_at_most(one, usage.input_tokens + more[0], usage.output_tokens + more[1])
+    assert rate(one, usage) <= at_most
+
+
+def test_the_most_a_turn_can_cost_is_what_the_dearest_one_does() -> None:
+    one = price(rates=Rates(input=2, cache_write=3, output=5, reasoning=4), tiers=(), per_request=7)
+    dearest = TokenUsage(input_tokens=10**6, cache_write_tokens=10**6, output_tokens=10**6)
+    assert rate_at_most(one, 10**6, 10**6) == rate(one, dearest) == 3 + 5 + 7
 
 
 def test_half_a_nano_is_rounded_up() -> None:

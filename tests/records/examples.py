@@ -11,6 +11,7 @@ from axon.records import (
     Assignment,
     Charge,
     ConversationChanged,
+    Hold,
     ItemsAppended,
     Record,
     SealedItem,
@@ -48,6 +49,7 @@ HEAD = TurnHead(
     metadata={"topic": "größe"},
     follows="resp_42",
     without_history=True,
+    holds=[Hold("rule_44/EUR/user_45", "money", "month", 1_790_000_000_000_046, 47, "EUR")],
 )
 USAGE = TokenUsage(
     input_tokens=11,
@@ -80,6 +82,7 @@ EXAMPLES: dict[int, Record] = {
         body_mac=b"\x04" * 32,
         attempt=2,
         assignments=[ASSIGNMENT],
+        cost_reserved_nano=48,
         summary=b"\x0esummary",
     ),
     2: TurnProgress(head=HEAD, output=[CALL], output_tokens=19, events=b"\x06events", number=41),

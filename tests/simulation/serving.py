@@ -18,6 +18,7 @@ from axon.journal import (
     Mark,
     read_cursor,
 )
+from axon.limits import Limits, LimitsParts
 from axon.metering import PriceBook
 from axon.sealing import KeyStore
 from axon.stores import Postgres, PostgresOptions, Valkey
@@ -67,6 +68,29 @@ class Serving:
             await asyncio.sleep(PRUNE_EVERY_S)
 
 
+def _turn_options(machine: "Machine") -> TurnOptions:
+    return TurnOptions(
+        wait_s=10.0,
+        deadline_s=30.0,
+        progress_every_s=0.2,
+        answers_without_history=machine.answers_without_history,
+    )
+
+
+def _limits(machine: "Machine", postgres: Postgres, valkey: Valkey, journal: Journal) -> Limits:
+    return Limits(
+        LimitsParts(
+            postgres=postgres,
+            valkey=valkey,
+            clock=machine.clock,
+            randomness=machine.randomness,
+            instance=journal.instance,
+            projected=lambda: read_cursor(journal.directory),
+            snapshot=machine.folder / "limits.json",
+        )
+    )
+
+
 async def open_serving(machine: "Machine", process: Process) -> Serving:
     """Recover the journal and return what takes requests."""
     clock, randomness, keyring = machine.clock, machine.randomness, machine.keyring
@@ -93,6 +117,7 @@ async def open_serving(machine: "Machine", process: Process) -> Serving:
         source = files("axon.conversations").joinpath("window.lua").read_text()
         valkey.load_functions("axon_conversations", planted_functions(source))
     unfinished = Mark(journal.directory / "unfinished", writable=True)
+    limits = _limits(machine, postgres, valkey, journal)
     turns = Turns(
         TurnRooms(
             journal=journal,
@@ -100,6 +125,7 @@ async def open_serving(machine: "Machine", process: Process) -> Serving:
             inference=_inference(machine, process),
             models=_MODELS,
             prices=PriceBook(),
+            limits=limits,
             keys=keys,
             mint=mint,
             clock=clock,
@@ -107,17 +133,13 @@ async def open_serving(machine: "Machine", process: Process) -> Serving:
             tasks=TaskOwner(_problem(process)),
             identity=keyring.derive("idempotency"),
         ),
-        TurnOptions(
-            wait_s=10.0,
-            deadline_s=30.0,
-            progress_every_s=0.2,
-            answers_without_history=machine.answers_without_history,
-        ),
+        _turn_options(machine),
         unfinished,
     )
     left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
     await valkey.start()
     await conversations.open()
+    await limits.start()
     await turns.recover(left_open)
     return Serving(
         machine=machine,

@@ -90,6 +90,7 @@ class Taking:
             ),
             models=ModelTable((model,)),
             prices=self.prices,
+            limits=process.limits,
             keys=process.keys,
             mint=process.mint,
             clock=process.node.clock,

@@ -9,6 +9,7 @@ from axon.app.embedded import EmbeddedPostgres
 from axon.app.folders import DataFolder
 from axon.app.settings import Settings
 from axon.base import AxonError, SystemClock, SystemRandomness
+from axon.limits import LimitsAdmin
 from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
 
@@ -38,6 +39,17 @@ async def accounts_admin(keyring: Path, database_url: str) -> AsyncIterator[Acco
     await postgres.start()
     try:
         yield AccountsAdmin(postgres, Keyring.open(keyring, randomness), clock, randomness)
+    finally:
+        await postgres.stop()
+
+
+@asynccontextmanager
+async def limits_admin(database_url: str) -> AsyncIterator[LimitsAdmin]:
+    """Lend the administration of limits; what it does raises PostgresAway when that is away."""
+    postgres = Postgres(database_url, PostgresOptions(connections_max=1), SystemClock())
+    await postgres.start()
+    try:
+        yield LimitsAdmin(postgres)
     finally:
         await postgres.stop()
 

@@ -63,6 +63,11 @@ class DataFolder:
         return self.root / "prices.json"
 
     @property
+    def limits_snapshot(self) -> Path:
+        """Return the file of the limits known at the last look."""
+        return self.root / "limits.json"
+
+    @property
     def development_key(self) -> Path:
         """Return the file holding the one key kept in clear."""
         return self.root / "development-key"

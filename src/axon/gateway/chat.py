@@ -26,6 +26,7 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         org_id=call.caller.org_id,
         user=door.subject(call, fields),
         credential_id=call.caller.credential_id,
+        tier=call.caller.tier,
         surface="chat",
         model=model,
         streamed=member(fields, "stream", bool) or False,

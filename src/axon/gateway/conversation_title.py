@@ -53,6 +53,7 @@ def _about(call: Call, conversation: Conversation, model: str) -> TurnRequest:
         org_id=conversation.owner.org_id,
         user=conversation.owner.user,
         credential_id=call.caller.credential_id,
+        tier=call.caller.tier,
         surface="chat",
         model=model,
         streamed=False,

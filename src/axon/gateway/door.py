@@ -9,12 +9,14 @@ from axon.accounts import Accounts
 from axon.base import Clock, IdMint, SystemRandomness, UnknownId
 from axon.conversations import Conversations, Owner, RequestKey, StoredTurn
 from axon.gateway.call import AnsweredElsewhere, Call, Headers
+from axon.gateway.limit_headers import limit_headers
 from axon.gateway.members import member
 from axon.gateway.problems import problem_of_failure, refuse
 from axon.gateway.relay import Relay
 from axon.gateway.sibling import EARLIER_TRY_PATH
 from axon.gateway.streaming import Streams
 from axon.inference import ModelDirectory
+from axon.limits import Limits, LimitsAdmin
 from axon.metering import Usage
 from axon.turns import EmbeddingCache, Fields, RunningTurn, TurnRequest, Turns
 
@@ -51,6 +53,8 @@ class Door:
     models: ModelDirectory
     turns: Turns
     usage: Usage
+    limits: Limits
+    limits_admin: LimitsAdmin
     mint: IdMint
     clock: Clock
     streams: Streams
@@ -121,6 +125,8 @@ class Door:
             call.log["axon.turn.id"] = turn.turn_id
             return turn
         call.log["axon.turn.id"] = turn.head.turn_id
+        if turn.admission is not None:
+            call.extra += limit_headers(turn.admission.states, turn.admission.at_us)
         without = self._done_without(turn)
         if without:
             call.extra.append((_DEGRADED, ", ".join(without).encode()))

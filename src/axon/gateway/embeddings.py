@@ -34,6 +34,7 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         org_id=org_id,
         user=user,
         credential_id=call.caller.credential_id,
+        tier=call.caller.tier,
         surface="embeddings",
         model=model,
         streamed=False,

@@ -18,6 +18,7 @@ from axon.gateway import (
     conversations,
     earlier_tries,
     embeddings,
+    limits,
     models,
     operation,
     passes,
@@ -64,6 +65,9 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("GET", "/v1/usage"): usage.own_usage,
     ("GET", "/v1/organization/usage/completions"): usage.completions_usage,
     ("GET", "/v1/organization/costs"): usage.costs,
+    ("GET", "/v1/limits"): limits.get_limits,
+    ("GET", "/v1/limit_rules"): limits.list_rules,
+    ("POST", "/v1/limit_rules"): limits.set_rule,
 }
 """Routes without a variable part, the hot ones first."""
 
@@ -86,6 +90,7 @@ _WITH_IDS: dict[tuple[str, str, int], Route] = {
     ("POST", "conversations/items", 1): conversations.create_items,
     ("GET", "conversations/items", 1): conversations.list_items,
     ("GET", "conversations/items", 2): conversations.get_item,
+    ("DELETE", "limit_rules", 1): limits.remove_rule,
     ("DELETE", "conversations/items", 2): conversations.delete_item,
 }
 """Routes `/v1/<thing>/<id>[/items[/<id>]]`, by method, name and number of ids."""

@@ -22,7 +22,7 @@ _MEANINGS = {
     410: "The cursor is too old.",
     413: "The body is too large.",
     422: "The Idempotency-Key was used for another request.",
-    429: "The engine wants fewer requests.",
+    429: "A limit is reached, or the engine wants fewer requests.",
     502: "The engine failed.",
     503: "It cannot be done now and nothing was accepted; `Retry-After` says when to try again.",
     504: "The engine took too long.",
@@ -51,6 +51,9 @@ _SPECIAL: dict[str, tuple[int, ...]] = {
     "stored_responses.cancel_response": (400,),
     "conversation_events.follow_conversation": (410,),
     "sync.sync": (410,),
+    "limits.list_rules": (403,),
+    "limits.set_rule": (400, 403),
+    "limits.remove_rule": (403, 404),
 }
 """What an operation can be refused with beside what its parameters and its body say."""
 

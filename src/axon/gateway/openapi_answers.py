@@ -225,6 +225,57 @@ class UsagePage(msgspec.Struct):
     next_page: str | None
 
 
+class Limit(msgspec.Struct):
+    """One of the caller's limits."""
+
+    id: str
+    object: Literal["limit"]
+    measure: str
+    period: str | None
+    """minute, day or month; concurrent turns have none."""
+    currency: str | None
+    """Of money, whose amounts are in nano-units of it."""
+    kind: str
+    amount: int
+    used: int
+    remaining: int
+    resets_at: int | None
+
+
+class Limits(msgspec.Struct):
+    """The caller's limits."""
+
+    object: Literal["list"]
+    tier: str
+    data: list[Limit]
+
+
+class LimitRule(msgspec.Struct):
+    """A rule as an administrator defines it."""
+
+    id: str
+    object: Literal["limit_rule"]
+    measure: str
+    period: str | None
+    currency: str | None
+    amount: int
+    kind: str
+    grace: int
+    tier: str | None
+    org_id: str | None
+    user: str | None
+    key_id: str | None
+    model: str | None
+    apart: list[str]
+
+
+class LimitRules(msgspec.Struct):
+    """Every rule."""
+
+    object: Literal["list"]
+    data: list[LimitRule]
+
+
 class State(msgspec.Struct):
     """How the process is."""
 
@@ -258,6 +309,10 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "usage.own_usage": UsagePage,
     "usage.completions_usage": UsagePage,
     "usage.costs": UsagePage,
+    "limits.get_limits": Limits,
+    "limits.list_rules": LimitRules,
+    "limits.set_rule": LimitRule,
+    "limits.remove_rule": Deleted,
     "models.get_model": Model,
     "stored_chat.get_completion": ChatCompletion,
     "stored_chat.update_completion": ChatCompletion,

@@ -214,5 +214,24 @@ BODIES: dict[str, Body] = {
         needed=("user",),
         example={"user": "ada", "expires_in": 600},
     ),
+    "limits.set_rule": Body(
+        types={
+            "id": str,
+            "measure": str,
+            "period": str,
+            "currency": str,
+            "amount": int,
+            "kind": str,
+            "grace": int,
+            "tier": str,
+            "org_id": str,
+            "user": str,
+            "key_id": str,
+            "model": str,
+            "apart": list[str],
+        },
+        needed=("id", "measure", "amount"),
+        example={"id": "acme-tokens", "measure": "tokens", "period": "month", "amount": 1000000},
+    ),
 }
 """By operation: the module and the function that answers."""

@@ -18,8 +18,10 @@ from axon.conversations import (
     TailFull,
     TurnNotFound,
 )
+from axon.gateway.limit_headers import limit_headers
 from axon.inference import QueueFull, TurnAlreadySubmitted, UnknownModel
 from axon.journal import DiskLow, EntryTooLarge, JournalError, JournalFull
+from axon.limits import LimitReached, LimitsUnavailable, UnknownRule, UnusableRule
 from axon.metering import RangeWrong, UsageUnavailable
 from axon.sealing import ContentTooLarge, KeyStoreBusy, KeyStoreFailed
 from axon.turns import (
@@ -48,6 +50,8 @@ class Problem:
     code: str | None = None
     param: str | None = None
     retry_after_ms: int | None = None
+    beside: tuple[tuple[bytes, bytes], ...] = ()
+    """Headers of its own."""
 
     def body(self) -> bytes:
         """Return the JSON body OpenAI's clients know."""
@@ -62,11 +66,12 @@ class Problem:
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers that tell the SDK when to try again."""
         if self.retry_after_ms is None:
-            return []
+            return [*self.beside]
         seconds = max(1, -(-self.retry_after_ms // 1000))
         return [
             (b"retry-after-ms", b"%d" % self.retry_after_ms),
             (b"retry-after", b"%d" % seconds),
+            *self.beside,
         ]
 
 
@@ -102,6 +107,7 @@ def unavailable(message: str, code: str, retry_after_ms: int = RETRY_AFTER_MS) -
 
 _UNAVAILABLE: Mapping[type[AxonError], str] = {
     AccountsUnavailable: "accounts_unavailable",
+    LimitsUnavailable: "limits_unavailable",
     HistoryUnavailable: "history_unavailable",
     LeaseLost: "conversation_lease_lost",
     TailFull: "projection_behind",
@@ -122,7 +128,13 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
 }
 """The first that fits; the journal's own kinds stand before it."""
 
-_NOT_FOUND = (ConversationNotFound, ItemNotFound, TurnNotFound, UnknownId)
+_NOT_FOUND = (ConversationNotFound, ItemNotFound, TurnNotFound, UnknownId, UnknownRule)
+
+_WORTH_A_RETRY_MS = 60_000
+"""The SDK waits no longer; beyond it a retry is one more refusal."""
+
+_MOMENT_MS = 1000
+"""When one more concurrent turn may be tried: nobody knows when one ends."""
 
 
 def problem_of(error: AxonError) -> Problem:
@@ -132,6 +144,10 @@ def problem_of(error: AxonError) -> Problem:
         return error.problem
     if isinstance(error, InvalidCredential):
         return Problem(status=401, message="Incorrect API key provided.", code="invalid_api_key")
+    if isinstance(error, LimitReached):
+        return _problem_of_limit(error)
+    if isinstance(error, UnusableRule):
+        return Problem(status=400, message=message, code="invalid_value")
     if isinstance(error, NotPermitted):
         return Problem(status=403, message=message, kind="permission_error", code="not_permitted")
     if isinstance(error, UnknownModel):
@@ -164,6 +180,26 @@ def problem_of(error: AxonError) -> Problem:
         if isinstance(error, kind):
             return unavailable(message, code)
     return Problem(status=500, message="The server failed.", kind="server_error")
+
+
+def _problem_of_limit(error: LimitReached) -> Problem:
+    """Return OpenAI's 429: of a rate, which passes by itself, or of a quota that is used up."""
+    reached = error.reached
+    quota = reached.measure == "money" or reached.period == "month"
+    after_ms = max(1, (reached.resets_us - error.now_us) // 1000) if reached.period else _MOMENT_MS
+    beside = limit_headers(error.states, error.now_us)
+    if quota or after_ms > _WORTH_A_RETRY_MS:
+        beside.append((b"x-should-retry", b"false"))
+    code = "insufficient_quota" if quota else "rate_limit_exceeded"
+    of_rate = "tokens" if reached.measure == "tokens" else "requests"
+    return Problem(
+        status=429,
+        message=str(error),
+        kind=code if quota else of_rate,
+        code=code,
+        retry_after_ms=None if quota else after_ms,
+        beside=tuple(beside),
+    )
 
 
 def problem_of_failure(failure: TurnFailure) -> Problem:

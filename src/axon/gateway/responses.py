@@ -76,6 +76,7 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         org_id=call.caller.org_id,
         user=user,
         credential_id=call.caller.credential_id,
+        tier=call.caller.tier,
         surface="responses",
         model=model,
         streamed=member(fields, "stream", bool) or False,

@@ -4,7 +4,7 @@ from axon.metering.book import PriceBook
 from axon.metering.errors import MeteringError, PriceWrong, RangeWrong, UsageUnavailable
 from axon.metering.following import FollowerOptions, PriceFollower
 from axon.metering.periods import Width, zone_named
-from axon.metering.price import Price, Rates, Tier, is_owed, rate
+from axon.metering.price import Price, Rates, Tier, is_owed, rate, rate_at_most
 from axon.metering.pricing import PriceChange, PriceFault, Prices, check_prices
 from axon.metering.projecting import MeteringProjector
 from axon.metering.rerating import Rerated, Rerating, rerate
@@ -36,6 +36,7 @@ __all__ = [
     "check_prices",
     "is_owed",
     "rate",
+    "rate_at_most",
     "rerate",
     "zone_named",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from axon.metering.price import Price, is_owed, rate
+from axon.metering.price import Price, is_owed, rate, rate_at_most
 from axon.records import Charge, TokenUsage, TurnHead
 from axon.telemetry import CounterTallies
 
@@ -77,3 +77,11 @@ class PriceBook:
             _unpriced.inc()
             return _FREE
         return Charge(price.price_id, price.currency, rate(price, usage))
+
+    def charge_at_most(self, head: TurnHead, input_tokens: int, output_tokens: int) -> Charge:
+        """Return the most that a turn with so many tokens can cost; nothing without a price."""
+        price = self.price_of(head.org_id, head.model, head.accepted_us)
+        if price is None:
+            return _FREE
+        at_most = rate_at_most(price, input_tokens, output_tokens)
+        return Charge(price.price_id, price.currency, at_most)

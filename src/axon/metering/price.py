@@ -104,6 +104,21 @@ def rate(price: Price, usage: TokenUsage) -> int:
     return (units + half) // TOKENS_PER_RATE + price.per_request
 
 
+def rate_at_most(price: Price, input_tokens: int, output_tokens: int) -> int:
+    """Return what no turn costs more than that has at most so many tokens, in nano-units.
+
+    Every token counts as the dearest of its sort, in the dearest tier that the turn can come into.
+    """
+    within = [tier.rates for tier in price.tiers if input_tokens > tier.above_input_tokens]
+    units = max(
+        input_tokens * max(rates.input, rates.cache_read or 0, rates.cache_write or 0)
+        + output_tokens * max(rates.output, rates.reasoning or 0)
+        for rates in (price.rates, *within)
+    )
+    half = TOKENS_PER_RATE // 2
+    return (units + half) // TOKENS_PER_RATE + price.per_request
+
+
 def is_owed(status: str, usage: TokenUsage) -> bool:
     """Return whether a turn that ended like this is charged: not one that failed with nothing."""
     return status != "failed" or usage.input_tokens + usage.output_tokens > 0

@@ -5,6 +5,7 @@ from axon.records.content import Charge, SealedItem, TokenUsage
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.turn import (
     Assignment,
+    Hold,
     TurnAccepted,
     TurnCompleted,
     TurnHead,
@@ -17,6 +18,7 @@ __all__ = [
     "Assignment",
     "Charge",
     "ConversationChanged",
+    "Hold",
     "ItemsAppended",
     "Record",
     "SealedItem",

@@ -16,6 +16,23 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     unit: str
 
 
+class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one limit holds back for a turn from its acceptance to its end."""
+
+    bucket: str
+    """The counter: the rule's id, and whom of those it counts apart it is about."""
+    measure: str
+    """requests, tokens, concurrent or money."""
+    period: str
+    """minute, day or month; empty for concurrent turns, which have none."""
+    start_us: int
+    """Beginning of the period in which the turn was accepted; 0 without one."""
+    amount: int
+    """The worst case: turns, model tokens, or nano-units of the currency."""
+    currency: str = ""
+    """Of money; empty for what is no money."""
+
+
 class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who, where and when: the same in every record of one turn."""
 
@@ -47,6 +64,8 @@ class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     conversation ends with."""
     without_history: bool = False
     """True when nobody could say what came before the turn, so that its answer lacks it."""
+    holds: list[Hold] = []
+    """What limits hold back for the turn; empty for one that none applies to."""
 
     @property
     def unplaced(self) -> bool:
@@ -77,6 +96,8 @@ class TurnAccepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     assignments: list[Assignment]
     summary: bytes = b""
     """The compaction item that was made for this turn, sealed; empty when none was."""
+    cost_reserved_nano: int = 0
+    """What the turn can cost at most, in nano-units of the price's currency."""
 
 
 class TurnProgress(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -23,6 +23,7 @@ from axon.turns.ending import seal_blob
 from axon.turns.engine_request import Fields, custom_tools, response_echo
 from axon.turns.fitting import History, engine_fields, engine_streams
 from axon.turns.request import REQUEST_ITEM, SUMMARY_ITEM, RunningTurn, TurnRequest
+from axon.turns.reserving import reserve
 from axon.turns.responses import ResponseHead, ResponsesAnswer
 from axon.turns.retries import body_mac, key_mac
 from axon.turns.rooms import TurnOptions, TurnRooms
@@ -46,6 +47,7 @@ async def accept(
     rooms.conversations.tail.admit()
     model = rooms.models.resolve(request.model)
     begun, history = await _begin(rooms, options, request)
+    turn: RunningTurn | None = None
     try:
         streamed = engine_streams(request, model)
         known = Compacted(history, "")
@@ -62,12 +64,16 @@ async def accept(
         turn.summary = known.item
         if known.item and isinstance(turn.answer, ResponsesAnswer):
             turn.answer.begin_with(known.item)
+        if rooms.limits.concern(request.org_id, request.tier):
+            await reserve(rooms, turn)
         if request.embeddings is not None and not request.embeddings.asked:
             turn.output = FromCache()
         else:
             submit(rooms, options, turn)
         await _make_durable(rooms, turn)
     except BaseException:
+        if turn is not None and turn.admission is not None:
+            rooms.limits.give_back(request.org_id, turn.admission)
         if begun is not None:
             await asyncio.shield(rooms.conversations.abort(begun))
         raise
@@ -82,6 +88,8 @@ async def _make_durable(rooms: TurnRooms, turn: RunningTurn) -> None:
     try:
         accepted = _accepted_record(rooms, turn)
         turn.accepted_at = await until_done(rooms.journal.append(*encode(accepted)))
+        if turn.admission is not None:
+            rooms.limits.began(turn.head)
         if turn.readable:
             rooms.conversations.tail.note(accepted, turn.accepted_at)
     except BaseException:
@@ -269,11 +277,13 @@ def _accepted_record(rooms: TurnRooms, turn: RunningTurn) -> TurnAccepted:
         input=turn.input,
         streamed=request.streamed,
         background=request.background,
-        input_tokens_reserved=sum([item.model_tokens for item in turn.input]),
-        output_tokens_reserved=cap,
+        input_tokens_reserved=turn.input_tokens_reserved
+        or sum([item.model_tokens for item in turn.input]),
+        output_tokens_reserved=turn.output_tokens_reserved or cap,
         idempotency_mac=mac,
         body_mac=turn.body_mac,
         attempt=request.attempt,
         assignments=[],
         summary=summary,
+        cost_reserved_nano=turn.cost_reserved_nano,
     )

@@ -21,6 +21,8 @@ class ChatHead(msgspec.Struct, frozen=True):
 class ChatAnswer:
     """The answer of `POST /chat/completions`."""
 
+    chunk_kind = "chat.completion.chunk"
+
     def __init__(self, head: ChatHead, show_usage: bool, choices: int) -> None:
         """`show_usage` is the client's `stream_options.include_usage`, `choices` its `n`."""
         self.upstream_id = ""
@@ -106,9 +108,12 @@ class ChatAnswer:
 
     def close(self, ending: Ending, usage: TokenUsage) -> Closing:
         """Return the terminal bytes, or the error chunk that the SDK raises from."""
+        cut = b""
+        if ending.status == "incomplete":
+            cut = self._cut_off(usage)
         whole = self._whole or self.put_together(usage)
         if ending.failure is None:
-            shown = self._held or _TERMINAL
+            shown = self._held or cut + _TERMINAL
         else:
             error = {
                 "message": ending.failure.message,
@@ -118,6 +123,35 @@ class ChatAnswer:
             }
             shown = b"data: %b\n\n" % msgspec.json.encode({"error": error})
         return Closing(shown=shown, body=whole, kept=whole)
+
+    def _cut_off(self, usage: TokenUsage) -> bytes:
+        """Return the chunks that end every choice the engine was not let finish."""
+        unfinished = [
+            index for index, said in sorted(self.choices.items()) if said.finish_reason is None
+        ]
+        for index in unfinished:
+            self.choices[index].finish_reason = "length"
+        last = [self._end_of_choice(index) for index in unfinished]
+        chunks = [self._chunk(last, None)] if last else []
+        if self._show_usage:
+            chunks.append(self._chunk([], usage_members(usage)))
+        return b"".join(chunks)
+
+    def _end_of_choice(self, index: int) -> dict[str, object]:
+        """Return what ends one choice of a stream that was cut."""
+        return {"index": index, "delta": {}, "finish_reason": "length"}
+
+    def _chunk(self, choices: list[dict[str, object]], usage: dict[str, object] | None) -> bytes:
+        members: dict[str, object] = {
+            "id": self.head.turn_id,
+            "object": self.chunk_kind,
+            "created": self.head.created_s,
+            "model": self.head.model,
+            "choices": choices,
+        }
+        if usage is not None:
+            members["usage"] = usage
+        return b"data: %b\n\n" % msgspec.json.encode(members)
 
     def put_together(self, usage: TokenUsage) -> bytes:
         """Return the whole completion as an unstreamed answer has it."""

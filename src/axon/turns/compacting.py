@@ -278,6 +278,7 @@ def _question(request: TurnRequest, model: Model, summary: str, part: str) -> Tu
         org_id=request.org_id,
         user=request.user,
         credential_id=request.credential_id,
+        tier=request.tier,
         surface="chat",
         model=request.model,
         streamed=False,

@@ -13,6 +13,12 @@ from axon.turns.said import Said
 class CompletionsAnswer(ChatAnswer):
     """A text completion; only what is put together from a stream has a shape of its own."""
 
+    chunk_kind = "text_completion"
+
+    def _end_of_choice(self, index: int) -> dict[str, object]:
+        """Return what ends one choice of a stream that was cut."""
+        return {"index": index, "text": "", "finish_reason": "length"}
+
     def put_together(self, usage: TokenUsage) -> bytes:
         """Return the whole completion as an unstreamed answer has it."""
         choices = [

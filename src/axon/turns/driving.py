@@ -30,6 +30,7 @@ from axon.turns.failures import (
     from_job,
 )
 from axon.turns.request import EVENTS_ITEM, RunningTurn
+from axon.turns.reserving import RESERVATION_USED, used_up
 from axon.turns.rooms import TurnOptions, TurnRooms
 from axon.turns.surfaces import SURFACES
 
@@ -115,6 +116,9 @@ def _take_events(
     if turn.answer_bytes > options.answer_bytes_max:
         rooms.inference.cancel(turn.head.turn_id)
         return Ending(status="incomplete", reason="max_output_tokens")
+    if used_up(turn, data):
+        rooms.inference.cancel(turn.head.turn_id)
+        return RESERVATION_USED
     if turn.watched:
         _note_progress(rooms, options, turn)
     return None

@@ -9,6 +9,7 @@ from axon.sealing import item_context, seal
 from axon.turns.answer import Closing, Ending, OutputItem
 from axon.turns.failures import BROKEN, LEASE_LOST, NOT_DURABLE
 from axon.turns.request import ANSWER_ITEM, EVENTS_ITEM, REQUEST_ITEM, RunningTurn, TurnEnd
+from axon.turns.reserving import within_reservation
 from axon.turns.rooms import TurnRooms
 
 
@@ -28,7 +29,7 @@ async def let_go(rooms: TurnRooms, turn: RunningTurn) -> None:
 
 async def finish(rooms: TurnRooms, turn: RunningTurn, ending: Ending) -> None:
     """Journal the end of the turn, wait for the fsync, and only then let the client see it."""
-    usage = turn.answer.usage or _estimated_usage(turn, ending)
+    usage = turn.answer.usage or within_reservation(turn, _estimated_usage(turn, ending))
     closing = turn.answer.close(ending, usage)
     record = _end_record(rooms, turn, ending, usage, closing)
     failure = ending.failure
@@ -37,6 +38,8 @@ async def finish(rooms: TurnRooms, turn: RunningTurn, ending: Ending) -> None:
     except JournalError:
         failure = NOT_DURABLE
     else:
+        if turn.head.holds:
+            rooms.limits.settle(record, location.sequence)
         if turn.readable:
             rooms.conversations.tail.note(record, location)
         if turn.begun is not None and not rooms.conversations.still_owned(turn.begun):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from axon.journal import EntryTooLarge, JournalFull, Location
-from axon.records import Record, TokenUsage, TurnInterrupted, encode
+from axon.records import TokenUsage, TurnInterrupted, encode
 from axon.sealing import SealingError, key_id_of, open_sealed, seal
 from axon.turns.accepting import new_answer
 from axon.turns.answer import Closing, Ending, TurnFailure
@@ -34,7 +34,7 @@ async def end_as_interrupted(rooms: TurnRooms, left_open: list[OpenTurn]) -> Non
     heads = [left.accepted.head for left in left_open]
     conversation_ids = [head.conversation_id for head in heads if head.sequence]
     await rooms.conversations.disbelieve(conversation_ids)
-    written: list[tuple[Record, asyncio.Future[Location]]] = []
+    written: list[tuple[TurnInterrupted, asyncio.Future[Location]]] = []
     for left in left_open:
         record = await _interrupted(rooms, left)
         try:
@@ -58,10 +58,14 @@ def _append(rooms: TurnRooms, record: TurnInterrupted) -> "asyncio.Future[Locati
         return rooms.journal.append(*encode(msgspec.structs.replace(record, input=[], output=[])))
 
 
-async def _note(rooms: TurnRooms, written: list[tuple[Record, "asyncio.Future[Location]"]]) -> None:
+async def _note(
+    rooms: TurnRooms, written: list[tuple[TurnInterrupted, "asyncio.Future[Location]"]]
+) -> None:
     """Wait until these are durable, note them in the tail, and forget them here."""
     for record, appended in written:
-        rooms.conversations.tail.note(record, await appended)
+        location = await appended
+        rooms.conversations.tail.note(record, location)
+        rooms.limits.settle(record, location.sequence)
     written.clear()
 
 
@@ -142,8 +146,12 @@ def _usage(left: OpenTurn, ending: Ending) -> TokenUsage:
     """Return what is known of the tokens: the engine never said. Nothing, when nothing came."""
     if ending.status == "failed":
         return TokenUsage(estimated=True)
+    accepted = left.accepted
+    output_tokens = left.progress.output_tokens if left.progress is not None else 0
+    if accepted.head.holds:  # an estimate, which errs on the high side
+        output_tokens = min(output_tokens, accepted.output_tokens_reserved)
     return TokenUsage(
-        input_tokens=left.accepted.input_tokens_reserved,
-        output_tokens=left.progress.output_tokens if left.progress is not None else 0,
+        input_tokens=accepted.input_tokens_reserved,
+        output_tokens=output_tokens,
         estimated=True,
     )

@@ -82,6 +82,8 @@ async def _reopened(rooms: TurnRooms, left: OpenTurn, begun: Begun) -> RunningTu
         accepted_at=left.location,
         watched=accepted.streamed or left.progress is not None,
         summary=summary,
+        input_tokens_reserved=accepted.input_tokens_reserved,
+        output_tokens_reserved=accepted.output_tokens_reserved,
         degraded=begun.degraded,
     )
 

@@ -5,6 +5,7 @@ import msgspec
 from axon.conversations import Begun, NewItem
 from axon.inference import JobStream, Model
 from axon.journal import Location
+from axon.limits import Admission
 from axon.records import SealedItem, TurnHead
 from axon.sealing import DataKey
 from axon.turns.answer import Answer, TurnFailure
@@ -53,6 +54,8 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of a stored chat completion."""
     embeddings: EmbeddingPlan | None = None
     """What to ask the engine for, and what is known; `fields` ask for just that."""
+    tier: str = ""
+    """Whose limits apply, beside those of the organization itself."""
     idempotency_key: str | None = None
     attempt: int = 0
 
@@ -117,6 +120,14 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     """Whether the output is that of a job which the process before had submitted."""
     degraded: tuple[str, ...] = ()
     """What the turn has to do without: "history", while the stores are away."""
+    admission: Admission | None = None
+    """What limits hold back for the turn; None when none applies, and for a turn
+    that a crash interrupted: what it holds is in its head."""
+    input_tokens_reserved: int = 0
+    output_tokens_reserved: int = 0
+    cost_reserved_nano: int = 0
+    events_streamed: int = 0
+    """How many the engine has sent so far, where a limit applies."""
     answer_bytes: int = 0
     """What the engine has streamed so far."""
     summary: bytes = b""

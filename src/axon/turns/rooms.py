@@ -6,6 +6,7 @@ from axon.base import MIB, Clock, IdMint, Randomness, TaskOwner
 from axon.conversations import Conversations
 from axon.inference import Inference, ModelTable
 from axon.journal import Journal
+from axon.limits import Limits
 from axon.metering import PriceBook
 from axon.sealing import DataKey, KeyStore
 
@@ -37,6 +38,7 @@ class TurnRooms:
     inference: Inference
     models: ModelTable
     prices: PriceBook
+    limits: Limits
     keys: KeyStore
     mint: IdMint
     clock: Clock

@@ -116,6 +116,7 @@ class Turns:
         """Know a record of the process before, so that its requests are recognised."""
         self._retries.note_record(record)
         self._rooms.conversations.keys.note(record, location.sequence)
+        self._rooms.limits.note(record, location.sequence)
 
     def find(self, turn_id: str) -> RunningTurn | None:
         """Return the turn while it runs in this process."""

@@ -39,14 +39,19 @@ SELECT schemaname || '.' || sequencename AS place, last_value FROM pg_sequences
 WHERE schemaname = ANY($1) AND last_value IS NOT NULL
 """
 
-# Pages, not rows: to count would read all of it. A migration fills the one row of `version`.
+# Pages, not rows: to count would read all of it. Migrations fill the rows of `version`, and define
+# the first tiers and limits; whether those were changed since, their version tells.
 _HELD = """
 SELECT n.nspname || '.' || c.relname FROM pg_class AS c JOIN pg_namespace AS n
     ON n.oid = c.relnamespace
 WHERE n.nspname = ANY($1) AND c.relkind = 'r' AND pg_relation_size(c.oid) > 0
-    AND NOT (n.nspname = 'accounts' AND c.relname = 'version') AND n.nspname <> 'sealing'
+    AND NOT (n.nspname IN ('accounts', 'limits') AND c.relname = 'version')
+    AND NOT (n.nspname = 'limits' AND c.relname IN ('tiers', 'rules'))
+    AND n.nspname <> 'sealing'
 ORDER BY 1
 """
+
+_LIMITS_CHANGED = "SELECT number > 1 FROM limits.version"
 
 
 class Table(NamedTuple):
@@ -92,4 +97,8 @@ async def sequences_of(connection: asyncpg.Connection) -> dict[str, int]:
 
 async def tables_holding_data(connection: asyncpg.Connection) -> list[str]:
     """Return the tables that hold, or held, more than the migrations put there; keys apart."""
-    return [row[0] for row in await connection.fetch(_HELD, schemas())]
+    held = [row[0] for row in await connection.fetch(_HELD, schemas())]
+    if await connection.fetchval("SELECT to_regclass('limits.version') IS NOT NULL"):
+        if await connection.fetchval(_LIMITS_CHANGED):
+            held.append("limits.rules")
+    return held

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import click
 
 from axon.accounts import AccountsAdmin, Org, UnknownAccount, User
-from axon.app.administration import accounts_admin, database_address
+from axon.app.administration import accounts_admin, database_address, limits_admin
 from axon.app.cli.command import config_option, data_option, json_option, settings_from
 from axon.app.folders import DataFolder
 from axon.app.settings import Settings
+from axon.limits import LimitsAdmin
 
 Result = TypeVar("Result")
 
@@ -32,6 +33,18 @@ class Asked:
             keyring = DataFolder.of(self.settings).keyring
             async with accounts_admin(keyring, database_address(self.settings)) as admin:
                 return await work(admin)
+
+        return asyncio.run(with_admin())
+
+    def run_with_limits(
+        self, work: Callable[[AccountsAdmin, LimitsAdmin], Awaitable[Result]]
+    ) -> Result:
+        """Return what `work` makes of the accounts and limits; blocks, raises what it raises."""
+
+        async def with_admin() -> Result:
+            keyring, url = DataFolder.of(self.settings).keyring, database_address(self.settings)
+            async with accounts_admin(keyring, url) as admin, limits_admin(url) as limits:
+                return await work(admin, limits)
 
         return asyncio.run(with_admin())
 

@@ -14,12 +14,14 @@ from axon.app.cli.doctor import doctor
 from axon.app.cli.journal import journal
 from axon.app.cli.keyring import keyring
 from axon.app.cli.keys import keys
+from axon.app.cli.limits import limits
 from axon.app.cli.orgs import orgs
 from axon.app.cli.parked import parked
 from axon.app.cli.prices import prices
 from axon.app.cli.reconcile import reconcile
 from axon.app.cli.run import migrate, serve, up
 from axon.app.cli.settings import settings
+from axon.app.cli.tiers import tiers
 from axon.app.cli.usage import usage
 from axon.app.cli.users import users
 from axon.app.settings import SettingsWrong
@@ -45,7 +47,7 @@ def axon() -> None:
 
 for command in (
     up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
-    parked, prices, usage, reconcile, settings,
+    parked, prices, usage, reconcile, settings, limits, tiers,
 ):  # fmt: skip
     axon.add_command(command)
 

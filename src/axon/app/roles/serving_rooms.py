@@ -35,6 +35,7 @@ from axon.inference import (
     Worker,
 )
 from axon.journal import Journal, Location, Mark, read_cursor
+from axon.limits import Limits, LimitsAdmin, LimitsParts
 from axon.metering import FollowerOptions, PriceBook, PriceFollower, Usage
 from axon.records import Record
 from axon.sealing import Keyring, KeyStore
@@ -94,6 +95,14 @@ class _Inference:
     inference: Inference
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Allowance:
+    """What turns cost, and what they may use."""
+
+    prices: PriceBook
+    limits: Limits
+
+
 async def open_rooms(
     settings: Settings, folder: DataFolder, on_fatal: Callable[[BaseException], None]
 ) -> ServingRooms:
@@ -112,14 +121,13 @@ async def open_rooms(
     conversations = _conversations(settings, folder, ground, journal)
     serving = _inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
-    turns = Turns(
-        _turn_rooms(ground, journal, conversations, serving, book),
-        _turn_options(settings.turns),
-        unfinished,
-    )
+    allowance = _Allowance(prices=book, limits=_limits(settings, folder, ground, journal))
+    rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
+    turns = Turns(rooms, _turn_options(settings.turns), unfinished)
     left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
     await ground.valkey.start()
     await conversations.open()
+    await allowance.limits.start()
     await turns.recover(left_open)
     tasks = TaskOwner(_task_failed)
     door = Door(
@@ -128,6 +136,8 @@ async def open_rooms(
         models=ModelDirectory(serving.models, serving.engines, ground.clock),
         turns=turns,
         usage=Usage(ground.postgres),
+        limits=allowance.limits,
+        limits_admin=LimitsAdmin(ground.postgres),
         mint=ground.mint,
         clock=ground.clock,
         streams=Streams(),
@@ -165,14 +175,15 @@ def _turn_rooms(
     journal: Journal,
     conversations: Conversations,
     serving: _Inference,
-    prices: PriceBook,
+    allowance: _Allowance,
 ) -> TurnRooms:
     return TurnRooms(
         journal=journal,
         conversations=conversations,
         inference=serving.inference,
         models=serving.models,
-        prices=prices,
+        prices=allowance.prices,
+        limits=allowance.limits,
         keys=ground.keys,
         mint=ground.mint,
         clock=ground.clock,
@@ -225,6 +236,22 @@ def _conversations(
             opened_bytes_max=settings.conversations.opened_bytes_max,
             change_wait_s=settings.conversations.change_wait_s,
         ),
+    )
+
+
+def _limits(settings: Settings, folder: DataFolder, ground: _Ground, journal: Journal) -> Limits:
+    return Limits(
+        LimitsParts(
+            postgres=ground.postgres,
+            valkey=ground.valkey,
+            clock=ground.clock,
+            randomness=ground.randomness,
+            instance=journal.instance,
+            projected=lambda: read_cursor(journal.directory),
+            snapshot=folder.limits_snapshot,
+            processes=settings.http.processes,
+            poll_every_ms=settings.accounts.poll_every_ms,
+        )
     )
 
 
@@ -311,6 +338,7 @@ async def close_rooms(rooms: ServingRooms) -> None:
     rooms.unfinished.close()
     await rooms.engines.close()
     await rooms.door.conversations.stop()
+    await rooms.door.limits.stop()
     await rooms.door.accounts.stop()
     await rooms.prices.stop()
     await rooms.keys.close()

@@ -1,0 +1,146 @@
+"""axon limits: what may be used, by whom."""
+
+import click
+
+from axon.accounts import AccountsAdmin
+from axon.app.cli.asking import Asked, for_accounts, org_named, user_named
+from axon.app.cli.command import ExampleGroup
+from axon.app.cli.tables import show
+from axon.limits import APART, KINDS, MEASURES, PERIODS, LimitsAdmin, Rule
+
+
+@click.group(
+    cls=ExampleGroup,
+    examples=[
+        "axon limits list",
+        "axon limits set acme-tokens --org acme --measure tokens --period month --amount 5000000",
+        "axon limits remove acme-tokens",
+        "axon limits zone acme Europe/Madrid",
+    ],
+)
+def limits() -> None:
+    """Limits: requests, tokens, concurrent turns and money, by organization, user, key or model."""
+
+
+@limits.command("list", examples=["axon limits list", "axon limits list --json"])
+@for_accounts
+def list_limits(asked: Asked) -> None:
+    """List every limit."""
+
+    async def work(_: AccountsAdmin, admin: LimitsAdmin) -> list[Rule]:
+        return await admin.rules()
+
+    _show(asked.run_with_limits(work), asked.as_json)
+
+
+@limits.command(
+    "set",
+    examples=[
+        "axon limits set acme-tokens --org acme --measure tokens --period month --amount 5000000",
+        "axon limits set usd --org acme --measure money --currency USD --period day --amount 9000",
+        "axon limits set each-user --tier free --measure concurrent --amount 2 --apart user",
+        "axon limits set warn --org acme --measure requests --period day --amount 1000 --kind soft",
+    ],
+)
+@click.argument("name")
+@click.option("--measure", type=click.Choice(MEASURES), required=True, help="What is counted.")
+@click.option("--period", type=click.Choice(PERIODS), default=None, help="Over how long.")
+@click.option("--amount", type=int, required=True, help="How much; money in nano-units.")
+@click.option("--currency", default="", help="Of money: the currency of the prices it is about.")
+@click.option("--kind", type=click.Choice(KINDS), default="hard", help="What happens beyond it.")
+@click.option("--grace", type=int, default=0, help="How much more a hard limit still admits.")
+@click.option("--tier", default="", help="Of organizations of this tier; else of all tiers.")
+@click.option("--org", default="", help="Of this organization, by name or id; else of all.")
+@click.option("--user", default="", help="Of this user of the organization.")
+@click.option("--key", default="", help="Of this API key, by its id.")
+@click.option("--model", default="", help="Of this model.")
+@click.option("--apart", type=click.Choice(APART), multiple=True, help="Each has its own count.")
+@for_accounts
+def set_limit(asked: Asked, name: str, **given: str | int | tuple[str, ...] | None) -> None:
+    """Make a limit, or change the one of this name; it counts within a second."""
+
+    async def work(accounts: AccountsAdmin, admin: LimitsAdmin) -> list[Rule]:
+        org = await org_named(accounts, str(given["org"])) if given["org"] else None
+        user = -1
+        if given["user"]:
+            if org is None:
+                raise click.UsageError("--user needs --org")
+            user = (await user_named(accounts, org, str(given["user"]))).user
+        rule = Rule(
+            rule_id=name,
+            measure=str(given["measure"]),
+            period=str(given["period"] or ""),
+            currency=str(given["currency"]),
+            amount=_integer(given["amount"]),
+            kind=str(given["kind"]),
+            grace=_integer(given["grace"]),
+            tier=str(given["tier"]),
+            org_id="" if org is None else org.org_id,
+            user=user,
+            credential_id=str(given["key"]),
+            model=str(given["model"]),
+            apart=_names(given["apart"]),
+        )
+        await admin.set_rule(rule)
+        return [rule]
+
+    _show(asked.run_with_limits(work), asked.as_json)
+
+
+def _integer(value: object) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _names(value: object) -> tuple[str, ...]:
+    assert isinstance(value, tuple)
+    return value
+
+
+@limits.command("remove", examples=["axon limits remove acme-tokens", "axon limits list"])
+@click.argument("name")
+@for_accounts
+def remove_limit(asked: Asked, name: str) -> None:
+    """Remove a limit; what was counted for it is kept."""
+
+    async def work(_: AccountsAdmin, admin: LimitsAdmin) -> list[Rule]:
+        removed = [rule for rule in await admin.rules() if rule.rule_id == name]
+        await admin.remove_rule(name)
+        return removed
+
+    _show(asked.run_with_limits(work), asked.as_json)
+
+
+@limits.command(
+    "zone", examples=["axon limits zone acme Europe/Madrid", "axon limits zone acme UTC"]
+)
+@click.argument("org")
+@click.argument("time_zone")
+@for_accounts
+def set_zone(asked: Asked, org: str, time_zone: str) -> None:
+    """Say in which time zone an organization's days and months begin; else in UTC."""
+
+    async def work(accounts: AccountsAdmin, admin: LimitsAdmin) -> None:
+        await admin.set_time_zone((await org_named(accounts, org)).org_id, time_zone)
+
+    asked.run_with_limits(work)
+    if not asked.as_json:
+        click.echo(f"The days and months of {org} are those of {time_zone}.")
+
+
+def _show(found: list[Rule], as_json: bool) -> None:
+    columns = {
+        "Limit": [rule.rule_id for rule in found],
+        "Measure": [rule.measure for rule in found],
+        "Period": [rule.period for rule in found],
+        "Amount": [f"{rule.amount} {rule.currency}".rstrip() for rule in found],
+        "Kind": [rule.kind for rule in found],
+        "Grace": [str(rule.grace) if rule.grace else "" for rule in found],
+        "Tier": [rule.tier for rule in found],
+        "Organization": [rule.org_id for rule in found],
+        "User": [f"{rule.user:016x}" if rule.user >= 0 else "" for rule in found],
+        "Key": [rule.credential_id for rule in found],
+        "Model": [rule.model for rule in found],
+        "Apart": [", ".join(rule.apart) for rule in found],
+    }
+    show(found, columns, as_json)

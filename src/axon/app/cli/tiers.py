@@ -1,0 +1,51 @@
+"""axon tiers: named sets of limits that organizations are put into."""
+
+import click
+
+from axon.accounts import AccountsAdmin
+from axon.app.cli.asking import Asked, for_accounts
+from axon.app.cli.command import ExampleGroup
+from axon.app.cli.tables import show
+from axon.limits import LimitsAdmin, Tier
+
+
+@click.group(
+    cls=ExampleGroup,
+    examples=["axon tiers list", 'axon tiers set trial --description "for a month"'],
+)
+def tiers() -> None:
+    """Tiers: what an organization of one may use is said by the limits that name it."""
+
+
+@tiers.command("list", examples=["axon tiers list", "axon tiers list --json"])
+@for_accounts
+def list_tiers(asked: Asked) -> None:
+    """List the tiers."""
+
+    async def work(_: AccountsAdmin, admin: LimitsAdmin) -> list[Tier]:
+        return await admin.tiers()
+
+    _show(asked.run_with_limits(work), asked.as_json)
+
+
+@tiers.command("set", examples=['axon tiers set trial --description "for a month"'])
+@click.argument("name")
+@click.option("--description", default="", help="What it is, for people.")
+@for_accounts
+def set_tier(asked: Asked, name: str, description: str) -> None:
+    """Make a tier, or change its description."""
+    tier = Tier(name=name, description=description)
+
+    async def work(_: AccountsAdmin, admin: LimitsAdmin) -> list[Tier]:
+        await admin.set_tier(tier)
+        return [tier]
+
+    _show(asked.run_with_limits(work), asked.as_json)
+
+
+def _show(found: list[Tier], as_json: bool) -> None:
+    columns = {
+        "Tier": [tier.name for tier in found],
+        "Description": [tier.description for tier in found],
+    }
+    show(found, columns, as_json)

@@ -1,0 +1,144 @@
+"""Defining tiers, rules and time zones in PostgreSQL; every process follows within a second."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from zoneinfo import available_timezones
+
+import asyncpg
+
+from axon.limits.calendar import PERIODS
+from axon.limits.errors import UnknownRule, UnusableRule
+from axon.limits.rules import APART, KINDS, MEASURES, Rule, Tier
+from axon.limits.store import rule_of
+from axon.stores import Postgres
+
+TIMEOUT_S = 10.0
+"""An administrator waits longer than a request does, but not for ever."""
+
+RULES_MAX = 10_000
+"""Every process holds all of them, and looks at each once for every organization."""
+
+AMOUNT_BELOW = 2**52
+"""Amount and grace together stay exact in Valkey's doubles."""
+
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+class LimitsAdmin:
+    """Every method may raise PostgresAway; then the change may or may not have been made."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        """`postgres` is started and stopped by its owner."""
+        self._postgres = postgres
+
+    async def rules(self) -> list[Rule]:
+        """Return every rule by its id."""
+        async with self._postgres.connection(TIMEOUT_S) as connection:
+            return [
+                rule_of(row)
+                for row in await connection.fetch("SELECT * FROM limits.rules ORDER BY id")
+            ]
+
+    async def tiers(self) -> list[Tier]:
+        """Return every tier by its name."""
+        async with self._postgres.connection(TIMEOUT_S) as connection:
+            rows = await connection.fetch("SELECT * FROM limits.tiers ORDER BY name")
+        return [Tier(name=row["name"], description=row["description"]) for row in rows]
+
+    async def set_rule(self, rule: Rule) -> None:
+        """Make a rule, or change the one with its id; raises UnusableRule with the reason."""
+        _check(rule)
+        async with self._changing() as connection:
+            others = "SELECT count(*) FROM limits.rules WHERE id <> $1"
+            if await connection.fetchval(others, rule.rule_id) >= RULES_MAX:
+                raise UnusableRule(f"there are {RULES_MAX} rules already")
+            if rule.tier and not await connection.fetchval(
+                "SELECT 1 FROM limits.tiers WHERE name = $1", rule.tier
+            ):
+                raise UnusableRule(f"there is no tier {rule.tier}")
+            await connection.execute(
+                "INSERT INTO limits.rules VALUES"
+                " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+                " ON CONFLICT (id) DO UPDATE SET (measure, period, currency, amount, kind, grace,"
+                " tier, org_id, user_id, credential_id, model, apart) = (EXCLUDED.measure,"
+                " EXCLUDED.period, EXCLUDED.currency, EXCLUDED.amount, EXCLUDED.kind,"
+                " EXCLUDED.grace, EXCLUDED.tier, EXCLUDED.org_id, EXCLUDED.user_id,"
+                " EXCLUDED.credential_id, EXCLUDED.model, EXCLUDED.apart)",
+                rule.rule_id,
+                rule.measure,
+                rule.period,
+                rule.currency,
+                rule.amount,
+                rule.kind,
+                rule.grace,
+                rule.tier,
+                rule.org_id,
+                rule.user,
+                rule.credential_id,
+                rule.model,
+                rule.apart,
+            )
+
+    async def remove_rule(self, rule_id: str) -> None:
+        """Remove a rule; what was counted for it is kept. Raises UnknownRule."""
+        async with self._changing() as connection:
+            done = await connection.execute("DELETE FROM limits.rules WHERE id = $1", rule_id)
+            if done == "DELETE 0":
+                raise UnknownRule(rule_id)
+
+    async def set_tier(self, tier: Tier) -> None:
+        """Make a tier, or change its description; raises UnusableRule."""
+        if not _NAME.fullmatch(tier.name):
+            raise UnusableRule(f"{tier.name!r} is no name of a-z, 0-9 and -")
+        async with self._changing() as connection:
+            await connection.execute(
+                "INSERT INTO limits.tiers VALUES ($1, $2)"
+                " ON CONFLICT (name) DO UPDATE SET description = EXCLUDED.description",
+                tier.name,
+                tier.description,
+            )
+
+    async def set_time_zone(self, org_id: str, time_zone: str) -> None:
+        """Say whose days and months count for an organization; raises UnusableRule."""
+        if time_zone not in available_timezones():
+            raise UnusableRule(f"{time_zone!r} is no time zone like Europe/Madrid")
+        async with self._changing() as connection:
+            await connection.execute(
+                "INSERT INTO limits.time_zones VALUES ($1, $2)"
+                " ON CONFLICT (org_id) DO UPDATE SET time_zone = EXCLUDED.time_zone",
+                org_id,
+                time_zone,
+            )
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[asyncpg.Connection]:
+        """Lend a transaction that gives what it changes a new version."""
+        async with (
+            self._postgres.connection(TIMEOUT_S) as connection,
+            connection.transaction(),
+        ):
+            await connection.execute("UPDATE limits.version SET number = number + 1")
+            yield connection
+
+
+def _check(rule: Rule) -> None:
+    if not _NAME.fullmatch(rule.rule_id):
+        raise UnusableRule(f"{rule.rule_id!r} is no name of a-z, 0-9 and -")
+    if rule.measure not in MEASURES:
+        raise UnusableRule(f"it measures one of {', '.join(MEASURES)}")
+    if rule.kind not in KINDS:
+        raise UnusableRule(f"it is one of {', '.join(KINDS)}")
+    if rule.measure == "concurrent" and rule.period:
+        raise UnusableRule("concurrent turns have no period")
+    if rule.measure != "concurrent" and rule.period not in PERIODS:
+        raise UnusableRule(f"its period is one of {', '.join(PERIODS)}")
+    if rule.measure == "money" and not _CURRENCY.fullmatch(rule.currency):
+        raise UnusableRule("money has a currency of three capitals, as USD")
+    if rule.measure != "money" and rule.currency:
+        raise UnusableRule("only money has a currency")
+    if not 0 <= rule.amount < AMOUNT_BELOW or not 0 <= rule.grace < AMOUNT_BELOW:
+        raise UnusableRule(f"amount and grace lie between 0 and {AMOUNT_BELOW - 1}")
+    if set(rule.apart) - set(APART):
+        raise UnusableRule(f"it counts apart by {', '.join(APART)}")
