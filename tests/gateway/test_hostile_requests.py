@@ -82,6 +82,24 @@ def test_an_unknown_route_is_a_404_in_the_usual_shape(client: OpenAI) -> None:
     assert (status, error["code"]) == (404, "unknown_url")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("delete", "/chat/completions", "GET, POST"),
+        ("put", "/conversations/conv_x/items", "GET, POST"),
+        ("post", "/models/a/b", "GET"),
+        ("get", "/responses/resp_x/cancel", "POST"),
+    ],
+)
+def test_a_method_a_path_does_not_take_is_a_405_that_names_those_it_takes(
+    client: OpenAI, method: str, path: str, allowed: str
+) -> None:
+    with pytest.raises(openai.APIStatusError) as caught:
+        getattr(client, method)(path, cast_to=object)
+    assert (caught.value.status_code, caught.value.code) == (405, "method_not_supported")
+    assert caught.value.response.headers["allow"] == allowed
+
+
 @pytest.mark.parametrize("name", ["", "a\u0000b", "x" * 300])
 def test_a_name_no_model_has_is_a_404(client: OpenAI, name: str) -> None:
     body = json.dumps({"model": name, "input": "x"}).encode()

@@ -3,10 +3,11 @@
 from axon.gateway.bodies import Bodies
 from axon.gateway.call import AsgiApp
 from axon.gateway.door import Door, GatewayOptions
-from axon.gateway.gateway import Gateway, openapi_document, routes
+from axon.gateway.gateway import Gateway
 from axon.gateway.operation import Operation, Status
 from axon.gateway.problems import Problem
 from axon.gateway.relay import Owners, Relay, RelayOptions
+from axon.gateway.routing import openapi_document, routes
 from axon.gateway.sibling import SiblingAway, Siblings
 from axon.gateway.streaming import Streams
 

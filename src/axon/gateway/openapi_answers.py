@@ -337,7 +337,7 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "operation.readyz": State,
     "operation.status": Status,
     "operation.metrics": None,
-    "gateway.openapi": Description,
+    "routing.openapi": Description,
 }
 """The JSON object of each operation; None where it answers with text only."""
 
