@@ -261,7 +261,8 @@ class Process:
         """Bring PostgreSQL up to date with this journal and prune the tail."""
         fresh = [one for one in await self.records() if one.sequence > self.projected]
         await apply(self.node.database, fresh)
-        self.projected = self.journal.durable_through
+        if fresh:
+            self.projected = fresh[-1].sequence  # and no further: this process writes meanwhile
         write_cursor(self.directory, self.projected)
         self.conversations.tail.prune(self.projected)
 

@@ -77,9 +77,11 @@ class World:
             )
             for entry in process.journal.read(process.projected)
         ]
+        if not fresh:
+            return
         async with self.connection.transaction():
             await ConversationsProjector().apply(self.connection, fresh)
-        process.projected = process.journal.durable_through
+        process.projected = fresh[-1].sequence  # and no further: the process writes meanwhile
         write_cursor(process.directory, process.projected)
         process.conversations.tail.prune(process.projected)
 

@@ -42,7 +42,7 @@ ENVIRONMENT = {
     "AXON_JOURNAL_RETENTION_S": "60",
     "AXON_JOURNAL_SEGMENT_BYTES": str(MIB),
     "AXON_JOURNAL_ENTRY_BYTES_MAX": str(MIB // 2),
-    "AXON_CONVERSATIONS_OPENED_BYTES_MAX": str(4 * MIB),
+    "AXON_CONVERSATIONS_OPENED_BYTES_MAX": str(MIB // 4),
 }
 """So that the journals' size and the opened histories settle within the warm-up: what is older than
 a minute goes, and what there is no room for."""

@@ -15,12 +15,16 @@ from tests.fuzz.api import ApiFuzz
 from tests.fuzz.processes import Sizes
 from tests.fuzz.tenants import CANARY, MODEL
 from tests.gateway.conftest import RunningAxon, start_axon, stop
+from tests.gateway.test_tenants import axon_command
 
 EXAMPLES = 6
 """Of each operation and mode; `make fuzz` asks for as long as it is told to."""
 
 UNREACHED_MAX = 4
 """Operations that no made-up request of so few was right for."""
+
+FORBIDDEN = "/v1/limit_rules"
+"""Wants a permission the made-up requests do not have: a made-up rule would refuse the others."""
 
 QUIET_S = 1.0
 """After so long without an answer a request is taken to lack something."""
@@ -49,7 +53,8 @@ def test_every_operation_keeps_to_the_document(fuzzed: RunningAxon, fuzz: ApiFuz
     before = Sizes.of(fuzzed.pids["serving"])
     asked = fuzz.run(1, EXAMPLES)
     grown = Sizes.of(fuzzed.pids["serving"]).resident_bytes - before.resident_bytes
-    unreached = [label for label in asked.statuses if not asked.reached(label)]
+    labels = [label for label in asked.statuses if FORBIDDEN not in label]
+    unreached = [label for label in labels if not asked.reached(label)]
     print(f"{asked.requests} requests, {grown} bytes more, never answered as asked: {unreached}")
     assert len(asked.statuses) == sum(map(len, fuzz.document["paths"].values()))
     assert len(unreached) <= UNREACHED_MAX
@@ -74,6 +79,11 @@ def test_every_operation_wants_a_key(fuzzed: RunningAxon) -> None:
 
 
 def test_the_examples_of_the_document_work(fuzzed: RunningAxon) -> None:
+    axon_command(fuzzed, "orgs", "create", "exemplary")
+    of_it = ("--org", "exemplary", "--user", "ada")
+    axon_command(fuzzed, "users", "create", "ada", *of_it[:2], "--permission", "limits")
+    made = axon_command(fuzzed, "keys", "create", *of_it, "--name", "a", "--acts-for-users")
+    key = {"authorization": f"Bearer {made['secret']}"}
     document = requests.get(f"{fuzzed.origin}/openapi.json", timeout=30).json()
     for path, operations in document["paths"].items():
         example = operations.get("post", {}).get("requestBody")
@@ -81,7 +91,6 @@ def test_the_examples_of_the_document_work(fuzzed: RunningAxon) -> None:
             continue
         body = example["content"]["application/json"]["example"]
         body |= {"model": MODEL} if "model" in body else {}
-        key = {"authorization": f"Bearer {fuzzed.api_key}"}
         answer = requests.post(fuzzed.origin + path, json=body, headers=key, timeout=30)
         assert answer.status_code == 200, f"{path}: {answer.text}"
 
