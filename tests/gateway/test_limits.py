@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import openai
@@ -17,6 +18,8 @@ from tests.gateway.test_tenants import axon_command
 
 MODEL = "fake-model"
 AT_ONCE = 8
+
+NANOS = 10**9
 
 KNOWN_TRIES_MAX = 80
 """Requests, 50 ms apart, within which a new limit must have reached the process."""
@@ -45,7 +48,9 @@ class Tenant:
     def limit(self, name: str, *words: str) -> None:
         """Define a limit and wait until it is known."""
         axon_command(self.axon, "limits", "set", name, "--org", self.name, *words)
-        amount = int(words[words.index("--amount") + 1])
+        amount = int(
+            Decimal(words[words.index("--amount") + 1]) * (NANOS if "money" in words else 1)
+        )
         for _ in range(KNOWN_TRIES_MAX):
             if any(one["id"] == name and one["amount"] == amount for one in self.limits()):
                 return
@@ -102,7 +107,7 @@ def test_a_budget_of_money_is_spent_and_no_more(tenant: Tenant) -> None:
     price = ("--input", "0", "--output", "0", "--request", "1.5", "--org", tenant.name)
     axon_command(tenant.axon, "prices", "set", MODEL, *price)
     words = ("--measure", "money", "--currency", "USD", "--period", "month")
-    tenant.limit("dollars", *words, "--amount", str(10**12))
+    tenant.limit("dollars", *words, "--amount", "1000")
     for _ in range(KNOWN_TRIES_MAX):  # until the price is known too
         tenant.say()
         spent: int = next(one["used"] for one in tenant.limits() if one["id"] == "dollars")
@@ -110,7 +115,7 @@ def test_a_budget_of_money_is_spent_and_no_more(tenant: Tenant) -> None:
             break
         time.sleep(0.05)
     assert spent == 1_500_000_000
-    tenant.limit("dollars", *words, "--amount", str(spent + 4 * 10**9))
+    tenant.limit("dollars", *words, "--amount", "5.5")
     with ThreadPoolExecutor(AT_ONCE) as threads:
         said = [threads.submit(tenant.say) for _ in range(AT_ONCE)]
     refused = [one.exception() for one in said if one.exception() is not None]

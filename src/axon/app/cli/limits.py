@@ -5,7 +5,9 @@ import click
 from axon.accounts import AccountsAdmin
 from axon.app.cli.asking import Asked, for_accounts, org_named, user_named
 from axon.app.cli.command import ExampleGroup
+from axon.app.cli.money import RATE, money
 from axon.app.cli.tables import show
+from axon.base import NANOS_PER_UNIT
 from axon.limits import APART, KINDS, MEASURES, PERIODS, LimitsAdmin, Rule
 
 
@@ -37,7 +39,7 @@ def list_limits(asked: Asked) -> None:
     "set",
     examples=[
         "axon limits set acme-tokens --org acme --measure tokens --period month --amount 5000000",
-        "axon limits set usd --org acme --measure money --currency USD --period day --amount 9000",
+        "axon limits set usd --org acme --measure money --currency USD --period month --amount 250",
         "axon limits set each-user --tier free --measure concurrent --amount 2 --apart user",
         "axon limits set warn --org acme --measure requests --period day --amount 1000 --kind soft",
     ],
@@ -45,10 +47,10 @@ def list_limits(asked: Asked) -> None:
 @click.argument("name")
 @click.option("--measure", type=click.Choice(MEASURES), required=True, help="What is counted.")
 @click.option("--period", type=click.Choice(PERIODS), default=None, help="Over how long.")
-@click.option("--amount", type=int, required=True, help="How much; money in nano-units.")
+@click.option("--amount", type=RATE, required=True, help="How much; of money like 0.25.")
 @click.option("--currency", default="", help="Of money: the currency of the prices it is about.")
 @click.option("--kind", type=click.Choice(KINDS), default="hard", help="What happens beyond it.")
-@click.option("--grace", type=int, default=0, help="How much more a hard limit still admits.")
+@click.option("--grace", type=RATE, default=0, help="How much more a hard limit still admits.")
 @click.option("--tier", default="", help="Of organizations of this tier; else of all tiers.")
 @click.option("--org", default="", help="Of this organization, by name or id; else of all.")
 @click.option("--user", default="", help="Of this user of the organization.")
@@ -71,9 +73,9 @@ def set_limit(asked: Asked, name: str, **given: str | int | tuple[str, ...] | No
             measure=str(given["measure"]),
             period=str(given["period"] or ""),
             currency=str(given["currency"]),
-            amount=_integer(given["amount"]),
+            amount=_counted("--amount", given["amount"], given["measure"]),
             kind=str(given["kind"]),
-            grace=_integer(given["grace"]),
+            grace=_counted("--grace", given["grace"], given["measure"]),
             tier=str(given["tier"]),
             org_id="" if org is None else org.org_id,
             user=user,
@@ -87,9 +89,15 @@ def set_limit(asked: Asked, name: str, **given: str | int | tuple[str, ...] | No
     _show(asked.run_with_limits(work), asked.as_json)
 
 
-def _integer(value: object) -> int:
-    assert isinstance(value, int)
-    return value
+def _counted(option: str, nano: object, measure: object) -> int:
+    """Return an amount as rules have it: nano-units of money, a whole number of anything else."""
+    assert isinstance(nano, int)
+    if measure == "money":
+        return nano
+    whole, rest = divmod(nano, NANOS_PER_UNIT)
+    if rest:
+        raise click.UsageError(f"{option} is a whole number, but for --measure money")
+    return whole
 
 
 def _names(value: object) -> tuple[str, ...]:
@@ -128,14 +136,18 @@ def set_zone(asked: Asked, org: str, time_zone: str) -> None:
         click.echo(f"The days and months of {org} are those of {time_zone}.")
 
 
+def _amount(amount: int, rule: Rule) -> str:
+    return f"{money(amount)} {rule.currency}" if rule.measure == "money" else f"{amount:,}"
+
+
 def _show(found: list[Rule], as_json: bool) -> None:
     columns = {
         "Limit": [rule.rule_id for rule in found],
         "Measure": [rule.measure for rule in found],
         "Period": [rule.period for rule in found],
-        "Amount": [f"{rule.amount} {rule.currency}".rstrip() for rule in found],
+        "Amount": [_amount(rule.amount, rule) for rule in found],
         "Kind": [rule.kind for rule in found],
-        "Grace": [str(rule.grace) if rule.grace else "" for rule in found],
+        "Grace": [_amount(rule.grace, rule) if rule.grace else "" for rule in found],
         "Tier": [rule.tier for rule in found],
         "Organization": [rule.org_id for rule in found],
         "User": [f"{rule.user:016x}" if rule.user >= 0 else "" for rule in found],

@@ -1,0 +1,43 @@
+"""Limits set and listed by the commands."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.app.test_accounts_commands import Commands
+
+MONEY = ("--measure", "money", "--currency", "USD", "--period", "month")
+TOKENS = ("--measure", "tokens", "--period", "day")
+
+
+@pytest.fixture
+def commands(tmp_path: Path, database: str) -> Commands:
+    return Commands(tmp_path, database)
+
+
+def test_a_budget_is_given_and_shown_in_units_of_its_currency(commands: Commands) -> None:
+    (made,) = commands.json("limits", "set", "usd", *MONEY, "--amount", "2500.5", "--grace", "10")
+    assert (made["amount"], made["grace"]) == (2500 * 10**9 + 5 * 10**8, 10 * 10**9)
+    shown = commands.run("limits", "list").stdout
+    assert "2,500.50 USD" in shown and "10.00 USD" in shown
+
+
+def test_what_is_no_money_is_counted_whole(commands: Commands) -> None:
+    (made,) = commands.json("limits", "set", "daily", *TOKENS, "--amount", "5000000")
+    assert made["amount"] == 5_000_000
+    assert "5,000,000" in commands.run("limits", "list").stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*TOKENS, "--amount", "0.5"),
+        (*TOKENS, "--amount", "5", "--grace", "0.5"),
+        (*TOKENS, "--amount", "-1"),
+        (*MONEY, "--amount", "0.0000000001"),
+        (*MONEY, "--amount", "much"),
+        (*TOKENS, "--amount", "1", "--user", "ada"),
+    ],
+)
+def test_what_is_no_amount_is_a_usage_error(commands: Commands, words: tuple[str, ...]) -> None:
+    assert commands.run("limits", "set", "wrong", *words).exit_code == 2
