@@ -9,6 +9,8 @@ the last user message. The last marker of a name wins.
     [[pad:N]]              make each content chunk N characters longer
     [[delay_ms:N]]         wait between chunks; 0, the default, writes the stream in one piece
     [[first_ms:N]]         wait before the first byte of the answer
+    [[held:NAME]]          wait with it until POST /release has named NAME (what comes
+                           after that is not held any more)
     [[echo]]               the text is the JSON list of {"role", "content"} that was received
     [[tool:NAME ARGS]]     answer with a tool call; ARGS is its JSON text (only while the last
                            message is the user's, so that the tool's result ends the loop); given
@@ -42,7 +44,8 @@ Routes, each with and without `/v1`: POST /chat/completions, POST
 /chat/completions/input_tokens (of `--tokenize llama`), POST /completions (its prompts are
 read like messages), POST /embeddings (of a text always the same vector; a model named
 `floats-only` ignores encoding_format), GET /models, POST /tokenize (the dialect is `tokenize`:
-llama, vllm or none), GET and DELETE /ledger (every request seen, as JSON).
+llama, vllm or none), GET and DELETE /ledger (every request seen, as JSON), POST /release
+({"name": NAME}).
 Words are tokens here. `PYTHONPATH=src python -m tests.fake_upstream --port 9000 --script "..."`
 """
 
@@ -50,7 +53,7 @@ import argparse
 import asyncio
 import json
 import ssl
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Self, cast
@@ -93,6 +96,7 @@ class FakeUpstream:
         self.open: set[asyncio.Transport] = set()
         self.blocked = 0
         """Connections whose client does not read."""
+        self.gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.tasks = TaskOwner(lambda name, error: None)
         self.port = 0
         self._scheme = "http"
@@ -240,6 +244,9 @@ class _Connection(asyncio.Protocol):
             if seen.method == "DELETE":
                 up.ledger.clear()
             self.send(200, [asdict(line) for line in up.ledger])
+        elif path == "/release":
+            up.gates[seen.body["name"]].set()
+            self.send(200, {})
         elif path == "/tokenize" and up.tokenize != "none":
             self.count_tokens(seen.body)
         elif path == "/chat/completions/input_tokens" and up.tokenize == "llama":
@@ -274,6 +281,8 @@ class _Connection(asyncio.Protocol):
         reply = kind(up.name, up.script, seen.number, seen.body)
         fault = reply.fault
         await asyncio.sleep(int(reply.markers.get("first_ms", 0)) / 1000)
+        if "held" in reply.markers:
+            await up.gates[reply.markers["held"]].wait()
         if fault == "hang":
             await asyncio.Event().wait()
         if fault == "close":

@@ -103,7 +103,7 @@ async def test_the_sdks_retry_attaches_to_the_running_turn(axon: RunningAxon) ->
     text = f"{name} [[text:only once]][[first_ms:700]]"
     async with axon.async_client() as client:
         conversation = await client.conversations.create()
-        patient = client.with_options(timeout=0.4, max_retries=1)
+        patient = client.with_options(timeout=0.4, max_retries=10)
         answer = await patient.responses.create(
             model=MODEL, input=text, conversation=conversation.id
         )

@@ -50,3 +50,10 @@ async def until_shown(upstream: str, word: str) -> None:
     thinking then; the run's own time limit ends a wait for nothing."""
     while not await asyncio.to_thread(shown_to_the_model, upstream, word):
         await asyncio.sleep(0.02)
+
+
+def release(upstream: str, name: str) -> None:
+    """Let the answers marked `[[held:NAME]]` go, those to come included."""
+    body = json.dumps({"name": name}).encode()
+    with urllib.request.urlopen(f"{upstream}/release", body, timeout=30) as answer:
+        assert answer.status == 200

@@ -11,7 +11,7 @@ import pytest
 from openai.types.responses import ResponseStreamEvent
 
 from tests.gateway.conftest import RunningAxon
-from tests.promises.reading import Said, read_conversation_async, until_shown
+from tests.promises.reading import Said, read_conversation_async, release, until_shown
 
 MODEL = "fake-model"
 TRIES_MAX = 400
@@ -51,7 +51,7 @@ async def test_an_unstreamed_turn_is_run_again(own_axon: RunningAxon) -> None:
         asked = asyncio.create_task(
             client.responses.create(
                 model=MODEL,
-                input=f"{conversation.id} [[text:answered all the same]][[first_ms:800]]",
+                input=f"[[held:{conversation.id}]][[text:answered all the same]]",
                 conversation=conversation.id,
             )
         )
@@ -60,6 +60,7 @@ async def test_an_unstreamed_turn_is_run_again(own_axon: RunningAxon) -> None:
         kill_serving(own_axon)
         with pytest.raises(openai.APIConnectionError):
             await asked
+        release(own_axon.upstream, conversation.id)
         messages = await read_when_back(client, conversation.id)
     assert [message.text for message in messages[1::2]] == ["answered all the same", "next"]
     assert all(message.status == "completed" for message in messages)
@@ -71,11 +72,11 @@ async def test_a_streamed_turn_ends_at_its_last_journaled_progress(own_axon: Run
         conversation = await client.conversations.create()
         stream = await client.responses.create(
             model=MODEL,
-            input=f"[[text:{text}]][[chunks:60]][[delay_ms:60]]",
+            input=f"[[text:{text}]][[chunks:60]][[delay_ms:100]][[fault:hang_midway]]",
             conversation=conversation.id,
             stream=True,
         )
-        seen = await watch_and_kill(own_axon, stream, kill_at=len(text) * 4 // 5)
+        seen = await watch_and_kill(own_axon, stream, kill_at=len(text) * 2 // 5)
         messages = await read_when_back(client, conversation.id)
     question, answer, *_ = messages
     assert question.author == "user"
@@ -89,7 +90,7 @@ async def test_a_turn_killed_before_any_progress_leaves_no_trace(own_axon: Runni
         conversation = await client.conversations.create()
         stream = await client.responses.create(
             model=MODEL,
-            input="[[text:a b c d]][[chunks:20]][[delay_ms:100]]",
+            input="[[text:a b c d]][[chunks:4]][[fault:hang_midway]]",
             conversation=conversation.id,
             stream=True,
         )

@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 
 from tests.gateway.conftest import RunningAxon, start_axon, stop
 from tests.gateway.test_background import ended
-from tests.promises.reading import read_conversation_async, shown_to_the_model, until_shown
+from tests.promises.reading import read_conversation_async, release, shown_to_the_model, until_shown
 from tests.promises.test_crash import kill_serving
 
 MODEL = "fake-model"
@@ -38,7 +38,7 @@ async def test_background_responses_survive_the_death_of_everything(
 ) -> None:
     process, axon = start_axon(tmp_path, upstream_address)
     async with axon.async_client() as client:
-        text = "[[text:answered in the end]][[first_ms:1500]]"
+        text = f"[[text:answered in the end]][[held:{tmp_path}]]"
         begun = await asyncio.gather(
             *(
                 client.responses.create(model=MODEL, input=f"{number} {text}", background=True)
@@ -48,6 +48,7 @@ async def test_background_responses_survive_the_death_of_everything(
     kill_everything(axon)
     with process:
         process.wait()
+    release(upstream_address, str(tmp_path))
     process, axon = start_axon(tmp_path, upstream_address)
     async with axon.async_client() as client:
         responses = await asyncio.gather(*(ended(client, response.id) for response in begun))
@@ -62,7 +63,9 @@ async def seen_until_killed(axon: RunningAxon, client: AsyncOpenAI, kill_at: int
     """Return the events a client saw that killed the server at the event with this number."""
     events: list[Any] = []
     stream = await client.responses.create(
-        model=MODEL, input=f"[[text:{TEXT}]][[chunks:{WORDS}]][[delay_ms:60]]", stream=True
+        model=MODEL,
+        input=f"[[text:{TEXT}]][[chunks:{WORDS}]][[delay_ms:100]][[fault:hang_midway]]",
+        stream=True,
     )
     with contextlib.suppress(openai.APIError, OSError):
         async for event in stream:
@@ -72,7 +75,7 @@ async def seen_until_killed(axon: RunningAxon, client: AsyncOpenAI, kill_at: int
     return events
 
 
-@pytest.mark.parametrize("kill_at", [5, 55])
+@pytest.mark.parametrize("kill_at", [5, 32])
 async def test_a_stream_cut_by_a_crash_is_ended_without_a_contradiction(
     own_axon: RunningAxon, kill_at: int
 ) -> None:
@@ -123,7 +126,7 @@ async def test_a_retry_after_a_crash_finds_its_turn(
         asked = asyncio.create_task(
             patient.responses.create(
                 model=MODEL,
-                input=f"{conversation.id} [[text:once]][[first_ms:600]]",
+                input=f"[[held:{conversation.id}]][[text:once]]",
                 conversation=conversation.id,
                 extra_headers=headers,
             )
@@ -131,6 +134,7 @@ async def test_a_retry_after_a_crash_finds_its_turn(
         await until_shown(own_axon.upstream, conversation.id)
         await client.conversations.create()  # durable, hence so is the acceptance before it
         kill_serving(own_axon)
+        release(own_axon.upstream, conversation.id)
         response = await asked
         messages = await read_conversation_async(patient, conversation.id)
     assert response.output_text == "once"
@@ -150,7 +154,7 @@ async def test_a_summary_that_was_made_is_not_made_again(own_axon: RunningAxon) 
         asked = asyncio.create_task(
             patient.responses.create(
                 model=MODEL,
-                input=f"{conversation.id} [[text:once]][[first_ms:1500]]",
+                input=f"[[held:{conversation.id}]][[text:once]]",
                 conversation=conversation.id,
                 context_management=compacted,
             )
@@ -158,6 +162,7 @@ async def test_a_summary_that_was_made_is_not_made_again(own_axon: RunningAxon) 
         await until_shown(own_axon.upstream, conversation.id)
         await client.conversations.create()  # durable, hence so is the acceptance before it
         kill_serving(own_axon)
+        release(own_axon.upstream, conversation.id)
         response = await asked
         items = patient.conversations.items.list(conversation.id, order="asc", limit=100)
         kinds = [item.type async for item in items]

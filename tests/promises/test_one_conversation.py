@@ -8,7 +8,12 @@ import openai
 import pytest
 
 from tests.gateway.conftest import RunningAxon
-from tests.promises.reading import read_conversation_async, shown_to_the_model, until_shown
+from tests.promises.reading import (
+    read_conversation_async,
+    release,
+    shown_to_the_model,
+    until_shown,
+)
 
 MODEL = "fake-model"
 PARALLEL = 32
@@ -80,7 +85,7 @@ async def test_a_client_that_goes_away_before_its_whole_answer_changes_nothing(
         body = json.dumps(
             {
                 "model": MODEL,
-                "input": f"{conversation.id} [[text:nobody is listening]][[first_ms:1500]]",
+                "input": f"[[held:{conversation.id}]][[text:nobody is listening]]",
                 "conversation": conversation.id,
             }
         )
@@ -93,6 +98,7 @@ async def test_a_client_that_goes_away_before_its_whole_answer_changes_nothing(
         writer.close()
         await writer.wait_closed()
         assert reader.at_eof() or await reader.read() == b""
+        release(axon.upstream, conversation.id)
         await client.responses.create(
             model=MODEL, input="[[text:next]]", conversation=conversation.id
         )

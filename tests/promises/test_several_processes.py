@@ -18,7 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.gateway.conftest import RunningAxon, start_axon, stop
-from tests.promises.reading import shown_to_the_model
+from tests.promises.reading import release, shown_to_the_model
 from tests.promises.two_processes import (
     MODEL,
     NAMES,
@@ -166,7 +166,8 @@ def test_a_retry_finds_its_first_try_in_the_other_process(
 def test_a_retry_finds_its_first_try_after_a_crash(
     two: RunningAxon, clients: dict[str, Client]
 ) -> None:
-    said = f"crash {time.monotonic_ns()} [[text:once]][[first_ms:300]]"
+    name = f"crash {time.monotonic_ns()}"
+    said = f"[[held:{name}]][[text:once]]"
     body = {"model": MODEL, "input": said}
     with closing(connect(two, "serving-2")) as left:
         headers = {"authorization": f"Bearer {two.api_key}"}
@@ -175,6 +176,7 @@ def test_a_retry_finds_its_first_try_after_a_crash(
             time.sleep(0.01)
         create(clients["serving-2"])  # durable, hence so is the acceptance before it
         os.kill(pid_of(two, "serving-2"), signal.SIGKILL)
+    release(two.upstream, name)
     headers = {"x-stainless-retry-count": "1"}
     status, made = clients["serving"].call("POST", "/v1/responses", body, **headers)
     assert (status, owner_of(made["id"])) == (200, "serving-2")
@@ -441,13 +443,13 @@ def kill_everything(process: "subprocess.Popen[str]", running: RunningAxon) -> N
 
 
 def leave_a_turn_open(axon: RunningAxon, conversation: str) -> Client:
-    """Begin a turn that takes a while; return once the engine has it and it is accepted."""
-    text = f"open {conversation} [[text:ended all the same]][[first_ms:1500]]"
+    """Begin a turn that is held until its conversation is released; return once it is accepted."""
+    text = f"open [[held:{conversation}]][[text:ended all the same]]"
     body = json.dumps({"model": MODEL, "input": text, "conversation": conversation})
     client = Client(axon)
     headers = {"authorization": f"Bearer {axon.api_key}"}
     client.request("POST", "/v1/responses", body, headers)
-    while not shown_to_the_model(axon.upstream, f"open {conversation}"):
+    while not shown_to_the_model(axon.upstream, f"held:{conversation}"):
         time.sleep(0.01)
     with closing(connect(axon, owner_of(conversation))) as other:
         create(other)  # durable, hence so is the acceptance before it
@@ -485,6 +487,7 @@ def test_the_number_of_processes_may_change(tmp_path: Path, upstream_address: st
         else:
             assert texts(running, left_open)[1:] == ["ended all the same"]
         kill_everything(process, running)
+        release(upstream_address, left_open)
     for conversation, said in conversations.items():
         shown = shown_to_the_model(upstream_address, conversation)
         seen = [[text for _, text in one] for one in shown]

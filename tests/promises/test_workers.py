@@ -12,7 +12,7 @@ from openai import AsyncOpenAI
 from axon.app.folders import DataFolder
 from axon.app.up import read_running
 from tests.gateway.conftest import RunningAxon, start_axon, stop
-from tests.promises.reading import shown_to_the_model, until_shown
+from tests.promises.reading import release, shown_to_the_model, until_shown
 
 TURNS = 8
 TEXT = "one two three four"
@@ -58,7 +58,7 @@ async def test_streams_come_through_the_workers(axon_with_workers: RunningAxon) 
 async def test_killed_workers_go_unnoticed_and_come_back(axon_with_workers: RunningAxon) -> None:
     """Both are killed while every turn waits for its first token."""
     before = workers(axon_with_workers.data)
-    prompt = f"unnoticed [[text:{TEXT}]][[first_ms:5000]]"
+    prompt = f"unnoticed [[text:{TEXT}]][[held:unnoticed]]"
     async with axon_with_workers.async_client() as client, asyncio.TaskGroup() as group:
         turns = [
             group.create_task(streamed(client, f"{prompt} {number}.")) for number in range(TURNS)
@@ -67,6 +67,7 @@ async def test_killed_workers_go_unnoticed_and_come_back(axon_with_workers: Runn
             await until_shown(axon_with_workers.upstream, f"{prompt} {number}.")
         for pid in before:
             os.kill(pid, signal.SIGKILL)
+        release(axon_with_workers.upstream, "unnoticed")
     assert {turn.result() for turn in turns} == {(TEXT, "response.completed")}
     asked = await asyncio.to_thread(shown_to_the_model, axon_with_workers.upstream, prompt)
     assert len(asked) == 2 * TURNS, "each job was with a worker that died and with one that lived"
