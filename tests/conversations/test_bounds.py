@@ -1,15 +1,19 @@
 """The bounds of the line, of the tail and of what is held in memory."""
 
 import asyncio
+import tracemalloc
 
 import msgspec
 import pytest
 
 from axon.conversations import ConversationBusy, Conversations, HistoryItem, HistoryTurn, TailFull
-from axon.conversations.history import EMPTY_WINDOW
+from axon.conversations.history import EMPTY_WINDOW, OpenedWindow, opened_bytes
 from axon.conversations.line import Line
 from axon.conversations.opened import OpenedWindows
 from tests.conversations.scene import ORG, WAIT_S, Process
+
+WEIGHED = 500
+"""Windows: so many that what is weighed beside them is nothing."""
 
 
 async def test_a_line_has_an_end() -> None:
@@ -108,3 +112,28 @@ async def test_the_tails_head_is_its_highest_place(process: Process) -> None:
     assert process.conversations.tail.head(conversation) == 3
     process.conversations.tail.prune(4)
     assert process.conversations.tail.head(conversation) == 0
+
+
+@pytest.mark.parametrize("content_bytes", [60, 4_000])
+def test_opened_windows_weigh_no_more_than_is_counted(content_bytes: int) -> None:
+    opened = OpenedWindows()
+    tracemalloc.start()
+    try:
+        for number in range(WEIGHED):
+            items = [an_item(number, place, content_bytes) for place in range(2)]
+            turn = HistoryTurn.of(f"resp_{number:048}", 1, items)
+            window = OpenedWindow(
+                1, 1, (turn,), True, frozenset([b"%016d" % number]), 0, opened_bytes([turn])
+            )
+            opened.put(f"conv_{number:048}", window)
+        weight, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    counted = sum(window.opened_bytes for window in opened._windows.values())
+    assert counted / 2 < weight < 1.1 * counted
+
+
+def an_item(number: int, place: int, content_bytes: int) -> HistoryItem:
+    content = b'{"text":"%b"}' % (b"x" * content_bytes)
+    item_id = f"msg_{number:046}{place}"
+    return HistoryItem(item_id, "message", "user", 10, content, [bytes(bytearray(content))])
