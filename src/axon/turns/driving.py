@@ -1,6 +1,7 @@
 """The middle of a turn: hand its job to inference and relay what the engine says."""
 
 import asyncio
+from contextlib import suppress
 
 from axon.inference import (
     FailureKind,
@@ -13,7 +14,7 @@ from axon.inference import (
     Started,
     WholeBody,
 )
-from axon.journal import JournalError, Location
+from axon.journal import JournalError
 from axon.records import (
     TurnProgress,
     encode,
@@ -163,11 +164,8 @@ def _note_progress(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) ->
     if turn.begun is None or now_s - turn.progress_s < options.progress_every_s:
         return
     turn.progress_s = now_s
-    try:
-        written = rooms.journal.append(*encode(_progress(rooms, turn)))
-    except JournalError:
-        return  # the end of the turn will meet the same trouble and report it
-    written.add_done_callback(_ignore_failure)
+    with suppress(JournalError):  # the end of the turn will meet the same trouble and report it
+        rooms.journal.append(*encode(_progress(rooms, turn)))
 
 
 async def watch(rooms: TurnRooms, turn: RunningTurn) -> None:
@@ -195,9 +193,3 @@ def _progress(rooms: TurnRooms, turn: RunningTurn) -> TurnProgress:
         events=sealed,
         number=number,
     )
-
-
-def _ignore_failure(written: "asyncio.Future[Location]") -> None:
-    """A failed progress note needs no report: the journal has ended the process."""
-    if not written.cancelled():
-        written.exception()

@@ -79,7 +79,6 @@ async def _reopened(rooms: TurnRooms, left: OpenTurn, begun: Begun) -> RunningTu
         engine_streams=streamed,
         fields=fields,
         request_blob=accepted.request,
-        accepted_at=left.location,
         watched=accepted.streamed or left.progress is not None,
         summary=summary,
         input_tokens_reserved=accepted.input_tokens_reserved,

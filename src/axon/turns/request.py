@@ -101,7 +101,10 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     stream: TurnStream = msgspec.field(default_factory=TurnStream)
     end: TurnEnd | None = None
     """Set when the turn is durable (or could not be made so); the stream is over then."""
+    ticket: int = 0
+    """Among the open turns of its process."""
     accepted_at: Location = Location(0, 0, 0, 0)
+    """Where the acceptance is, if it was waited for."""
     output: JobStream | None = None
     """What the engine says, from the submission of the turn's job on."""
     upstream: str = ""

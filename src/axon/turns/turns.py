@@ -11,7 +11,6 @@ holds them together.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -29,6 +28,7 @@ from axon.turns.failures import CompactionFailed, Draining, TooManyTurns
 from axon.turns.interrupting import end_as_interrupted
 from axon.turns.left_open import OpenTurn, runs_again
 from axon.turns.measures import measure
+from axon.turns.open_turns import OpenTurns
 from axon.turns.recovery import OutputGone, output_of, reopen
 from axon.turns.request import RunningTurn, TurnRequest
 from axon.turns.retries import Retries, Try, asked_mac, body_mac, key_mac
@@ -44,15 +44,12 @@ class Turns:
     """Takes turns and brings every accepted one to its end; one per process."""
 
     def __init__(self, rooms: TurnRooms, options: TurnOptions, unfinished: Mark) -> None:
-        """`unfinished` is the shared mark below which no accepted turn is still open."""
+        """`unfinished` is the shared mark that `OpenTurns` keeps."""
         self._rooms = rooms
         self._options = options
-        self._unfinished = unfinished
         self._running: dict[str, RunningTurn] = {}
-        self._open: OrderedDict[str, int] = OrderedDict()
-        """Turns without a durable end, and where they were accepted; in that order."""
+        self._open = OpenTurns(unfinished, rooms.journal)
         self._retries = Retries(rooms, self.find)
-        self._starting = 0
         self._draining = False
 
     def __len__(self) -> int:
@@ -147,15 +144,16 @@ class Turns:
     async def _accept(self, request: TurnRequest) -> RunningTurn:
         if self._draining:
             raise Draining
-        if len(self._running) + self._starting >= self._options.running_max:
+        if len(self._open) >= self._options.running_max:
             raise TooManyTurns
-        self._starting += 1
+        ticket = self._open.begin()
         try:
             turn = await accept(self._rooms, self._options, request, self._ask)
-        finally:
-            self._starting -= 1
+        except BaseException:
+            self._open.end(ticket)
+            raise
+        turn.ticket = ticket
         self._running[turn.head.turn_id] = turn
-        self._open[turn.head.turn_id] = turn.accepted_at.sequence
         self._retries.note(turn)
         return turn
 
@@ -170,22 +168,8 @@ class Turns:
             measure(turn, self._rooms.clock)
             del self._running[turn_id]
             if ended_durably(turn):
-                del self._open[turn_id]
-            self._mark_unfinished()
-
-    def _mark_unfinished(self) -> None:
-        """Tell the next process from where on to look for turns this one left open.
-
-        With none open, and none whose acceptance is being journaled, it need look at nothing.
-        """
-        needed_from = next(iter(self._open.values()), None)
-        unplaced_from = self._rooms.conversations.unplaced_from
-        if needed_from is None or (unplaced_from is not None and unplaced_from < needed_from):
-            needed_from = unplaced_from
-        if needed_from is not None:
-            self._unfinished.set(needed_from)
-        elif not self._starting:
-            self._unfinished.set(self._rooms.journal.durable_through + 1)
+                self._open.end(turn.ticket)
+            self._open.tell(self._rooms.conversations.unplaced_from)
 
     async def recover(self, left_open: list[OpenTurn]) -> None:
         """Bring the turns a dead process left open to their end; call before serving.
@@ -195,11 +179,10 @@ class Turns:
         """
         again = [left for left in left_open if self._may_go_on(left)]
         over = [left for left in left_open if not self._may_go_on(left)]
-        for left in again:
-            self._open[left.turn_id] = left.location.sequence
+        tickets = [self._open.begin(left.location.sequence) for left in again]
         await end_as_interrupted(self._rooms, over)
-        for left in again:
-            self._rooms.tasks.start(self._run_again(left), f"turn {left.turn_id} again")
+        for left, ticket in zip(again, tickets, strict=True):
+            self._rooms.tasks.start(self._run_again(left, ticket), f"turn {left.turn_id} again")
 
     def _may_go_on(self, left: OpenTurn) -> bool:
         """Return whether the turn runs again, or the bus may have the rest of its answer."""
@@ -209,7 +192,7 @@ class Turns:
     def _runs_again(self, left: OpenTurn) -> bool:
         return runs_again(left, self._rooms.clock.now_us(), self._options)
 
-    async def _run_again(self, left: OpenTurn) -> None:
+    async def _run_again(self, left: OpenTurn, ticket: int) -> None:
         """Take the turn's place again before anybody else can, then see what the engine said."""
         turn: RunningTurn | None = None
         try:
@@ -222,11 +205,12 @@ class Turns:
             log.warning("turn.not-run-again", "A turn is ended.", error__message=repr(error))
             with suppress(JournalError):  # else it stays open, for the process after this one
                 await end_as_interrupted(self._rooms, [left])
-                del self._open[left.turn_id]
+                self._open.end(ticket)
             if turn is not None and turn.begun is not None:
                 await self._rooms.conversations.abort(turn.begun)
             self._rooms.inference.cancel(left.turn_id)
             return
+        turn.ticket = ticket
         turn.reattached = turn.output is not None
         turn.submitted_s = turn.progress_s = self._rooms.clock.monotonic()
         self._running[left.turn_id] = turn
