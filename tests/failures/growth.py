@@ -41,18 +41,11 @@ class Trend:
     per_h: float
     error_per_h: float
 
-    def verdict(self, bound: Bound, filling_per_h: float = 0.0) -> str:
-        """Return `grows`, `flat`, or `unclear` when the error hides a slope beyond the bound.
-
-        `filling_per_h` is what bounded caches that are not full yet take up: growth that is no
-        more than that is `fills`.
-        """
+    def verdict(self, bound: Bound) -> str:
+        """Return `grows`, `flat`, or `unclear` when the error hides a slope beyond the bound."""
         most = bound.per_h(self.mean)
-        surely = self.per_h - _CERTAINTY * self.error_per_h
-        if surely > most + filling_per_h:
+        if self.per_h - _CERTAINTY * self.error_per_h > most:
             return "grows"
-        if surely > most:
-            return "fills"
         return "flat" if self.per_h <= most else "unclear"
 
 

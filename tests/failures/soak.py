@@ -43,9 +43,11 @@ ENVIRONMENT = {
     "AXON_JOURNAL_SEGMENT_BYTES": str(MIB),
     "AXON_JOURNAL_ENTRY_BYTES_MAX": str(MIB // 2),
     "AXON_CONVERSATIONS_OPENED_BYTES_MAX": str(MIB // 4),
+    "AXON_CONVERSATIONS_REMEMBERED_TURNS_MAX": "1000",
+    "AXON_CONVERSATIONS_IDEMPOTENCY_KEYS_MAX": "1000",
 }
-"""So that the journals' size and the opened histories settle within the warm-up: what is older than
-a minute goes, and what there is no room for."""
+"""So that the journals' size and all that is remembered settle within the warm-up: what is older
+than a minute goes, and what there is no room for."""
 
 EVENTS, EVENT_EVERY_US = 24, 5_000
 """Of a stream: 120 ms, in which a client can go away."""
@@ -63,12 +65,6 @@ BOUNDS = {
 """Two percent an hour, or what is too little to tell from the steps of an allocator, a connection
 more, the saw's teeth of segments that are retired once a minute (what is never retired is some 180
 MiB an hour), or the records of two seconds."""
-
-
-TURN_BYTES, KEY_BYTES = 500, 400
-"""What a serving process remembers of each turn in a conversation and of each Idempotency-Key: the
-figures of their bounds (PLACES_MAX and KEYS_MAX, a hundred thousand of each), and a quarter more
-for the allocator. They fill for hours, so that much growth of a serving process is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +87,6 @@ class Soaked:
     failed: Mapping[str, int] = field(default_factory=dict)
     caught_up_s: float | None = None
     """Seconds from the end of the load until PostgreSQL had everything; None: not in time."""
-
-    def filling_per_h(self, name: str) -> float:
-        """Return how many MiB an hour the caches of this process take up until they are full."""
-        if not name.startswith("serving"):
-            return 0.0
-        turns = sum(count for act, count in self.done.items() if act.startswith("turn"))
-        keys = self.done.get("turn tried twice", 0)
-        serving = len({one for one, _ in self.points if one.startswith("serving")})
-        hours = max(points[-1][0] for points in self.points.values()) / 3600
-        return (turns * TURN_BYTES + keys * KEY_BYTES) / serving / hours / MIB
 
     @property
     def problems(self) -> list[str]:
@@ -164,14 +150,12 @@ def table(soaked: Soaked) -> tuple[list[str], list[str]]:
             lines.append(f"{name:14}{figure:13}{points[0][1]:9.2f}  too few samples")
             continue
         trend = fit(after)
-        filling = soaked.filling_per_h(name) if figure == MEMORY else 0.0
-        verdict = trend.verdict(BOUNDS[figure], filling)
+        verdict = trend.verdict(BOUNDS[figure])
         if verdict == "grows":
             growing.append(f"{name}: {figure}")
         lines.append(
             f"{name:14}{figure:13}{points[0][1]:9.2f}{trend.start:9.2f}{trend.end:9.2f}"
             f"{trend.per_h:+11.2f}{trend.error_per_h:9.2f}  {verdict}"
-            + (f" (caches: up to {filling:+.2f})" if verdict == "fills" else "")
         )
     return lines, growing
 

@@ -62,13 +62,6 @@ def test_growth_is_what_passes_bound_and_error(per_h: float, noise: float, verdi
     assert fit(points(per_h=per_h, noise=noise)).verdict(BOUND) == verdict
 
 
-@pytest.mark.parametrize(
-    ("filling", "verdict"), [(0.0, "grows"), (8.0, "grows"), (9.5, "fills"), (20.0, "fills")]
-)
-def test_caches_that_fill_explain_no_more_than_they_hold(filling: float, verdict: str) -> None:
-    assert fit(points(per_h=10.0)).verdict(BOUND, filling) == verdict
-
-
 def test_the_bound_is_a_share_of_what_is_large() -> None:
     large = points(per_h=10.0, start=1000.0)
     assert fit(large).verdict(BOUND) == "flat"

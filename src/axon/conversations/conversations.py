@@ -92,7 +92,7 @@ class Conversations:
                 replay=Replay(parts.postgres),
             )
         )
-        self._finding = Finding(parts.postgres, self.tail, opener, parts.mint)
+        self._finding = Finding(parts.postgres, self.tail, opener, parts.mint, options.places_max)
         self._copying = Copying(parts.postgres, loader, self._reading, opener)
         writing = self._writing_parts()
         self._writing = Writing(writing, options.change_wait_s)
@@ -104,7 +104,7 @@ class Conversations:
         """Items by their ids alone."""
         self.turn_events = TurnEvents(parts.postgres, self.tail, opener)
         """What the followers of ended turns were shown."""
-        self.keys = IdempotencyKeys(parts.postgres, self._projected)
+        self.keys = IdempotencyKeys(parts.postgres, self._projected, options.keys_max)
         """What requests with an Idempotency-Key have made."""
 
     def _noted(self, record: Record) -> None:

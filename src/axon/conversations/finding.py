@@ -31,13 +31,16 @@ within the hour then costs no SQL."""
 class Finding:
     """Finds turns in this process's memory, the tail, then PostgreSQL."""
 
-    def __init__(self, postgres: Postgres, tail: Tail, opener: Opener, mint: IdMint) -> None:
-        """`mint` tells whose an id is."""
+    def __init__(
+        self, postgres: Postgres, tail: Tail, opener: Opener, mint: IdMint, places_max: int
+    ) -> None:
+        """`mint` tells whose an id is; the places of `places_max` ended turns are remembered."""
         self._postgres = postgres
         self._tail = tail
         self._opener = opener
         self._mint = mint
         self._places: OrderedDict[str, TurnPlace] = OrderedDict()
+        self._places_max = places_max
 
     def remember(self, turn_id: str) -> None:
         """Keep the place of a turn that has ended, is in the tail and can be continued.
@@ -50,7 +53,7 @@ class Finding:
         self._places[turn_id] = TurnPlace(
             conversation_id=entry.conversation_id, sequence=entry.sequence
         )
-        if len(self._places) > PLACES_MAX:
+        if len(self._places) > self._places_max:
             self._places.popitem(last=False)
 
     def forget(self, turn_id: str) -> None:

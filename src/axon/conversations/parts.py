@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from axon.base import Clock, IdMint, Randomness
+from axon.conversations.finding import PLACES_MAX
+from axon.conversations.keys import KEYS_MAX
 from axon.conversations.opened import OPENED_BYTES_MAX
 from axon.journal import Journal
 from axon.sealing import KeyStore
@@ -35,6 +37,8 @@ class ConversationsOptions:
     change_wait_s: float = 10.0
     """How long a change without a turn waits for the turns before it; then 409."""
     opened_bytes_max: int = OPENED_BYTES_MAX
+    places_max: int = PLACES_MAX
+    keys_max: int = KEYS_MAX
 
 
 DEFAULT_OPTIONS = ConversationsOptions()

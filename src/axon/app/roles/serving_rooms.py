@@ -234,6 +234,8 @@ def _conversations(
         ),
         ConversationsOptions(
             opened_bytes_max=settings.conversations.opened_bytes_max,
+            places_max=settings.conversations.remembered_turns_max,
+            keys_max=settings.conversations.idempotency_keys_max,
             change_wait_s=settings.conversations.change_wait_s,
         ),
     )

@@ -191,6 +191,22 @@ class ConversationsSettings(Struct, frozen=True, kw_only=True):
             "not read them again; the least recently used go first.",
         ),
     ] = 256 * MIB
+    remembered_turns_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Ended turns whose conversation is remembered, at some 400 bytes each, so "
+            "that continuing one by `previous_response_id` costs no SQL.",
+        ),
+    ] = 100_000
+    idempotency_keys_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Idempotency keys in memory, at some 300 bytes each; those that PostgreSQL "
+            "has make room, and while it has none of them a request with a new one is a 503.",
+        ),
+    ] = 100_000
     change_wait_s: Annotated[
         float,
         Meta(
