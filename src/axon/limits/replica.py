@@ -37,8 +37,10 @@ class RulesReplica:
         try:
             content = await asyncio.to_thread(self._snapshot.read_bytes)
             self._rules = Rules(_decoder.decode(content))
+        except FileNotFoundError:
+            return  # a new folder: PostgreSQL tells the first rules
         except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
-            log.info("limits.no-snapshot", f"No snapshot of the limits can be read: {error}")
+            log.warning("limits.no-snapshot", f"No snapshot of the limits can be read: {error}")
 
     async def refresh(self) -> None:
         """Take over what changed; raises LimitsUnavailable."""
