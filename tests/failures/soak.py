@@ -108,8 +108,10 @@ async def run_soak(wanted: Soak, axon: RunningAxon, bar: Progress) -> Soaked:
     task = bar.add_task("soaking", total=60 * wanted.minutes)
     async with client:
         loading = asyncio.create_task(load.run())
-        while (at_s := time.monotonic() - began_s) < 60 * wanted.minutes:
+        looks = 0
+        while (at_s := time.monotonic() - began_s) < 60 * wanted.minutes or looks < POINTS_MIN:
             await asyncio.to_thread(_look, axon.data, processes, at_s, soaked)
+            looks += 1
             bar.update(task, completed=at_s, description=f"soaking, {load.done.total()} requests")
             await asyncio.wait([loading], timeout=wanted.sample_every_s)
         load.stop.set()

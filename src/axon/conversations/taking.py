@@ -122,14 +122,14 @@ class Taking:
         window: OpenedWindow | None = None
         if isinstance(answer, Same):
             window = sources.opened.get(conversation_id)
-            _from_process.inc()
+            _from_process.count += 1
         elif isinstance(answer, Hit):
             window = await self._open(owner, conversation_id, answer)
-            _from_valkey.inc()
+            _from_valkey.count += 1
         if window is None or window.head < sources.tail.head(conversation_id):
             window, sealed = await sources.loader.window(owner, conversation_id, None)
             sources.cache.fill(conversation_id, fence, window, sealed)
-            _from_postgres.inc()
+            _from_postgres.count += 1
         sources.opened.put(conversation_id, window)
         return window
 
@@ -168,7 +168,7 @@ class Taking:
             self.next_fence(above=window.head_fence)
             return Busy(0)  # the lease is ours already: the next try takes it with a new fence
         sources.opened.put(conversation_id, window)
-        _from_postgres.inc()
+        _from_postgres.count += 1
         lease = Lease("postgres", sent_s + LEASE_S, b"", window)
         return self._begun(owner, conversation_id, fence, lease)
 

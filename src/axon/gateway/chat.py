@@ -14,6 +14,7 @@ async def create_completion(door: Door, call: Call) -> None:
 
 def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnRequest:
     """Return what the client asked for; raise RequestRefused for what it cannot mean."""
+    caller = call.caller
     model = required(fields, "model", str)
     if "messages" not in fields:
         required(fields, "messages", list)
@@ -23,10 +24,10 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
     options = member(fields, "stream_options", StreamOptions)
     cap = member(fields, "max_completion_tokens", int) or member(fields, "max_tokens", int)
     return TurnRequest(
-        org_id=call.caller.org_id,
+        org_id=caller.org_id,
         user=door.subject(call, fields),
-        credential_id=call.caller.credential_id,
-        tier=call.caller.tier,
+        credential_id=caller.credential_id,
+        tier=caller.tier,
         surface="chat",
         model=model,
         streamed=member(fields, "stream", bool) or False,

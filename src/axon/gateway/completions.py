@@ -15,15 +15,16 @@ async def create_completion(door: Door, call: Call) -> None:
 
 def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnRequest:
     """Return what the client asked for; raise RequestRefused for what it cannot mean."""
+    caller = call.caller
     model = required(fields, "model", str)
     prompts = read_prompts(fields, "prompt")
     check(fields, COMPLETIONS_MEMBERS)
     options = member(fields, "stream_options", StreamOptions)
     return TurnRequest(
-        org_id=call.caller.org_id,
+        org_id=caller.org_id,
         user=door.subject(call, fields),
-        credential_id=call.caller.credential_id,
-        tier=call.caller.tier,
+        credential_id=caller.credential_id,
+        tier=caller.tier,
         surface="completions",
         model=model,
         streamed=member(fields, "stream", bool) or False,

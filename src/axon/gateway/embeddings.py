@@ -24,17 +24,17 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
     inputs = read_prompts(fields, "input")
     check(fields, EMBEDDINGS_MEMBERS)
     user = door.subject(call, fields)
-    org_id = call.caller.org_id
-    plan = door.embedding_cache.plan((org_id, user), model, fields, inputs)
+    caller = call.caller
+    plan = door.embedding_cache.plan((caller.org_id, user), model, fields, inputs)
     asked = [inputs[place] for place in plan.asked]
     if len(asked) != len(inputs):
         # A single array of tokens is one input, so it stays in an array when others are left out.
         fields = {**fields, "input": msgspec.Raw(b"[%b]" % b",".join(asked))}
     return TurnRequest(
-        org_id=org_id,
+        org_id=caller.org_id,
         user=user,
-        credential_id=call.caller.credential_id,
-        tier=call.caller.tier,
+        credential_id=caller.credential_id,
+        tier=caller.tier,
         surface="embeddings",
         model=model,
         streamed=False,

@@ -131,7 +131,7 @@ class Gateway:
     def _report(self, call: Call, route: str) -> None:
         took_s = self._door.clock.monotonic() - call.started_s
         requests, duration = _measures(route, call.status)
-        requests.inc()
+        requests.count += 1
         duration.observe(took_s)
         if call.path in OPERATION or call.path in INTERNAL:
             return

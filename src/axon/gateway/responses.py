@@ -72,11 +72,12 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
     if background and not stored:
         message = "Invalid 'background': a response in the background must be stored."
         raise refuse(message, param="background", code="invalid_value")
+    caller = call.caller
     return TurnRequest(
-        org_id=call.caller.org_id,
+        org_id=caller.org_id,
         user=user,
-        credential_id=call.caller.credential_id,
-        tier=call.caller.tier,
+        credential_id=caller.credential_id,
+        tier=caller.tier,
         surface="responses",
         model=model,
         streamed=member(fields, "stream", bool) or False,

@@ -137,10 +137,10 @@ class _Channel:
 
     async def next(self) -> JobOutput:
         """Return the next output."""
-        outputs = self._outputs
-        if not outputs:
-            await self._something()
-        output = outputs.popleft()
+        while not self._outputs:
+            self._waiter = waiter = self._bus.loop.create_future()
+            await waiter
+        output = self._outputs.popleft()
         if type(output) is SseBytes:
             self._bytes -= len(output.data)
             if self._behind and self._bytes <= BEHIND_BYTES // 2:
@@ -149,19 +149,15 @@ class _Channel:
 
     async def next_all(self) -> list[JobOutput]:
         """Return all that is there."""
-        if not self._outputs:
-            await self._something()
+        while not self._outputs:
+            self._waiter = waiter = self._bus.loop.create_future()
+            await waiter
         found = list(self._outputs)
         self._outputs.clear()
         self._bytes = 0
         if self._behind:
             self._caught_up()
         return found
-
-    async def _something(self) -> None:
-        while not self._outputs:
-            self._waiter = waiter = self._bus.loop.create_future()
-            await waiter
 
     def _caught_up(self) -> None:
         self._behind = False

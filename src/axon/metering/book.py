@@ -74,7 +74,7 @@ class PriceBook:
             return _FREE
         price = self.price_of(head.org_id, head.model, head.accepted_us)
         if price is None:
-            _unpriced.inc()
+            _unpriced.count += 1
             return _FREE
         return Charge(price.price_id, price.currency, rate(price, usage))
 

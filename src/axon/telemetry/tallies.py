@@ -17,17 +17,13 @@ from axon.telemetry.metrics import DURATION_BUCKETS_S, describe, registry
 
 
 class CounterTally:
-    """One series of a counter."""
+    """One series of a counter: add to its `count`, always on the same thread."""
 
-    __slots__ = ("value",)
+    __slots__ = ("count",)
 
     def __init__(self) -> None:
         """Start at 0."""
-        self.value = 0.0
-
-    def inc(self, amount: float = 1) -> None:
-        """Add `amount`; always on the same thread."""
-        self.value += amount
+        self.count = 0
 
 
 class HistogramTally:
@@ -65,7 +61,7 @@ class CounterTallies(Collector):
         """Return the metric as it stands."""
         family = CounterMetricFamily(self._name, self._description, labels=self._labels)
         for values, tally in list(self._series.items()):
-            family.add_metric(values, tally.value)
+            family.add_metric(values, tally.count)
         return [family]
 
 

@@ -42,29 +42,24 @@ async def drive(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> No
     """Run an accepted turn to its end; a client that went away changes nothing."""
     try:
         ending = await _relay(rooms, options, turn)
-    except BrokenUpstream as error:
-        ending = failed(broken(str(error)))
-    except QueueFull:
-        ending = failed(OVERLOADED)
-    except asyncio.CancelledError:  # the process is draining and its time is up
-        ending = failed(SHUTDOWN)
-    except Exception as error:  # noqa: BLE001 - an answer we cannot read is the engine's fault
-        log.error("turn.unreadable", "An answer broke the turn.", error__message=repr(error))
-        ending = failed(broken(type(error).__name__))
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the turn ends all the same
+        rooms.inference.cancel(turn.head.turn_id)
+        ending = failed(_cause(error))
     turn.engine_done_s = rooms.clock.monotonic()
     await finish(rooms, turn, ending)
 
 
-async def _relay(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> Ending:
-    """Pass the engine's output on until it ends; return how it ended."""
-    output = turn.output
-    if output is None:
-        output = submit(rooms, options, turn)
-    try:
-        return await _pass_on(rooms, options, turn, output)
-    except BaseException:
-        rooms.inference.cancel(turn.head.turn_id)
-        raise
+def _cause(error: BaseException) -> TurnFailure:
+    """Return what a client is told of an error between the engine and us."""
+    if isinstance(error, BrokenUpstream):
+        return broken(str(error))
+    if isinstance(error, QueueFull):
+        return OVERLOADED
+    if isinstance(error, asyncio.CancelledError):  # the process is draining and its time is up
+        return SHUTDOWN
+    # An answer that we cannot read is the engine's fault.
+    log.error("turn.unreadable", "An answer broke the turn.", error__message=repr(error))
+    return broken(type(error).__name__)
 
 
 def submit(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> JobStream:
@@ -83,9 +78,11 @@ def submit(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> JobStre
     return turn.output
 
 
-async def _pass_on(
-    rooms: TurnRooms, options: TurnOptions, turn: RunningTurn, output: JobStream
-) -> Ending:
+async def _relay(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> Ending:
+    """Pass the engine's output on until it ends; return how it ended."""
+    output = turn.output
+    if output is None:
+        output = submit(rooms, options, turn)
     if turn.request.background:
         turn.stream.show(turn.answer.open())
     while True:

@@ -13,11 +13,6 @@ from axon.turns.reserving import within_reservation
 from axon.turns.rooms import TurnRooms
 
 
-def ended_durably(turn: RunningTurn) -> bool:
-    """Return whether the turn's end is in the journal."""
-    return turn.end is not None and turn.end.failure not in (NOT_DURABLE, BROKEN)
-
-
 async def let_go(rooms: TurnRooms, turn: RunningTurn) -> None:
     """Let go of whoever waits for a turn that could not be ended; it stays open in the journal."""
     if turn.end is None:
@@ -38,6 +33,7 @@ async def finish(rooms: TurnRooms, turn: RunningTurn, ending: Ending) -> None:
     except JournalError:
         failure = NOT_DURABLE
     else:
+        turn.ended_at = location.sequence
         if turn.head.holds:
             rooms.limits.settle(record, location.sequence)
         if turn.readable:

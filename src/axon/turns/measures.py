@@ -52,7 +52,7 @@ def measure(turn: RunningTurn, clock: Clock) -> None:
     """Count a turn that has just ended."""
     surface = turn.head.surface
     now_s = clock.monotonic()
-    _ended(surface, _how(turn.end)).inc()
+    _ended(surface, _how(turn.end)).count += 1
     series = _series(surface)
     series.duration.observe(now_s - turn.started_s)
     series.overhead.observe(turn.overhead_ms(now_s) / 1e3)
@@ -61,5 +61,5 @@ def measure(turn: RunningTurn, clock: Clock) -> None:
         series.first_output.observe(max(0, waited_us) / MICROS_PER_SECOND)
     usage = turn.answer.usage
     if usage is not None:
-        _input_tokens.inc(usage.input_tokens)
-        _output_tokens.inc(usage.output_tokens)
+        _input_tokens.count += usage.input_tokens
+        _output_tokens.count += usage.output_tokens

@@ -105,6 +105,8 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     """Among the open turns of its process."""
     accepted_at: Location = Location(0, 0, 0, 0)
     """Where the acceptance is, if it was waited for."""
+    ended_at: int = 0
+    """Sequence of the record that ends the turn, once it is durable."""
     output: JobStream | None = None
     """What the engine says, from the submission of the turn's job on."""
     upstream: str = ""

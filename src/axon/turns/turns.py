@@ -23,7 +23,7 @@ from axon.turns.chunks import read_completion
 from axon.turns.compacting import Asked, CompactedInput, compact_input
 from axon.turns.counting import InputTokens, count_input, history_of
 from axon.turns.driving import drive, watch
-from axon.turns.ending import ended_durably, let_go
+from axon.turns.ending import let_go
 from axon.turns.failures import CompactionFailed, Draining, TooManyTurns
 from axon.turns.interrupting import end_as_interrupted
 from axon.turns.left_open import OpenTurn, runs_again
@@ -48,7 +48,7 @@ class Turns:
         self._rooms = rooms
         self._options = options
         self._running: dict[str, RunningTurn] = {}
-        self._open = OpenTurns(unfinished, rooms.journal)
+        self._open = OpenTurns(unfinished, rooms.journal.durable_through)
         self._retries = Retries(rooms, self.find)
         self._draining = False
 
@@ -78,7 +78,19 @@ class Turns:
     async def _carry_out(
         self, request: TurnRequest, accepted: Callable[[RunningTurn], None] | None = None
     ) -> RunningTurn:
-        turn = await self._accept(request)
+        if self._draining:
+            raise Draining
+        if self._open.count >= self._options.running_max:
+            raise TooManyTurns
+        ticket = self._open.begin()
+        try:
+            turn = await accept(self._rooms, self._options, request, self._ask)
+        except BaseException:
+            self._open.drop(ticket)
+            raise
+        turn.ticket = ticket
+        self._running[turn.head.turn_id] = turn
+        self._retries.note(turn)
         if accepted is not None:
             accepted(turn)
         if turn.tells:
@@ -141,22 +153,6 @@ class Turns:
         """Return a title for what was said; see `titling`."""
         return await make_title(about, said, self._ask)
 
-    async def _accept(self, request: TurnRequest) -> RunningTurn:
-        if self._draining:
-            raise Draining
-        if len(self._open) >= self._options.running_max:
-            raise TooManyTurns
-        ticket = self._open.begin()
-        try:
-            turn = await accept(self._rooms, self._options, request, self._ask)
-        except BaseException:
-            self._open.end(ticket)
-            raise
-        turn.ticket = ticket
-        self._running[turn.head.turn_id] = turn
-        self._retries.note(turn)
-        return turn
-
     async def _drive(self, turn: RunningTurn) -> None:
         turn_id = turn.head.turn_id
         try:
@@ -167,9 +163,8 @@ class Turns:
         finally:
             measure(turn, self._rooms.clock)
             del self._running[turn_id]
-            if ended_durably(turn):
-                self._open.end(turn.ticket)
-            self._open.tell(self._rooms.conversations.unplaced_from)
+            if turn.ended_at:
+                self._open.end(turn.ticket, turn.ended_at, self._rooms.conversations.unplaced_from)
 
     async def recover(self, left_open: list[OpenTurn]) -> None:
         """Bring the turns a dead process left open to their end; call before serving.
@@ -205,7 +200,7 @@ class Turns:
             log.warning("turn.not-run-again", "A turn is ended.", error__message=repr(error))
             with suppress(JournalError):  # else it stays open, for the process after this one
                 await end_as_interrupted(self._rooms, [left])
-                self._open.end(ticket)
+                self._open.drop(ticket)
             if turn is not None and turn.begun is not None:
                 await self._rooms.conversations.abort(turn.begun)
             self._rooms.inference.cancel(left.turn_id)
