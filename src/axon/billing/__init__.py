@@ -1,6 +1,6 @@
 """Invoices made of metered turns: each line can be followed to the journal."""
 
-from axon.billing.billing import Billing, Closing
+from axon.billing.billing import Billing, Closing, Progress
 from axon.billing.errors import (
     BillingError,
     BillingUnavailable,
@@ -13,11 +13,16 @@ from axon.billing.errors import (
     SumsDiffer,
     UnknownInvoice,
 )
+from axon.billing.focus import FOCUS_COLUMNS, focus_csv
 from axon.billing.invoice import BilledTurn, CreditNote, Invoice, Line, Position
 from axon.billing.money import minor_digits, minor_of, minor_text, nano_text
 from axon.billing.reading import ISSUED, Invoices
+from axon.billing.shown import InvoiceShown, credit_note_shown, invoice_shown
+from axon.billing.statement_csv import csv_statement
+from axon.billing.statement_html import html_statement
 
 __all__ = [
+    "FOCUS_COLUMNS",
     "ISSUED",
     "BilledTurn",
     "Billing",
@@ -28,15 +33,22 @@ __all__ = [
     "CreditWrong",
     "EarlierMonthOpen",
     "Invoice",
+    "InvoiceShown",
     "InvoiceStays",
     "Invoices",
     "Line",
     "MonthNotOver",
     "MonthWrong",
     "Position",
+    "Progress",
     "ProjectorBehind",
     "SumsDiffer",
     "UnknownInvoice",
+    "credit_note_shown",
+    "csv_statement",
+    "focus_csv",
+    "html_statement",
+    "invoice_shown",
     "minor_digits",
     "minor_of",
     "minor_text",

@@ -229,6 +229,14 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     ] = "info"
 
 
+class BillingSettings(Struct, frozen=True, kw_only=True):
+    """Invoices."""
+
+    issuer: Annotated[
+        str, Meta(min_length=1, max_length=200, description="Who issues them, as they say it.")
+    ] = "Axon"
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -252,6 +260,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     accounts: AccountsSettings = AccountsSettings()
     conversations: ConversationsSettings = ConversationsSettings()
     turns: TurnsSettings = TurnsSettings()
+    billing: BillingSettings = BillingSettings()
     models: Annotated[
         dict[str, ModelSettings], Meta(description="The models clients may ask for.")
     ] = {}
