@@ -7,7 +7,7 @@ from typing import NamedTuple
 from axon.base import utc_from_us
 from axon.billing.errors import MonthWrong
 
-_TEXT = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+_TEXT = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEARS = (1971, 9998)
 """So that every month has one before and one after it, in every zone."""

@@ -75,6 +75,8 @@ class Invoices:
 
         With an organization the invoice must be its own, and issued.
         """
+        if "\0" in name:  # PostgreSQL knows none, and no name has one
+            raise UnknownInvoice
         invoice = await self._ask(lambda one: store.read_invoice(one, name))
         if invoice is None or (org_id and invoice.org_id != org_id):
             raise UnknownInvoice(name)

@@ -36,7 +36,7 @@ h2 small, .soft { color: var(--soft); font-weight: 400 }
   font-size: 12px; font-weight: 600; vertical-align: middle; background: #e3edff;
   color: var(--accent); text-transform: uppercase; letter-spacing: .04em }
 .state.void { background: #fde7e5; color: var(--void) }
-dl { display: grid; grid-template-columns: repeat(4, 1fr); gap: 4px 24px; margin: 28px 0 0 }
+dl { display: grid; grid-template-columns: 1.3fr 1fr 1.3fr .8fr; gap: 4px 24px; margin: 28px 0 0 }
 dt { grid-row: 1; color: var(--soft); font-size: 13px }
 dd { grid-row: 2; margin: 0; font-weight: 500; overflow-wrap: anywhere }
 .due { margin: 32px 0 0; padding: 22px 26px; border-radius: 12px; background: var(--tint);
@@ -49,6 +49,8 @@ table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nu
 th { text-align: left; color: var(--soft); font-size: 12.5px; font-weight: 500 }
 th, td { padding: 7px 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th + th, td + td { text-align: right; padding-left: 18px; white-space: nowrap }
+section table { table-layout: fixed } section th:nth-child(1) { width: 34% }
+section th:nth-child(3) { width: 28% } .pad { visibility: hidden } .day { white-space: nowrap }
 tr:last-child td { border-bottom: 0 }
 td small { display: block; color: var(--soft) }
 .sum { margin-top: 28px; border-top: 2px solid var(--ink) }
@@ -93,7 +95,8 @@ def _head(invoice: Invoice, issuer: str) -> str:
 <dl><dt>Billed to</dt><dd>{escape(invoice.org_name)}<br><span class="soft">
 <code>{escape(invoice.org_id)}</code></span></dd>
 <dt>Month</dt><dd>{_month(invoice.month)}</dd>
-<dt>Days</dt><dd>{first} to {last}<br><span class="soft">{escape(invoice.time_zone)}</span></dd>
+<dt>Days</dt><dd class="day">{first} to {last}<br>
+<span class="soft">{escape(invoice.time_zone)}</span></dd>
 <dt>Issued</dt><dd>{issued}</dd></dl>"""
 
 
@@ -138,11 +141,20 @@ def _sections(invoice: Invoice) -> list[tuple[str, list[Line]]]:
 def _section(invoice: Invoice, title: str, lines: list[Line]) -> str:
     rows = "".join(
         f"<tr><td>{_KINDS[line.kind]}{_tier(line)}</td><td>{line.quantity:,}</td>"
-        f"<td>{_rate(line)}</td><td>{nano_text(line.amount_nano)}</td></tr>"
+        f"<td>{_rate(line)}</td><td>{_amount(invoice, line)}</td></tr>"
         for line in lines
     )
     return f"""<section><h2>{title}</h2><table><tr><th>What</th><th>Quantity</th><th>Price</th>
 <th>{invoice.currency}</th></tr>{rows}</table></section>"""
+
+
+def _amount(invoice: Invoice, line: Line) -> str:
+    """Return an amount, with as many places unseen as bring its point under those of the others."""
+    texts = [nano_text(one.amount_nano) for one in invoice.lines]
+    places = max(len(text.partition(".")[2]) for text in texts)
+    text = nano_text(line.amount_nano)
+    missing = places - len(text.partition(".")[2])
+    return f'{text}<span class="pad">{"0" * missing}</span>' if missing else text
 
 
 def _tier(line: Line) -> str:
