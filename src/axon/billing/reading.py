@@ -38,17 +38,17 @@ SELECT turn_id, user_id, instance, sequence, accepted_us, quantity, cost_nano
 FROM t {CUT_INTO_KINDS}
 WHERE currency = $15 AND period = $16 AND model = $17 AND price_id = $18 AND tier = $19
     AND kind = $20 AND quantity > 0 AND (accepted_us, turn_id) > ($21, $22)
-ORDER BY accepted_us, turn_id LIMIT {TURNS_PAGE}
+ORDER BY accepted_us, turn_id LIMIT $23
 """  # noqa: S608 - names of ours alone
 
-_CORRECTIONS = f"""
+_CORRECTIONS = """
 SELECT t.turn_id, t.user_id, t.instance, t.sequence, t.accepted_us, 1 AS quantity, c.cost_nano
 FROM billing.billed_corrections AS b
 JOIN metering.corrections AS c USING (user_id, turn_id, number, currency)
 JOIN metering.turns AS t USING (user_id, turn_id)
 WHERE b.invoice_id = $1 AND b.line = $2
-ORDER BY t.accepted_us, t.turn_id, c.number LIMIT {TURNS_PAGE} OFFSET $3
-"""  # noqa: S608 - names of ours alone
+ORDER BY t.accepted_us, t.turn_id, c.number LIMIT $3 OFFSET $4
+"""
 
 
 class Invoices:
@@ -135,7 +135,7 @@ def _turns(invoice: Invoice, line: Line) -> Pages:
             *(invoice.currency, period, line.model, line.price_id, line.tier, line.kind),
         ]
         place: tuple[int, str] = (-1, "")
-        while page := await connection.fetch(_TURNS, *asked, *place):
+        while page := await connection.fetch(_TURNS, *asked, *place, TURNS_PAGE):
             for row in page:
                 yield row
             place = (page[-1]["accepted_us"], page[-1]["turn_id"])
@@ -146,7 +146,8 @@ def _turns(invoice: Invoice, line: Line) -> Pages:
 def _corrections(invoice: Invoice, line: Line) -> Pages:
     async def pages(connection: asyncpg.Connection) -> AsyncIterator[asyncpg.Record]:
         done = 0
-        while page := await connection.fetch(_CORRECTIONS, invoice.invoice_id, line.line, done):
+        of_line = (invoice.invoice_id, line.line)
+        while page := await connection.fetch(_CORRECTIONS, *of_line, TURNS_PAGE, done):
             for row in page:
                 yield row
             done += len(page)

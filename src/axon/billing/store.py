@@ -22,11 +22,11 @@ LEFT JOIN accounts.orgs AS o ON o.id = org_id LEFT JOIN limits.time_zones AS z U
 WHERE $1 = '' OR org_id = $1 ORDER BY org_id
 """
 
-_INVOICES = f"""
+_INVOICES = """
 SELECT * FROM billing.invoices
 WHERE ($1 = '' OR org_id = $1) AND ($2 = '' OR month = $2) AND state = ANY($3)
-ORDER BY month DESC, number DESC NULLS FIRST, id LIMIT {LISTED_MAX}
-"""  # noqa: S608 - names of ours alone
+ORDER BY month DESC, number DESC NULLS FIRST, id LIMIT $4
+"""
 
 _SUMS = """
 SELECT currency, sum(cost_nano) AS cost_nano FROM metering.org_usage_quarters
@@ -239,7 +239,7 @@ async def list_invoices(
     connection: asyncpg.Connection, org_id: str, month: str, states: Sequence[str]
 ) -> list[Invoice]:
     """Return invoices without their lines, the newest month first; at most LISTED_MAX."""
-    rows = await connection.fetch(_INVOICES, org_id, month, list(states))
+    rows = await connection.fetch(_INVOICES, org_id, month, list(states), LISTED_MAX)
     notes = await _credit_notes(connection, [row["id"] for row in rows])
     return [_invoice(row, (), notes.get(row["id"], ())) for row in rows]
 
