@@ -56,14 +56,6 @@ UNBILLED = f"""
 """
 """The turns of a scope: those of its period, and earlier ones that the last close did not have."""
 
-CUT_INTO_KINDS = """
-    CROSS JOIN LATERAL (VALUES
-        ('input', t.input_tokens - t.cached - t.written), ('cached', t.cached),
-        ('cache_write', t.written), ('output', t.output_tokens - t.thought),
-        ('reasoning', t.thought), ('request', 1)
-    ) AS part (kind, quantity)
-"""
-
 SORTED_TURNS = f"""
     SELECT t.user_id, t.turn_id, t.accepted_us, t.instance, t.sequence, t.currency, t.model,
         t.price_id, t.cost_nano, t.input_tokens, t.output_tokens,
@@ -82,16 +74,30 @@ SORTED_TURNS = f"""
 
 _GROUP = "currency, period, model, price_id, tier"
 
+_PARTS = {
+    "input": "input_tokens - cached - written",
+    "cached": "cached",
+    "cache_write": "written",
+    "output": "output_tokens - thought",
+    "reasoning": "thought",
+    "request": "1",
+}
+"""How much of each kind a turn of `SORTED_TURNS` has."""
+
+
+def _sums(kind: str, part: str) -> str:
+    of_it = f"FILTER (WHERE {part} > 0)"
+    return (
+        f"sum({part})::bigint AS {kind}_quantity, count(*) {of_it} AS {kind}_turns,"
+        f" min(sequence) {of_it} AS {kind}_first, max(sequence) {of_it} AS {kind}_last"
+    )
+
+
+# Each turn is looked at once and cut into its kinds afterwards: there may be millions.
 _QUANTITIES = f"""
-WITH t AS MATERIALIZED ({SORTED_TURNS}), costs AS (
-    SELECT {_GROUP}, sum(cost_nano) AS cost_nano FROM t GROUP BY {_GROUP}
-)
-SELECT {_GROUP}, kind, instance, sum(quantity)::bigint AS quantity, count(*) AS turns,
-    min(sequence) AS first_sequence, max(sequence) AS last_sequence, costs.cost_nano
-FROM t {CUT_INTO_KINDS} JOIN costs USING ({_GROUP})
-WHERE quantity > 0
-GROUP BY {_GROUP}, kind, instance, costs.cost_nano
-ORDER BY {_GROUP}, kind, instance
+SELECT {_GROUP}, instance, sum(cost_nano) AS cost_nano,
+    {", ".join(_sums(kind, part) for kind, part in _PARTS.items())}
+FROM ({SORTED_TURNS}) AS t GROUP BY {_GROUP}, instance ORDER BY {_GROUP}, instance
 """  # noqa: S608 - names of ours alone
 
 UNBILLED_CORRECTIONS = """
@@ -115,6 +121,20 @@ SELECT count(*) {UNBILLED} AND t.currency = ''
     AND NOT (t.status = 'failed' AND t.input_tokens + t.output_tokens = 0)
     AND NOT EXISTS (SELECT 1 FROM metering.corrections AS c
         WHERE c.user_id = t.user_id AND c.turn_id = t.turn_id)
+"""  # noqa: S608 - names of ours alone
+
+
+def turns_of_kind(kind: str) -> str:
+    """Return the query of the turns of a scope that have something of a kind, by acceptance.
+
+    After the parameters of `Scope.sorting` come a line's currency, period, model, price and tier.
+    """
+    return f"""
+SELECT turn_id, user_id, instance, sequence, accepted_us, {_PARTS[kind]} AS quantity, cost_nano
+FROM ({SORTED_TURNS}) AS t
+WHERE currency = $15 AND period = $16 AND model = $17 AND price_id = $18 AND tier = $19
+    AND {_PARTS[kind]} > 0
+ORDER BY accepted_us, turn_id
 """  # noqa: S608 - names of ours alone
 
 
@@ -155,14 +175,11 @@ async def unpriced_turns(connection: asyncpg.Connection, scope: Scope) -> int:
 def _usage_lines(
     scope: Scope, key: _Sort, rows: list[asyncpg.Record], known: dict[str, Price]
 ) -> list[Line]:
-    by_kind: dict[str, list[asyncpg.Record]] = {kind: [] for kind in KINDS}
-    for row in rows:
-        by_kind[row["kind"]].append(row)
-    quantities = {
-        kind: sum(row["quantity"] for row in found) for kind, found in by_kind.items() if found
-    }
+    quantities = {kind: sum(row[f"{kind}_quantity"] for row in rows) for kind in KINDS}
+    quantities = {kind: quantity for kind, quantity in quantities.items() if quantity}
+    cost_nano = int(sum(row["cost_nano"] for row in rows))
     price = known.get(key.price_id)
-    amounts = split(int(rows[0]["cost_nano"]), quantities, price, key.tier)
+    amounts = split(cost_nano, quantities, price, key.tier)
     late = key.period < len(scope.edges)
     return [
         Line(
@@ -176,7 +193,7 @@ def _usage_lines(
             quantity=quantities[kind],
             rate_nano=None if price is None else kind_rate(price, key.tier, kind),
             amount_nano=amounts[kind],
-            positions=_positions(by_kind[kind]),
+            positions=_positions_of_kind(rows, kind),
         )
         for kind in quantities
     ]
@@ -207,6 +224,19 @@ async def _correction_lines(connection: asyncpg.Connection, scope: Scope) -> lis
         )
         for (currency, period, model, price_id), found in sorts.items()
     ]
+
+
+def _positions_of_kind(rows: list[asyncpg.Record], kind: str) -> tuple[Position, ...]:
+    return tuple(
+        Position(
+            instance=row["instance"],
+            first_sequence=row[f"{kind}_first"],
+            last_sequence=row[f"{kind}_last"],
+            turns=row[f"{kind}_turns"],
+        )
+        for row in rows
+        if row[f"{kind}_turns"]
+    )
 
 
 def _positions(rows: list[asyncpg.Record]) -> tuple[Position, ...]:

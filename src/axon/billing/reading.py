@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from axon.billing import store
-from axon.billing.counting import CUT_INTO_KINDS, SORTED_TURNS, Scope
+from axon.billing.counting import turns_of_kind
 from axon.billing.errors import BillingUnavailable, UnknownInvoice
 from axon.billing.invoice import CORRECTION, BilledTurn, Invoice, Line
 from axon.billing.months import month_named
@@ -27,19 +27,10 @@ TURNS_PAGE = 5000
 """Turns of a line read at once."""
 
 TURNS_TIMEOUT_S = 600.0
-"""Of one page: a month of ten million turns is sorted for it."""
+"""A month of ten million turns is sorted, and read by somebody who may be slow."""
 
 ISSUED = ("final", "void")
 """The states in which somebody other than the operator may see an invoice."""
-
-_TURNS = f"""
-WITH t AS ({SORTED_TURNS})
-SELECT turn_id, user_id, instance, sequence, accepted_us, quantity, cost_nano
-FROM t {CUT_INTO_KINDS}
-WHERE currency = $15 AND period = $16 AND model = $17 AND price_id = $18 AND tier = $19
-    AND kind = $20 AND quantity > 0 AND (accepted_us, turn_id) > ($21, $22)
-ORDER BY accepted_us, turn_id LIMIT $23
-"""  # noqa: S608 - names of ours alone
 
 _CORRECTIONS = """
 SELECT t.turn_id, t.user_id, t.instance, t.sequence, t.accepted_us, 1 AS quantity, c.cost_nano
@@ -47,7 +38,7 @@ FROM billing.billed_corrections AS b
 JOIN metering.corrections AS c USING (user_id, turn_id, number, currency)
 JOIN metering.turns AS t USING (user_id, turn_id)
 WHERE b.invoice_id = $1 AND b.line = $2
-ORDER BY t.accepted_us, t.turn_id, c.number LIMIT $3 OFFSET $4
+ORDER BY t.accepted_us, t.turn_id, c.number
 """
 
 
@@ -93,9 +84,12 @@ class Invoices:
         line = next((one for one in invoice.lines if one.line == number), None)
         if line is None or not invoice.close_id:
             raise UnknownInvoice(f"{invoice.name} has no line {number} of issued turns")
-        pages = _corrections(invoice, line) if line.kind == CORRECTION else _turns(invoice, line)
-        async with self._postgres.connection(TURNS_TIMEOUT_S) as connection:
-            async for row in pages(connection):
+        async with (
+            self._postgres.connection(TURNS_TIMEOUT_S) as connection,
+            connection.transaction(readonly=True),
+        ):
+            sql, parameters = await _turns_of(connection, invoice, line)
+            async for row in connection.cursor(sql, *parameters, prefetch=TURNS_PAGE):
                 yield BilledTurn(
                     turn_id=row["turn_id"],
                     user=row["user_id"],
@@ -119,37 +113,15 @@ class Invoices:
             self._asking -= 1
 
 
-Pages = Callable[[asyncpg.Connection], AsyncIterator[asyncpg.Record]]
-
-
-def _turns(invoice: Invoice, line: Line) -> Pages:
-    async def pages(connection: asyncpg.Connection) -> AsyncIterator[asyncpg.Record]:
-        scope: Scope = await scope_of(
-            connection, invoice.org_id, invoice.time_zone, invoice.close_id
-        )
-        period = len(scope.edges)
-        if line.origin == "late":
-            period = [str(month) for month in scope.months].index(line.month)
-        asked = [
-            *scope.sorting(await all_prices(connection)),
-            *(invoice.currency, period, line.model, line.price_id, line.tier, line.kind),
-        ]
-        place: tuple[int, str] = (-1, "")
-        while page := await connection.fetch(_TURNS, *asked, *place, TURNS_PAGE):
-            for row in page:
-                yield row
-            place = (page[-1]["accepted_us"], page[-1]["turn_id"])
-
-    return pages
-
-
-def _corrections(invoice: Invoice, line: Line) -> Pages:
-    async def pages(connection: asyncpg.Connection) -> AsyncIterator[asyncpg.Record]:
-        done = 0
-        of_line = (invoice.invoice_id, line.line)
-        while page := await connection.fetch(_CORRECTIONS, *of_line, TURNS_PAGE, done):
-            for row in page:
-                yield row
-            done += len(page)
-
-    return pages
+async def _turns_of(
+    connection: asyncpg.Connection, invoice: Invoice, line: Line
+) -> tuple[str, list[Any]]:
+    """Return the query of the turns that a line sums, and its parameters."""
+    if line.kind == CORRECTION:
+        return _CORRECTIONS, [invoice.invoice_id, line.line]
+    scope = await scope_of(connection, invoice.org_id, invoice.time_zone, invoice.close_id)
+    period = len(scope.edges)
+    if line.origin == "late":
+        period = [str(month) for month in scope.months].index(line.month)
+    of_line = [invoice.currency, period, line.model, line.price_id, line.tier]
+    return turns_of_kind(line.kind), [*scope.sorting(await all_prices(connection)), *of_line]
