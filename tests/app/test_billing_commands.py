@@ -10,10 +10,11 @@ import asyncpg
 import msgspec
 import pytest
 
-from axon.base import MICROS_PER_SECOND
+from axon.base import MICROS_PER_SECOND, SystemClock
 from axon.projection import JournalLag, ProjectorStatus
 from axon.records import TokenUsage
 from tests.app.test_accounts_commands import Commands
+from tests.billing.fake_stripe import KEY, FakeStripe, running
 from tests.billing.scene import PRICE, Journal, us
 from tests.metering.scene import price
 
@@ -53,6 +54,7 @@ def journal(database: str, acme: str) -> Journal:
 
 
 MONTH_OF = ("--month", "2025-10")
+HOUR_US = 3600 * MICROS_PER_SECOND
 
 
 def close(commands: Commands) -> None:
@@ -173,3 +175,35 @@ async def test_invoices_outlive_their_organization(
         commands.json, "billing", "close", *MONTH_OF, "--assume-caught-up"
     )
     assert done[0]["org_name"] == done[0]["org_id"] and done[0]["outcome"] == "closed"
+
+
+def test_stripe_is_linked_told_and_checked(commands: Commands, acme: str, database: str) -> None:
+    """The three commands against a stand-in for Stripe, with the official SDK."""
+    now_us = SystemClock().now_us()
+    with running(FakeStripe(now=lambda: now_us // MICROS_PER_SECOND)) as fake:
+        refused = commands.run("billing", "stripe", "sync")
+        assert "stripe.key" in str(refused.exception)
+        commands.set("AXON_STRIPE_KEY", KEY)
+        commands.set("AXON_STRIPE_BASE_URL", fake.url)
+        (linked,) = commands.json("billing", "stripe", "link", "acme")
+        assert fake.customers[linked["customer_id"]]["metadata"] == {"axon_org_id": acme}
+        assert commands.json("billing", "stripe", "link", "acme") == [linked]
+        asyncio.run(linked_since(database, now_us - 3 * HOUR_US))
+        journal = Journal(database)
+        journal.turn(now_us - 2 * HOUR_US, org_id=acme)
+        asyncio.run(journal.project())
+        (told,) = commands.json("billing", "stripe", "sync")
+        assert told["sent"] == 1 and fake.total("axon_cost_nano_usd") == journal.cost()
+        words = ("billing", "stripe", "check", "--from", "2026-01-01")
+        assert commands.json(*words) == []
+        fake.events.clear()
+        differs = commands.run(*words, "--mend")
+        assert differs.exit_code == 1 and "1 of 1" in differs.output
+        (told,) = commands.json("billing", "stripe", "sync")
+        assert told["sent"] == 1 and commands.json(*words) == []
+
+
+async def linked_since(database: str, since_us: int) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute("UPDATE billing.stripe_customers SET since_us = $1", since_us)
+    await connection.close()

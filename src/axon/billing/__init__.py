@@ -20,6 +20,8 @@ from axon.billing.reading import ISSUED, Invoices
 from axon.billing.shown import InvoiceShown, credit_note_shown, invoice_shown
 from axon.billing.statement_csv import csv_statement
 from axon.billing.statement_html import html_statement
+from axon.billing.stripe_api import StripeApi, StripeAway, StripeRefused, StripeUnset
+from axon.billing.stripe_sync import HourDiffers, StripeSync, Told
 
 __all__ = [
     "FOCUS_COLUMNS",
@@ -32,6 +34,7 @@ __all__ = [
     "CreditNote",
     "CreditWrong",
     "EarlierMonthOpen",
+    "HourDiffers",
     "Invoice",
     "InvoiceShown",
     "InvoiceStays",
@@ -42,7 +45,13 @@ __all__ = [
     "Position",
     "Progress",
     "ProjectorBehind",
+    "StripeApi",
+    "StripeAway",
+    "StripeRefused",
+    "StripeSync",
+    "StripeUnset",
     "SumsDiffer",
+    "Told",
     "UnknownInvoice",
     "credit_note_shown",
     "csv_statement",

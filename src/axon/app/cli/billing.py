@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from axon.app.cli.billing_stripe import stripe
 from axon.app.cli.billing_tables import (
     TURN_TITLES,
     show_closings,
@@ -274,3 +275,6 @@ def _show_turns(asked: Metering, name: str, line: int) -> None:
             click.echo(turn_shown(turn, asked.as_json))
 
     asked.run(work)
+
+
+billing.add_command(stripe)

@@ -237,6 +237,13 @@ class BillingSettings(Struct, frozen=True, kw_only=True):
     ] = "Axon"
 
 
+class StripeSettings(Struct, frozen=True, kw_only=True):
+    """Stripe, which is told what organizations' hours cost; the extra `axon[stripe]`."""
+
+    key: Annotated[str, Meta(description="The secret or restricted key. Empty: no Stripe.")] = ""
+    base_url: Annotated[str, Meta(description="Stands in for https://api.stripe.com.")] = ""
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -261,6 +268,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     conversations: ConversationsSettings = ConversationsSettings()
     turns: TurnsSettings = TurnsSettings()
     billing: BillingSettings = BillingSettings()
+    stripe: StripeSettings = StripeSettings()
     models: Annotated[
         dict[str, ModelSettings], Meta(description="The models clients may ask for.")
     ] = {}
