@@ -17,6 +17,10 @@ class Commands:
     def __init__(self, data: Path, database: str) -> None:
         self._environment = {"AXON_DATA": str(data), "AXON_DATABASE_URL": database}
 
+    def set(self, name: str, value: str) -> None:
+        """Have the next commands run with a variable."""
+        self._environment[name] = value
+
     def run(self, *arguments: str) -> Result:
         return CliRunner().invoke(axon, arguments, env=self._environment)
 

@@ -21,6 +21,7 @@ DEPENDENCIES = (
     "upstream",
     "snapshot",
     "clock",
+    "stripe",
     "telemetry",
 )
 FAULTS = (

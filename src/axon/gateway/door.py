@@ -7,6 +7,7 @@ import msgspec
 
 from axon.accounts import Accounts
 from axon.base import Clock, IdMint, SystemRandomness, UnknownId
+from axon.billing import Invoices
 from axon.conversations import Conversations, Owner, RequestKey, StoredTurn
 from axon.gateway.call import AnsweredElsewhere, Call, Headers
 from axon.gateway.limit_headers import limit_headers
@@ -42,6 +43,8 @@ class GatewayOptions:
 
     body_bytes_max: int = 16 * 1024 * 1024
     slow_client_s: float = 30.0
+    issuer: str = "Axon"
+    """Who issues the invoices, as they say it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,7 @@ class Door:
     usage: Usage
     limits: Limits
     limits_admin: LimitsAdmin
+    invoices: Invoices
     mint: IdMint
     clock: Clock
     streams: Streams

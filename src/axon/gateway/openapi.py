@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from axon import __version__
-from axon.gateway.openapi_answers import ANSWERS, STREAMS, Error
+from axon.gateway.openapi_answers import ANSWERS, OTHER_FORMS, STREAMS, Error
 from axon.gateway.openapi_bodies import BODIES, ITEM, Body, Schema
 from axon.gateway.openapi_parameters import asks_anything, parameters_of
 
@@ -145,6 +145,8 @@ def _responses(name: str, ids: Sequence[str], is_open: bool) -> Iterator[tuple[s
         content["application/json"] = {"schema": _ref(answer.__name__)}
     if name in STREAMS:
         content["text/event-stream"] = {}
+    for kind in OTHER_FORMS.get(name, ()):
+        content[kind] = {"schema": {"type": "string"}}
     if not content:
         content["text/plain"] = {"schema": {"type": "string"}}
     yield "200", {"description": "As asked.", "content": content}

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from axon.billing import InvoiceShown
+
 
 class ErrorDetail(msgspec.Struct):
     """What went wrong."""
@@ -292,6 +294,13 @@ class Description(msgspec.Struct):
     openapi: str
 
 
+class InvoicePage(msgspec.Struct):
+    """Invoices without their lines."""
+
+    object: Literal["list"]
+    data: list[InvoiceShown]
+
+
 ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "chat.create_completion": ChatCompletion,
     "responses.create_response": Response,
@@ -309,6 +318,8 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "usage.own_usage": UsagePage,
     "usage.completions_usage": UsagePage,
     "usage.costs": UsagePage,
+    "invoices.list_invoices": InvoicePage,
+    "invoices.get_invoice": InvoiceShown,
     "limits.get_limits": Limits,
     "limits.list_rules": LimitRules,
     "limits.set_rule": LimitRule,
@@ -352,3 +363,6 @@ STREAMS = frozenset(
     }
 )
 """The operations that can answer with server-sent events."""
+
+OTHER_FORMS: dict[str, tuple[str, ...]] = {"invoices.get_invoice": ("text/csv", "text/html")}
+"""The operations that can answer with text of other kinds beside JSON."""

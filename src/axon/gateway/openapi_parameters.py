@@ -105,6 +105,12 @@ _QUERY: dict[str, Sequence[Parameter]] = {
         *_grouping("user_id", "api_key_id", "line_item"),
         _names("line_items", "Only these models."),
     ],
+    "invoices.list_invoices": [
+        _query("month", {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}$"}, "As 2026-10."),
+    ],
+    "invoices.get_invoice": [
+        _query("format", {"enum": ["json", "csv", "html"]}, "Else as `Accept` wants it, or JSON."),
+    ],
     "sync.sync": [
         _query("cursor", _TEXT, "The `cursor` of the answer before."),
         _query("since", {"enum": ["now", "beginning"]}, "Where to begin without a cursor."),

@@ -7,6 +7,7 @@ import msgspec
 
 from axon.accounts import AccountsUnavailable, InvalidCredential, NotPermitted
 from axon.base import AxonError, UnknownId
+from axon.billing import BillingUnavailable, MonthWrong, UnknownInvoice
 from axon.conversations import (
     ConversationBusy,
     ConversationNotFound,
@@ -125,10 +126,18 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
     KeyStoreFailed: "key_store_unavailable",
     JournalError: "journal_unavailable",
     UsageUnavailable: "usage_unavailable",
+    BillingUnavailable: "billing_unavailable",
 }
 """The first that fits; the journal's own kinds stand before it."""
 
-_NOT_FOUND = (ConversationNotFound, ItemNotFound, TurnNotFound, UnknownId, UnknownRule)
+_NOT_FOUND = (
+    ConversationNotFound,
+    ItemNotFound,
+    TurnNotFound,
+    UnknownId,
+    UnknownRule,
+    UnknownInvoice,
+)
 
 _WORTH_A_RETRY_MS = 60_000
 """The SDK waits no longer; beyond it a retry is one more refusal."""
@@ -168,7 +177,7 @@ def problem_of(error: AxonError) -> Problem:
         return Problem(status=400, message=message, code=code, param="input")
     if isinstance(error, UnsupportedItem):
         return Problem(status=400, message=message, code="unsupported_value", param="input")
-    if isinstance(error, RangeWrong):
+    if isinstance(error, RangeWrong | MonthWrong):
         return Problem(status=400, message=message, code="invalid_value")
     if isinstance(error, InvalidParameter):
         return Problem(status=400, message=message, code="invalid_type")

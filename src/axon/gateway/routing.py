@@ -16,6 +16,7 @@ from axon.gateway import (
     conversations,
     earlier_tries,
     embeddings,
+    invoices,
     limits,
     models,
     operation,
@@ -54,6 +55,7 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("GET", "/v1/usage"): usage.own_usage,
     ("GET", "/v1/organization/usage/completions"): usage.completions_usage,
     ("GET", "/v1/organization/costs"): usage.costs,
+    ("GET", "/v1/invoices"): invoices.list_invoices,
     ("GET", "/v1/limits"): limits.get_limits,
     ("GET", "/v1/limit_rules"): limits.list_rules,
     ("POST", "/v1/limit_rules"): limits.set_rule,
@@ -79,6 +81,7 @@ _WITH_IDS: dict[tuple[str, str, int], Route] = {
     ("POST", "conversations/items", 1): conversations.create_items,
     ("GET", "conversations/items", 1): conversations.list_items,
     ("GET", "conversations/items", 2): conversations.get_item,
+    ("GET", "invoices", 1): invoices.get_invoice,
     ("DELETE", "limit_rules", 1): limits.remove_rule,
     ("DELETE", "conversations/items", 2): conversations.delete_item,
 }

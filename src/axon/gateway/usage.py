@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from axon.accounts import NotPermitted
+from axon.accounts import NotPermitted, Principal
 from axon.base import MICROS_PER_SECOND
 from axon.gateway.call import Call
 from axon.gateway.conversation_object import person_of
@@ -103,12 +103,16 @@ async def own_usage(door: Door, call: Call) -> None:
     await call.reply_value(_page(answer, asked, person_results))
 
 
+def sees_organization(caller: Principal, permissions: frozenset[str]) -> bool:
+    """Return whether the caller may see what is of a whole organization: by one of these."""
+    holds_one = not caller.pass_expires_us and bool(caller.permissions & permissions)
+    return caller.acts_for_users or holds_one
+
+
 def _values(call: Call, organization: bool) -> dict[str, list[str]]:
     """Return the query, lists with or without brackets; raise NotPermitted."""
-    caller = call.caller
-    if organization and not caller.acts_for_users:
-        if caller.pass_expires_us or not caller.permissions & USAGE_PERMISSIONS:
-            raise NotPermitted
+    if organization and not sees_organization(call.caller, USAGE_PERMISSIONS):
+        raise NotPermitted
     values: dict[str, list[str]] = {}
     for name, given in call.query_values().items():
         values.setdefault(name.removesuffix("[]"), []).extend(given)

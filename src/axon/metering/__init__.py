@@ -5,6 +5,7 @@ from axon.metering.errors import MeteringError, PriceWrong, RangeWrong, UsageUna
 from axon.metering.following import FollowerOptions, PriceFollower
 from axon.metering.periods import Width, zone_named
 from axon.metering.price import Price, Rates, Tier, is_owed, rate, rate_at_most
+from axon.metering.price_store import all_prices
 from axon.metering.pricing import PriceChange, PriceFault, Prices, check_prices
 from axon.metering.projecting import MeteringProjector
 from axon.metering.rerating import Rerated, Rerating, rerate
@@ -33,6 +34,7 @@ __all__ = [
     "UsageSum",
     "UsageUnavailable",
     "Width",
+    "all_prices",
     "check_prices",
     "is_owed",
     "rate",

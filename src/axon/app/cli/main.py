@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from axon import __version__
 from axon.app.cli.backup import backup, restore
+from axon.app.cli.billing import billing
 from axon.app.cli.chat import chat
 from axon.app.cli.command import ExampleGroup
 from axon.app.cli.doctor import doctor
@@ -47,7 +48,7 @@ def axon() -> None:
 
 for command in (
     up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
-    parked, prices, usage, reconcile, settings, limits, tiers,
+    parked, prices, usage, reconcile, settings, limits, tiers, billing,
 ):  # fmt: skip
     axon.add_command(command)
 

@@ -1,4 +1,4 @@
-"""What the commands for prices and usage share: options, the rooms behind them, organizations."""
+"""What the commands for prices, usage and billing share: options, rooms, organizations."""
 
 import asyncio
 import functools
@@ -13,6 +13,7 @@ from axon.app.cli.asking import Asked, org_named
 from axon.app.cli.command import config_option, data_option, json_option, settings_from
 from axon.app.settings import Settings
 from axon.base import SystemClock, SystemRandomness
+from axon.billing import Billing, Invoices
 from axon.metering import Prices, Usage
 from axon.stores import Postgres, PostgresOptions
 
@@ -29,6 +30,8 @@ class MeteringRooms:
     postgres: Postgres
     prices: Prices
     usage: Usage
+    billing: Billing
+    invoices: Invoices
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Metering:
                         postgres=postgres,
                         prices=Prices(postgres, clock, randomness),
                         usage=Usage(postgres),
+                        billing=Billing(postgres, clock, randomness),
+                        invoices=Invoices(postgres),
                     )
                 )
             finally:

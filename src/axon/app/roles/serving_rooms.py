@@ -20,6 +20,7 @@ from axon.base import (
     TaskOwner,
     instance_mark,
 )
+from axon.billing import Invoices
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
 from axon.gateway import Door, GatewayOptions, Streams
 from axon.inference import (
@@ -138,10 +139,13 @@ async def open_rooms(
         usage=Usage(ground.postgres),
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
+        invoices=Invoices(ground.postgres),
         mint=ground.mint,
         clock=ground.clock,
         streams=Streams(),
-        options=GatewayOptions(body_bytes_max=settings.http.body_bytes_max),
+        options=GatewayOptions(
+            body_bytes_max=settings.http.body_bytes_max, issuer=settings.billing.issuer
+        ),
         relay=relay_between(settings, folder, ground.mint, ground.clock, tasks),
         without_postgresql=lambda: not ground.postgres.available,
     )

@@ -245,6 +245,21 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     ] = "info"
 
 
+class BillingSettings(Struct, frozen=True, kw_only=True):
+    """Invoices."""
+
+    issuer: Annotated[
+        str, Meta(min_length=1, max_length=200, description="Who issues them, as they say it.")
+    ] = "Axon"
+
+
+class StripeSettings(Struct, frozen=True, kw_only=True):
+    """Stripe, which is told what organizations' hours cost; the extra `axon[stripe]`."""
+
+    key: Annotated[str, Meta(description="The secret or restricted key. Empty: no Stripe.")] = ""
+    base_url: Annotated[str, Meta(description="Stands in for https://api.stripe.com.")] = ""
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -268,6 +283,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     accounts: AccountsSettings = AccountsSettings()
     conversations: ConversationsSettings = ConversationsSettings()
     turns: TurnsSettings = TurnsSettings()
+    billing: BillingSettings = BillingSettings()
+    stripe: StripeSettings = StripeSettings()
     models: Annotated[
         dict[str, ModelSettings], Meta(description="The models clients may ask for.")
     ] = {}
