@@ -10,6 +10,7 @@ from axon.gateway.pages import PAGE_DEFAULT, PAGE_MAX
 Parameter = dict[str, Any]
 
 _TEXT = {"type": "string"}
+INSTANT = {"type": "string", "format": "date-time"}
 
 
 def _query(name: str, schema: dict[str, Any], meaning: str, required: bool = False) -> Parameter:
@@ -105,6 +106,23 @@ _QUERY: dict[str, Sequence[Parameter]] = {
         *_grouping("user_id", "api_key_id", "line_item"),
         _names("line_items", "Only these models."),
     ],
+    "meters.query_meter": [
+        _query("from", INSTANT, "The first instant that counts; else that of the first event."),
+        _query("to", INSTANT, "The first instant that no longer counts; else now."),
+        _query("windowSize", {"enum": ["MINUTE", "HOUR", "DAY", "MONTH"]}, "Else one window."),
+        _query("windowTimeZone", _TEXT, "Whose days and months; an IANA name, else UTC."),
+        _names("subject", "Only these subjects, told apart."),
+        _names("groupBy", "What is told apart: `subject`, or names of the meter."),
+        {
+            "name": "filterGroupBy",
+            "in": "query",
+            "style": "deepObject",
+            "explode": True,
+            "schema": {"type": "object", "additionalProperties": _TEXT},
+            "description": "Only events with these values: `filterGroupBy[name]=value`.",
+        },
+    ],
+    "entitlements.get_value": [_query("time", INSTANT, "As of this instant; else now.")],
     "sync.sync": [
         _query("cursor", _TEXT, "The `cursor` of the answer before."),
         _query("since", {"enum": ["now", "beginning"]}, "Where to begin without a cursor."),

@@ -8,6 +8,7 @@ from axon.accounts import Accounts, AccountsOptions
 from axon.app.folders import DataFolder
 from axon.app.instances import own_instance
 from axon.app.models import model_table, proxies
+from axon.app.roles.metered_events import outside_events
 from axon.app.roles.own_journal import open_journal
 from axon.app.roles.relaying import relay_between
 from axon.app.settings import Settings, TurnsSettings
@@ -136,6 +137,9 @@ async def open_rooms(
         models=ModelDirectory(serving.models, serving.engines, ground.clock),
         turns=turns,
         usage=Usage(ground.postgres),
+        events=outside_events(
+            settings.metering, journal, ground.postgres, ground.mint, ground.clock
+        ),
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         mint=ground.mint,

@@ -51,6 +51,12 @@ def read(
     return section(**values) if len(mistakes.found) == before else None
 
 
+def is_table_of_tables(expected: object) -> bool:
+    """Return whether the setting holds tables under names of the operator's; none is a variable."""
+    plain = get_args(expected)[0] if get_origin(expected) is Annotated else expected
+    return get_origin(plain) is dict
+
+
 def _value(expected: object, raw: object, path: str, mistakes: Mistakes) -> object:
     plain = get_args(expected)[0] if get_origin(expected) is Annotated else expected
     if isinstance(plain, type) and issubclass(plain, msgspec.Struct):
