@@ -9,7 +9,7 @@ from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.meter_shapes import entitlement_shown, exact_json
 from axon.gateway.meters import instant_us, may_see_usage
-from axon.gateway.problems import refuse
+from axon.gateway.problems import not_found, refuse
 from axon.metering import Holder
 
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -20,7 +20,18 @@ async def get_value(door: Door, call: Call, subject_id: str, entitlement_id: str
 
     `time` asks for the period of another instant, up to that instant. 503 when nobody can tell.
     """
+    await _answer(door, call, subject_id, entitlement_id)
+
+
+async def get_customer_value(door: Door, call: Call, customer_id: str, entitlement_id: str) -> None:
+    """Answer as for the subject of this name, whom the published clients call a customer."""
+    await _answer(door, call, customer_id, entitlement_id)
+
+
+async def _answer(door: Door, call: Call, subject: str, key: str) -> None:
     may_see_usage(call)
+    if "\0" in subject:
+        raise not_found("No subject is named so.")
     at_us = door.clock.now_us()
     time = call.query().get("time")
     if time:
@@ -29,6 +40,6 @@ async def get_value(door: Door, call: Call, subject_id: str, entitlement_id: str
         except msgspec.ValidationError as error:
             raise refuse(f"Invalid 'time': {error}.", param="time") from error
     org_id = call.caller.org_id
-    holder = Holder(org_id=org_id, time_zone=door.limits.time_zone(org_id), subject=subject_id)
-    value = await door.events.entitlements.value(holder, entitlement_id, at_us)
+    holder = Holder(org_id=org_id, time_zone=door.limits.time_zone(org_id), subject=subject)
+    value = await door.events.entitlements.value(holder, key, at_us)
     await call.reply_json(exact_json(entitlement_shown(value)))

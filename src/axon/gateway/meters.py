@@ -192,6 +192,8 @@ def _groups(meter: Meter, query: MeterQuery) -> tuple[str, ...]:
 
 
 def _filters(meter: Meter, query: MeterQuery) -> dict[str, tuple[str, ...]]:
+    if any("\0" in subject for subject in query.subject or ()):
+        raise refuse("Invalid 'subject': it holds U+0000.", param="subject")
     filters = {name: tuple(values) for name, values in (query.filter_group_by or {}).items()}
     for name, one in (query.advanced_meter_group_by_filters or {}).items():
         filters[name] = tuple(one.values())

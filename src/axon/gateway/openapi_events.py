@@ -107,6 +107,7 @@ EVENTS_ANSWERS: dict[str, Any] = {
     "meters.query_meter": MeterRows,
     "meters.ask_meter": MeterRows,
     "entitlements.get_value": EntitlementState,
+    "entitlements.get_customer_value": EntitlementState,
 }
 
 OF_OPENMETER = frozenset(EVENTS_ANSWERS)

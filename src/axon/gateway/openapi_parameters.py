@@ -45,6 +45,8 @@ _METADATA: Parameter = {
 _PAGE = [_LIMIT, _AFTER, _ORDER]
 _SEARCHED = [_LIMIT, _query("after", _TEXT, "The `cursor` of the page before.")]
 
+_AS_OF = _query("time", INSTANT, "As of this instant; else now.")
+
 _SECONDS = {"type": "integer", "minimum": 1, "maximum": 99_999_999_999}
 
 
@@ -122,7 +124,8 @@ _QUERY: dict[str, Sequence[Parameter]] = {
             "description": "Only events with these values: `filterGroupBy[name]=value`.",
         },
     ],
-    "entitlements.get_value": [_query("time", INSTANT, "As of this instant; else now.")],
+    "entitlements.get_value": [_AS_OF],
+    "entitlements.get_customer_value": [_AS_OF],
     "sync.sync": [
         _query("cursor", _TEXT, "The `cursor` of the answer before."),
         _query("since", {"enum": ["now", "beginning"]}, "Where to begin without a cursor."),

@@ -94,6 +94,7 @@ _OF_EVENTS: dict[tuple[str, str], Route] = {
     ("GET", "meters/{id}/query"): meters.query_meter,
     ("POST", "meters/{id}/query"): meters.ask_meter,
     ("GET", "subjects/{id}/entitlements/{id}/value"): entitlements.get_value,
+    ("GET", "customers/{id}/entitlements/{id}/value"): entitlements.get_customer_value,
 }
 """Routes below `/api/v1`, where OpenMeter's clients look for them."""
 
@@ -158,7 +159,7 @@ def _find_of_events(method: str, parts: list[str]) -> tuple[Route | None, tuple[
     """Return the route below `/api/v1`; a subject may hold slashes."""
     ids: tuple[str, ...] = tuple(parts[1:2])
     shape = ["{id}"]
-    if parts[0] == "subjects" and len(parts) >= 5:
+    if parts[0] in ("subjects", "customers") and len(parts) >= 5:
         ids = "/".join(parts[1:-3]), parts[-2]
         shape = ["{id}", parts[-3], "{id}", parts[-1]]
     elif parts[0] == "meters":

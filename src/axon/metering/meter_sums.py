@@ -132,7 +132,7 @@ async def _ask(connection: asyncpg.Connection, question: MeterQuestion) -> list[
 def _sum(row: asyncpg.Record, question: MeterQuestion, edges: Sequence[int]) -> MeterSum:
     names = [name for name in question.group_by if name != SUBJECT]
     return MeterSum(
-        value=row["value"],
+        value=Decimal(format(row["value"], "f")),  # 1E+20 written out, as clients expect it
         window=Period(edges[row["period"]], edges[row["period"] + 1]),
         subject=row["subject"],
         groups={name: row[f"group_{place}"] for place, name in enumerate(names)},

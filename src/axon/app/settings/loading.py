@@ -10,7 +10,7 @@ import msgspec
 
 from axon.app.settings.metering import check_metering
 from axon.app.settings.tree import JournalSettings, Settings
-from axon.app.settings.walk import Mistakes, is_table_of_tables, read
+from axon.app.settings.walk import Mistakes, is_named_table, read
 from axon.base import KIB, AxonError
 
 FILE_NAME = "axon.toml"
@@ -76,7 +76,7 @@ def variables_of(section: type[msgspec.Struct] = Settings, prefix: str = "AXON")
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             inner = variables_of(field.type, variable)
             names |= {key: f"{field.name}.{path}" for key, path in inner.items()}
-        elif not is_table_of_tables(field.type):
+        elif not is_named_table(field.type):
             names[variable] = field.name
     return names
 

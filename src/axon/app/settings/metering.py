@@ -42,7 +42,10 @@ class MeterSettings(Struct, frozen=True, kw_only=True):
     ] = ""
     group_by: Annotated[
         dict[str, Annotated[str, Meta(pattern=PATH_PATTERN, extra=_PATH)]],
-        Meta(description="Names to group by, and the path in `data` that each stands for."),
+        Meta(
+            extra={"form": "a table of paths"},
+            description="Names to group by, and the path in `data` that each stands for.",
+        ),
     ] = {}
     description: Annotated[str, Meta(description="What it is, for people.")] = ""
 

@@ -51,8 +51,8 @@ def read(
     return section(**values) if len(mistakes.found) == before else None
 
 
-def is_table_of_tables(expected: object) -> bool:
-    """Return whether the setting holds tables under names of the operator's; none is a variable."""
+def is_named_table(expected: object) -> bool:
+    """Return whether the names in the setting are the operator's own; it is no variable then."""
     plain = get_args(expected)[0] if get_origin(expected) is Annotated else expected
     return get_origin(plain) is dict
 
