@@ -2,18 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
 from axon.metering.errors import UnknownEntitlement
-from axon.metering.meter_sums import MeterQuestion, MeterSums
+from axon.metering.meter_sums import EXACT, MeterQuestion, MeterSums
 from axon.metering.meters import SUBJECT, Meters
 from axon.metering.periods import period_of, zone_named
-
-_EXACT = Context(prec=1000)
-"""Decimals are rounded to 28 digits where nobody says otherwise; sums may have ten times that."""
 
 
 class Entitlement(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +86,8 @@ class Entitlements:
         return EntitlementValue(
             has_access=usage < one.amount,
             usage=usage,
-            balance=max(_EXACT.subtract(one.amount, usage), Decimal(0)),
-            overage=max(_EXACT.subtract(usage, one.amount), Decimal(0)),
+            balance=max(EXACT.subtract(one.amount, usage), Decimal(0)),
+            overage=max(EXACT.subtract(usage, one.amount), Decimal(0)),
             amount=one.amount,
             config=one.config,
         )

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import asyncpg
@@ -34,8 +34,11 @@ WAITING_MAX = 256
 ROWS_MAX = 50_000
 """Of one answer; a question that has more is to be asked for less."""
 
+EXACT = Context(prec=1000)
+"""Decimals are rounded to 28 digits where nobody says otherwise; sums may have ten times that."""
+
 _NUMBER = f"""CASE jsonb_typeof(value) WHEN 'number' THEN value::numeric
-    WHEN 'string' THEN CASE WHEN value #>> '{{}}' ~ '{NUMBER_PATTERN}'
+    WHEN 'string' THEN CASE WHEN value #>> '{{}}' ~ '^({NUMBER_PATTERN})$'
         THEN (value #>> '{{}}')::numeric END END"""
 
 _AGGREGATES: Mapping[Aggregation, str] = {

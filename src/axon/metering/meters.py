@@ -22,8 +22,9 @@ PATH_PATTERN = r"^\$(\.[A-Za-z0-9_-]{1,64}){1,8}$"
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
-NUMBER_PATTERN = r"^\s*[+-]?(\d{1,100}(\.\d{0,100})?|\.\d{1,100})([eE][+-]?\d{1,2})?\s*$"
-"""Text that counts as a number: events of many systems write their numbers as text."""
+NUMBER_PATTERN = r"[+-]?([0-9]{1,100}(\.[0-9]{0,100})?|\.[0-9]{1,100})([eE][+-]?[0-9]{1,2})?"
+"""Text that counts as a number, the whole of it: many systems write their numbers as text. Python
+and PostgreSQL understand the same by it."""
 
 NUMBER_MAX = 10**100
 """What is not below it is no amount of anything, and no client's number can hold its sums."""
@@ -107,7 +108,7 @@ def value_at(data: Json, path: str) -> Json:
 def is_number(value: Json) -> bool:
     """Return whether a meter can add the value up: a number, or a text that is one."""
     if isinstance(value, str):
-        return _number.match(value) is not None
+        return _number.fullmatch(value) is not None
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return abs(value) < NUMBER_MAX
