@@ -129,20 +129,8 @@ def test_a_number_is_metered_also_as_text(tokens: object) -> None:
 @pytest.mark.parametrize(
     "tokens",
     [
-        "many",
-        "",
-        " 7",
-        "7\n",
-        "٣",
-        "0x10",
-        "1e999",
-        "9" * 101,
-        "NaN",
-        True,
-        None,
-        [1],
-        {"a": 1},
-        10**100,
+        *("many", "", " 7", "7\n", "٣", "0x10", "1e999", "9" * 101, "NaN"),
+        *(True, None, [1], {"a": 1}, 10**100),
     ],
 )
 def test_an_event_that_its_meter_would_lose_is_refused(tokens: object) -> None:
@@ -154,6 +142,7 @@ def test_an_event_that_its_meter_would_lose_is_refused(tokens: object) -> None:
 def test_a_value_that_is_only_told_apart_may_be_any() -> None:
     for who in ("a", 1, False):
         READER.read(cloud_event(type="visit", data={"who": who}), 0)
-    for data in ({}, {"who": {}}, {"who": None}):
+    lost: list[dict[str, Any]] = [{}, {"who": {}}, {"who": None}]
+    for data in lost:
         with pytest.raises(EventWrong):
             READER.read(cloud_event(type="visit", data=data), 0)

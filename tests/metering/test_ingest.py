@@ -10,7 +10,9 @@ import pytest
 
 from axon.journal import DiskLow, EntryTooLarge, JournalFull
 from axon.metering import EVENTS_MAX, BatchTooLarge, ClosingPolicy, EventWrong
+from axon.records import SubjectErased, encode
 from tests.metering.events_scene import Taking
+from tests.metering.scene import ORG
 
 
 class SetClock:
@@ -73,7 +75,8 @@ async def test_other_work_has_its_turn_while_a_large_batch_is_read(tmp_path: Pat
 async def test_a_full_journal_takes_nothing(tmp_path: Path) -> None:
     """As for turns: refused at half of the queue, so that accepted turns can end."""
     taking = Taking(tmp_path, SetClock("2026-11-22T12:00:00+00:00"), queue_entries_max=2)
-    first = taking.journal.append(1, b"a turn")
+    other = SubjectErased("chg_1", ORG, 7, "key_1", 0, "")
+    first = taking.journal.append(*encode(other))
     with pytest.raises(JournalFull):
         await taking.take([sent("1")])
     await first
@@ -93,7 +96,8 @@ async def test_a_batch_that_no_entry_holds_is_refused_whole(tmp_path: Path) -> N
 
 
 LATE = [
-    # (organization's zone, now, when it happened, whether its month is closed): 3 days after its end
+    # The organization's zone, now, when it happened, and whether its month is closed, which it is
+    # three days after its end.
     ("UTC", "2026-04-03T23:59:59", "2026-03-31T23:59:59", False),
     ("UTC", "2026-04-04T00:00:00", "2026-03-31T23:59:59", True),
     ("UTC", "2026-04-04T00:00:00", "2026-04-01T00:00:00", False),
