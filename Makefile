@@ -34,7 +34,7 @@ MINUTES ?= 10
 	soak restart simulate fuzz conformance lock wheel install clean
 
 help: ## Show the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(STAMP_RUN) ## Run everything on this machine (ARGS="--port 8081 --data DIR")
 	$(BIN)/axon up $(ARGS)

@@ -170,11 +170,10 @@ def measure(rounds: int, seconds: float) -> list[Rate]:
     numbers = itertools.count()
     with scratch() as folder, postgres(folder / "postgres") as url, axon(folder) as server:
         for _ in range(rounds):
-            rates = [asyncio.run(on_postgres(url, seconds))]
+            found.setdefault(0, []).append(asyncio.run(on_postgres(url, seconds)))
             for batch in BATCHES:
-                rates.append(asyncio.run(on_axon(server, batch, seconds, numbers)))
-            for rate in rates:
-                found.setdefault(rate.batch, []).append(rate)
+                rate = asyncio.run(on_axon(server, batch, seconds, numbers))
+                found.setdefault(batch, []).append(rate)
     return [
         Rate(
             batch=batch,
@@ -188,9 +187,8 @@ def measure(rounds: int, seconds: float) -> list[Rate]:
 
 def render(rates: list[Rate]) -> str:
     """Return the table."""
-    lines = [
-        f"{'durable events a second':34}{'clients':>8}{'per s':>11}{'ratio':>8}{'projected/s':>13}"
-    ]
+    columns = f"{'clients':>8}{'per s':>11}{'ratio':>8}{'projected/s':>13}"
+    lines = [f"{'durable events a second':34}{columns}"]
     single = rates[0].events_per_s
     for rate in rates:
         name = f"Axon, {rate.batch:,} a request" if rate.batch else "PostgreSQL, one commit a row"

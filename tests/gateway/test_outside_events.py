@@ -21,6 +21,7 @@ from corehttp.exceptions import ClientAuthenticationError, HttpResponseError, Re
 from openmeter import Client
 from openmeter.models import EntitlementValue, Event, MeterQueryRequest
 
+from axon.app.embedded import freeze, thaw
 from axon.app.folders import DataFolder
 from axon.app.settings import Settings
 from axon.app.up.running import read_running
@@ -334,7 +335,30 @@ def test_a_wrong_question_is_a_400(shop: Tenant, query: str) -> None:
     assert refused.body["status"] == 400 and refused.body["detail"]
 
 
-@pytest.mark.failure("serving", "down")
+@pytest.mark.failure("postgresql", "frozen")
+def test_events_are_taken_and_nothing_is_guessed_while_postgresql_is_away(
+    metered: RunningAxon,
+) -> None:
+    tenant = Tenant(metered, "away")
+    value = "/api/v1/subjects/customer-1/entitlements/assistant/value"
+    assert tenant.ask(value).body["hasAccess"] is True
+    (pid,) = metered.pids["postgres"]
+    freeze(pid)
+    try:
+        body = [
+            dict(event(f"away-{number}", type="prompt", data={"tokens": 600})) for number in (1, 2)
+        ]
+        assert tenant.ask("/api/v1/events", body).status == 204
+        for path in ("/api/v1/meters/prompt_tokens/query", value):
+            unknown = tenant.ask(path)
+            assert unknown.status == 503 and int(unknown.headers["retry-after"]) > 0
+            assert unknown.body["type"] == "urn:axon:problem:usage_unavailable"
+    finally:
+        thaw(pid)
+    eventually(lambda: tenant.ask(value).body.get("hasAccess") is False)
+    assert tenant.ask(value).body["overage"] == 200
+
+
 def test_what_was_acknowledged_is_counted_once_whoever_is_killed(metered: RunningAxon) -> None:
     """Senders go on through kills of both processes, and send again what had no answer."""
     tenant = Tenant(metered, "killed")

@@ -13,6 +13,7 @@ from axon.app.roles.own_journal import open_journal
 from axon.app.roles.relaying import relay_between
 from axon.app.settings import Settings, TurnsSettings
 from axon.base import (
+    MIB,
     Clock,
     IdMint,
     Randomness,
@@ -35,7 +36,7 @@ from axon.inference import (
     Near,
     Worker,
 )
-from axon.journal import Journal, Location, Mark, read_cursor
+from axon.journal import Journal, Location, Mark, inspect, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
 from axon.metering import FollowerOptions, PriceBook, PriceFollower, Usage
 from axon.records import Record
@@ -50,6 +51,9 @@ _UNFINISHED_FILE = "unfinished"
 _RETRIED_ENTRIES = 4096
 """How far a start reads back for requests whose retry may come: some seconds at full load, in some
 tens of milliseconds."""
+
+_RETRIED_BYTES = 64 * MIB
+"""Where this much is read before, the rest is left: batches of outside events may be megabytes."""
 
 _JOBS_END_S = 1.0
 """How long the worker may take to let go of its jobs once every turn has ended."""
@@ -322,7 +326,7 @@ def read_journal(
     """Fill the tail with what PostgreSQL lacks; return the turns a dead process left open."""
     projected = read_cursor(journal.directory)
     conversations.tail.prune(projected)
-    needed = min(projected, unfinished.get() - 1, journal.durable_through - _RETRIED_ENTRIES)
+    needed = min(projected, unfinished.get() - 1, _retried_after(journal))
     after = max(needed, journal.recovery.first_sequence - 1)
 
     def note(record: Record, location: Location) -> None:
@@ -330,6 +334,16 @@ def read_journal(
         turns.note(record, location)
 
     return read_back(journal.read(after), note)
+
+
+def _retried_after(journal: Journal) -> int:
+    """Return behind which entry requests stand whose retry may come."""
+    after, read_bytes = journal.durable_through - _RETRIED_ENTRIES, 0
+    for segment in reversed(inspect(journal.directory).segments):
+        read_bytes += segment.bytes
+        if read_bytes >= _RETRIED_BYTES:
+            return max(after, segment.first_sequence - 1)
+    return after
 
 
 async def close_rooms(rooms: ServingRooms) -> None:
