@@ -46,10 +46,10 @@ _AGGREGATES: Mapping[Aggregation, str] = {
     "COUNT": "count(*)::numeric",
     "MAX": f"max({_NUMBER})",
     "UNIQUE_COUNT": "nullif(count(DISTINCT value #>> '{}'), 0)::numeric",
-    "LATEST": f"""(array_agg({_NUMBER} ORDER BY time_us DESC, received_us DESC, source DESC,
-        id DESC) FILTER (WHERE ({_NUMBER}) IS NOT NULL))[1]""",
+    "LATEST": f"""(max(ARRAY[time_us::numeric, received_us, {_NUMBER}])
+        FILTER (WHERE ({_NUMBER}) IS NOT NULL))[3]""",
 }
-"""Of several with one time the latest is the one that came last."""
+"""Of several with one time the latest is the one that came last, and of those the largest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +189,7 @@ class _Query:
             path = self._bind(members_of(meter.value_property), "text[]")
             told.append(f"data #> {path} AS value")
         if meter.aggregation == "LATEST":
-            told.append("time_us, received_us, source, id")
+            told.append("time_us, received_us")
         keys = ", ".join(["period", "subject", *groups])
         times = (
             f"time_us >= {self._bind(from_us, 'bigint')}"
