@@ -19,6 +19,7 @@ from axon.metering import (
     zone_named,
 )
 from axon.metering import meter_sums as meter_sums_module
+from axon.metering.cloud_events import EventReader
 from axon.records import EventsReceived
 from axon.stores import Postgres
 from tests.metering.events_scene import METERS, TOKENS, meter, outside, received, stored, values
@@ -76,6 +77,20 @@ async def test_the_first_of_one_identity_counts(database: str) -> None:
     )
     rows = await stored(database)
     assert [(row[1], row[8]) for row in rows] == [("svc", '{"tokens": 5}'), ("z", None)]
+
+
+async def test_every_number_that_is_taken_can_be_stored(database: str) -> None:
+    """A record that PostgreSQL refused would keep all events of its batch from being counted."""
+    numbers = ["1e308", "-1e-999", "0e-999", "0." + "1" * 998, "9" * 4000, "-0.0", "1E+30"]
+    data = f'{{"a": [{", ".join(numbers)}]}}'
+    raw = (
+        '{"specversion": "1.0", "id": "1", "source": "s", "type": "t", "subject": "a", '
+        f'"data": {data}}}'
+    )
+    event = EventReader(METERS, START_US, 0).read(raw.encode(), 0)
+    await project(database, [received(event)])
+    ((*_, stored_data, _, _, _),) = await stored(database)
+    assert "9" * 4000 in stored_data and "0." + "1" * 998 in stored_data
 
 
 async def test_late_events_are_marked(database: str) -> None:

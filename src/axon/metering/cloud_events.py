@@ -4,6 +4,7 @@ Source: CloudEvents 1.0.2, its JSON event format and JSON batch format; of `data
 wanted, as OpenMeter does.
 """
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
@@ -23,6 +24,10 @@ TEXT_BYTES_MAX = {"source": 1024, "id": 256, "type": 256, "subject": 512}
 
 DEPTH_MAX = 16
 """Objects and lists within each other in `data`, itself counted."""
+
+NUMBER_CHARS_MAX = 1000
+EXPONENT_DIGITS_MAX = 3
+"""Of numbers that are not whole: PostgreSQL holds 16,383 digits behind the point."""
 
 FUTURE_MAX_US = 86_400_000_000
 """How far ahead of our clock an event may say that it happened: a day, for clocks that are wrong
@@ -49,8 +54,19 @@ class _CloudEvent(msgspec.Struct, frozen=True, gc=False):
     data_base64: str | None = None
 
 
+def _number(text: str) -> float:
+    """Return a number that is not whole; raise ValueError for one that PostgreSQL cannot hold."""
+    _, _, exponent = text.lower().partition("e")
+    if len(text) > NUMBER_CHARS_MAX or len(exponent.lstrip("+-")) > EXPONENT_DIGITS_MAX:
+        raise ValueError("it holds a number that is too long")
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("it holds a number that is too large")
+    return value
+
+
 _event = msgspec.json.Decoder(_CloudEvent)
-_data: msgspec.json.Decoder[Json] = msgspec.json.Decoder()
+_data: msgspec.json.Decoder[Json] = msgspec.json.Decoder(float_hook=_number)
 _batch = msgspec.json.Decoder(list[msgspec.Raw])
 
 
