@@ -30,11 +30,11 @@ SEEDS ?= 10000
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench warm frozen chaos powerloss freezes \
+.PHONY: help up test check lint types floors tests format bench bench-ingest warm frozen chaos powerloss freezes \
 	soak restart simulate fuzz conformance lock wheel install clean
 
 help: ## Show the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(STAMP_RUN) ## Run everything on this machine (ARGS="--port 8081 --data DIR")
 	$(BIN)/axon up $(ARGS)
@@ -62,6 +62,9 @@ format: $(STAMP_DEV) ## Let ruff mend what it can
 
 bench: $(STAMP_DEV) ## Measure against nginx, fdatasync and PostgreSQL in one run (ARGS="--quick")
 	$(BIN)/python -m bench.run $(ARGS)
+
+bench-ingest: $(STAMP_DEV) ## Measure durable outside events a second against PostgreSQL (ARGS="--rounds 3")
+	$(BIN)/python -m bench.ingest $(ARGS)
 
 warm: $(STAMP_DEV) ## Measure how fast a wiped cache is warm again (ARGS="--conversations 100000")
 	$(BIN)/python -m bench.warm $(ARGS)

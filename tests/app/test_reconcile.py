@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -59,6 +60,23 @@ def fill(axon: RunningAxon) -> None:
         client.chat.completions.create(
             model="default", messages=[{"role": "user", "content": "Bare?"}]
         )
+    for _ in range(2):
+        send_events(axon, 3)
+
+
+def send_events(axon: RunningAxon, count: int) -> None:
+    """Send outside events; the same ones, when it is done again."""
+    events = [
+        {"specversion": "1.0", "id": f"{n}", "source": "s", "type": "t", "subject": "a"}
+        for n in range(count)
+    ]
+    request = urllib.request.Request(
+        f"{axon.origin}/api/v1/events",
+        json.dumps(events).encode(),
+        {"Authorization": f"Bearer {axon.api_key}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 204
 
 
 def addresses(axon: RunningAxon) -> tuple[str, str]:
@@ -104,6 +122,19 @@ async def one(axon: RunningAxon, sql: str) -> Any:
         await connection.close()
 
 
+async def test_an_outside_event_that_is_not_there_is_named(axon: RunningAxon) -> None:
+    row = await one(axon, "DELETE FROM metering.events WHERE id = '1' RETURNING *")
+    report = await compare(axon)
+    connection = await asyncpg.connect(addresses(axon)[0])
+    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+    await connection.execute(f"INSERT INTO metering.events VALUES ({places})", *row)
+    await connection.close()
+    org_id = row["org_id"]
+    assert named(report) == {("event", f"{org_id} s 1", "postgresql")}
+    assert len(report.differences) == 2  # each batch that holds it lacks it
+    assert (await compare(axon)).agrees
+
+
 A_TURN = """
 SELECT id, conversation_id, sequence, user_id FROM conversations.turns
 WHERE status = 'completed' AND conversation_id <> '' ORDER BY id LIMIT 1
@@ -118,6 +149,8 @@ async def test_a_healthy_installation_agrees(axon: RunningAxon) -> None:
     assert totals["tokens of these"].journal == totals["tokens of these"].postgresql
     assert (totals["tokens of these"].journal or 0) > 0
     assert (totals["windows"].valkey or 0) >= 2
+    assert totals["outside events, repeats too"].journal == 6
+    assert totals["outside events"].postgresql == 3
 
 
 def test_the_command_tells_it_to_people_and_scripts(axon: RunningAxon) -> None:

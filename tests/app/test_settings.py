@@ -1,10 +1,17 @@
 """Settings come from a file and from variables, and every mistake is reported at once."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from axon.app.settings import Settings, SettingsWrong, load_settings
+from axon.app.settings import (
+    Settings,
+    SettingsWrong,
+    entitlements_of,
+    load_settings,
+    meters_of,
+)
 from axon.app.settings.loading import variables_of
 from axon.base import MIB
 from axon.journal import JournalOptions
@@ -114,6 +121,60 @@ def test_settings_of_the_journal_that_contradict_each_other_are_a_mistake(tmp_pa
         queue_bytes_max=right.queue_bytes_max,
         entry_bytes_max=right.entry_bytes_max,
     )
+
+
+METERED = """
+[metering.meters.tokens]
+event_type = "prompt"
+aggregation = "SUM"
+value_property = "$.usage.tokens"
+group_by = { model = "$.model" }
+[metering.entitlements.chat]
+meter = "tokens"
+amount = 10.5
+"""
+
+
+def test_meters_and_entitlements_are_tables_by_name(tmp_path: Path) -> None:
+    config = tmp_path / "axon.toml"
+    config.write_text(METERED)
+    settings = load_settings(config, {"AXON_METERING_LATE_EVENTS": "refuse"}).metering
+    assert settings.late_events == "refuse"
+    meter = meters_of(settings).named("tokens")
+    assert (meter.value_property, meter.group_by) == ("$.usage.tokens", {"model": "$.model"})
+    (one,) = entitlements_of(settings)
+    assert (one.key, one.meter, one.amount, one.period) == (
+        "chat",
+        "tokens",
+        Decimal("10.5"),
+        "month",
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "name"),
+    [
+        ('"SUM"', '"TOTAL"', "metering.meters.tokens.aggregation"),
+        ('"SUM"', '"COUNT"', "metering.meters.tokens"),
+        ('"$.usage.tokens"', '""', "metering.meters.tokens"),
+        ('"$.usage.tokens"', '"usage.tokens"', "metering.meters.tokens.value_property"),
+        ('"$.model"', '"$.a[0]"', "metering.meters.tokens.group_by.model"),
+        ("{ model", "{ subject", "metering.meters.tokens"),
+        ("{ model", '{ "a b"', "metering.meters.tokens"),
+        ("meters.tokens", 'meters."to kens"', "metering.meters.to kens"),
+        ('"tokens"', '"others"', "metering.entitlements.chat.meter"),
+        ("entitlements.chat", 'entitlements."c-t"', "metering.entitlements.c-t"),
+        ("10.5", "-1", "metering.entitlements.chat.amount"),
+        ("10.5", '"many"', "metering.entitlements.chat.amount"),
+        ("10.5", '"NaN"', "metering.entitlements.chat.amount"),
+    ],
+)
+def test_what_cannot_be_metered_is_a_mistake(
+    tmp_path: Path, before: str, after: str, name: str
+) -> None:
+    assert before in METERED
+    (found, *_) = mistakes(tmp_path, METERED.replace(before, after, 1))
+    assert found.startswith(f"{name} ")
 
 
 def test_an_address_in_a_mistake_is_not_shown_for_it_may_hold_a_password(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Asked:
 
     def reached(self, label: str) -> bool:
         """Return whether an operation has answered a request as asked."""
-        return self.statuses[label][200] > 0
+        return self.statuses[label][200] + self.statuses[label][204] > 0
 
 
 class ApiFuzz:

@@ -20,6 +20,7 @@ from tests.fuzz.coverage_guided.guided import NO_ENGINE, has_engine, run_guided
 from tests.fuzz.mutations import near
 from tests.fuzz.processes import Sizes
 from tests.fuzz.targets import TARGETS, Target
+from tests.fuzz.tenants import with_meters
 from tests.gateway.conftest import start_axon, start_upstream, stop
 
 EXAMPLES = 15
@@ -98,7 +99,7 @@ def _by_hypothesis(target: Target, seconds: float, seed: int) -> int:
 def _fuzz_api(folder: Path, seconds: float, seed: int) -> int:
     """Return how many operations gave an answer they should not give, and how many leaks."""
     upstream, address = start_upstream()
-    process, axon = start_axon(folder / "data", address)
+    process, axon = start_axon(folder / "data", address, environment=with_meters(folder))
     try:
         fuzz = ApiFuzz(axon)
         until_s = time.monotonic() + seconds

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -28,6 +29,20 @@ class Known:
         return Known(
             {name: [*self.ids.get(name, []), *other.ids.get(name, [])] for name in sorted(names)}
         )
+
+
+METER, ENTITLEMENT = "tokens", "assistant"
+
+
+def with_meters(folder: Path) -> dict[str, str]:
+    """Write settings with a meter and an entitlement; return the variable that names them."""
+    config = folder / "axon.toml"
+    config.write_text(
+        f'[metering.meters.{METER}]\nevent_type = "prompt"\naggregation = "SUM"\n'
+        f'value_property = "$.tokens"\ngroup_by = {{ model = "$.model" }}\n'
+        f'[metering.entitlements.{ENTITLEMENT}]\nmeter = "{METER}"\namount = 10\n'
+    )
+    return {"AXON_CONFIG": str(config)}
 
 
 def axon_command(axon: RunningAxon, *words: str) -> dict[str, str]:
@@ -87,5 +102,8 @@ class Tenant:
                 "item_id": items,
                 "after": [items[0], conversation, completion],
                 "model_id": [MODEL],
+                "meter_id": [METER],
+                "entitlement_id": [ENTITLEMENT],
+                "windowTimeZone": ["Europe/Madrid"],
             }
         )

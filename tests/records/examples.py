@@ -11,8 +11,10 @@ from axon.records import (
     Assignment,
     Charge,
     ConversationChanged,
+    EventsReceived,
     Hold,
     ItemsAppended,
+    OutsideEvent,
     Record,
     SealedItem,
     SubjectErased,
@@ -158,6 +160,24 @@ EXAMPLES: dict[int, Record] = {
         credential_id="key_05",
         at_us=1_790_000_000_000_037,
         reason="asked to be forgotten",
+    ),
+    8: EventsReceived(
+        batch_id="evb_48",
+        org_id="org_04",
+        user=49,
+        credential_id="key_05",
+        received_us=1_790_000_000_000_050,
+        events=[
+            OutsideEvent(
+                source="svc/größe",
+                id="51",
+                type="prompt",
+                subject="customer-52",
+                time_us=1_790_000_000_000_053,
+                data=b'{"tokens":54}',
+                late=True,
+            )
+        ],
     ),
 }
 

@@ -7,7 +7,7 @@ from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from axon.app.roles.serving_rooms import read_journal
+from axon.app.roles.reading_back import read_journal
 from axon.base import KIB, MIB, IdMint, TaskOwner, instance_mark
 from axon.conversations import Conversations, ConversationsParts
 from axon.inference import Engines, Inference, LocalBus, LocalQueue, Model, ModelTable, Upstream

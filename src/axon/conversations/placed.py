@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from axon.records import (
     ConversationChanged,
+    EventsReceived,
     ItemsAppended,
     Record,
     SealedItem,
@@ -56,7 +57,7 @@ class PlacedChange:
 
 def conversation_of(record: Record) -> str:
     """Return the conversation the record is about; empty when it is about none."""
-    if isinstance(record, SubjectErased):
+    if isinstance(record, SubjectErased | EventsReceived):
         return ""
     if isinstance(record, ItemsAppended | ConversationChanged):
         return record.conversation_id

@@ -19,7 +19,11 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 _JSON = (b"content-type", b"application/json")
+_PROBLEM_JSON = (b"content-type", b"application/problem+json")
 _fields = msgspec.json.Decoder(Fields)
+
+OPENMETER_PREFIX = "/api/"
+"""Below it clients of OpenMeter ask, and read errors as that has them."""
 
 
 class ClientGone(Exception):
@@ -193,8 +197,10 @@ class Call:
     async def reply_problem(self, problem: Problem, headers: Headers | None = None) -> None:
         """Answer with an error."""
         self.log["error.code"] = problem.code or problem.kind
-        every = [_JSON, *problem.headers(), *(headers or ())]
-        await self.reply(problem.status, problem.body(), every)
+        kind, body = _JSON, problem.body()
+        if self.path.startswith(OPENMETER_PREFIX):
+            kind, body = _PROBLEM_JSON, problem.details(self.request_id)
+        await self.reply(problem.status, body, [kind, *problem.headers(), *(headers or ())])
 
     async def begin_stream(self, headers: Headers) -> None:
         """Begin an answer of unknown length."""

@@ -18,7 +18,7 @@ from axon.gateway.sibling import EARLIER_TRY_PATH
 from axon.gateway.streaming import Streams
 from axon.inference import ModelDirectory
 from axon.limits import Limits, LimitsAdmin
-from axon.metering import Usage
+from axon.metering import OutsideEvents, Usage
 from axon.turns import EmbeddingCache, Fields, RunningTurn, TurnRequest, Turns
 
 _JSON = (b"content-type", b"application/json")
@@ -56,6 +56,7 @@ class Door:
     models: ModelDirectory
     turns: Turns
     usage: Usage
+    events: OutsideEvents
     limits: Limits
     limits_admin: LimitsAdmin
     invoices: Invoices

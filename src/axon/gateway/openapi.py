@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from axon import __version__
-from axon.gateway.openapi_answers import ANSWERS, OTHER_FORMS, STREAMS, Error
+from axon.gateway.openapi_answers import ANSWERS, NO_CONTENT, OTHER_FORMS, STREAMS, Error
 from axon.gateway.openapi_bodies import BODIES, ITEM, Body, Schema
+from axon.gateway.openapi_events import OF_OPENMETER, ProblemDetails
 from axon.gateway.openapi_parameters import asks_anything, parameters_of
+from axon.metering import EVENTS_MAX
 
 _REF = "#/components/schemas/{name}"
 
@@ -21,6 +23,7 @@ _MEANINGS = {
     409: "Another turn of this conversation is still running.",
     410: "The cursor is too old.",
     413: "The body is too large.",
+    415: "The content type is none that is read.",
     422: "The Idempotency-Key was used for another request.",
     429: "A limit is reached, or the engine wants fewer requests.",
     502: "The engine failed.",
@@ -54,6 +57,7 @@ _SPECIAL: dict[str, tuple[int, ...]] = {
     "limits.list_rules": (403,),
     "limits.set_rule": (400, 403),
     "limits.remove_rule": (403, 404),
+    "outside_events.send_events": (415,),
 }
 """What an operation can be refused with beside what its parameters and its body say."""
 
@@ -117,11 +121,12 @@ def _operation(route: RouteShown, ids: Sequence[str]) -> Schema:
     name = operation_name(route.answered_by)
     summary, _, rest = inspect.cleandoc(route.answered_by.__doc__ or "").partition("\n\n")
     parts = route.path.strip("/").split("/")
-    is_open = parts[0] != "v1"
+    of_events = parts[0] == "api"
+    is_open = parts[0] != "v1" and not of_events
     shown: Schema = {
         "operationId": name.replace(".", "_"),
         "summary": summary,
-        "tags": ["operation" if is_open else parts[1]],
+        "tags": ["operation" if is_open else parts[2 if of_events else 1]],
         "parameters": parameters_of(name, ids),
         "responses": dict(_responses(name, ids, is_open)),
     }
@@ -131,9 +136,7 @@ def _operation(route: RouteShown, ids: Sequence[str]) -> Schema:
         shown["security"] = []
     body = BODIES.get(name)
     if body is not None:
-        media = {"schema": _body_schema(body), "example": body.example}
-        content = {"application/json": media}
-        shown["requestBody"] = {"required": body.must_be_there, "content": content}
+        shown["requestBody"] = {"required": body.must_be_there, "content": dict(_media(body))}
     return shown
 
 
@@ -142,14 +145,16 @@ def _responses(name: str, ids: Sequence[str], is_open: bool) -> Iterator[tuple[s
     answer = ANSWERS[name]
     content: Schema = {}
     if answer is not None:
-        content["application/json"] = {"schema": _ref(answer.__name__)}
+        content["application/json"] = {"schema": _schema_of(answer)}
     if name in STREAMS:
         content["text/event-stream"] = {}
     for kind in OTHER_FORMS.get(name, ()):
         content[kind] = {"schema": {"type": "string"}}
-    if not content:
-        content["text/plain"] = {"schema": {"type": "string"}}
-    yield "200", {"description": "As asked.", "content": content}
+    if name in NO_CONTENT:
+        yield "204", {"description": "As asked."}
+    else:
+        content = content or {"text/plain": {"schema": {"type": "string"}}}
+        yield "200", {"description": "As asked.", "content": content}
     if is_open:
         if name == "operation.readyz":
             yield "503", {"description": "No turns can be taken now.", "content": content}
@@ -162,12 +167,31 @@ def _responses(name: str, ids: Sequence[str], is_open: bool) -> Iterator[tuple[s
     if ids:
         statuses.add(404)
     error = {"application/json": {"schema": _ref(Error.__name__)}}
+    if name in OF_OPENMETER:
+        error = {"application/problem+json": {"schema": _ref(ProblemDetails.__name__)}}
     for status in sorted(statuses):
         yield str(status), {"description": _MEANINGS[status], "content": error}
 
 
 def _ref(name: str) -> Schema:
     return {"$ref": _REF.format(name=name)}
+
+
+def _schema_of(answer: Any) -> Schema:
+    (schema,), _ = msgspec.json.schema_components([answer], ref_template=_REF)
+    return schema
+
+
+def _media(body: Body) -> Iterator[tuple[str, Schema]]:
+    """Yield each content type in which a body may come, with its schema."""
+    one = _body_schema(body)
+    if not body.as_events:
+        yield "application/json", {"schema": one, "example": body.example}
+        return
+    many = {"type": "array", "items": one, "maxItems": EVENTS_MAX}
+    yield "application/cloudevents+json", {"schema": one, "example": body.example}
+    for media in ("application/cloudevents-batch+json", "application/json"):
+        yield media, {"schema": many, "example": [body.example]}
 
 
 def _body_schema(body: Body) -> Schema:
@@ -180,7 +204,7 @@ def _body_schema(body: Body) -> Schema:
 
 def _schemas() -> Schema:
     """Return every schema that others refer to."""
-    kinds: list[Any] = [Error, *filter(None, ANSWERS.values())]
+    kinds: list[Any] = [Error, ProblemDetails, *filter(None, ANSWERS.values())]
     for body in BODIES.values():
         kinds += body.types.values()
     _, named = msgspec.json.schema_components(kinds, ref_template=_REF)

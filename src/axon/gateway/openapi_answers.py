@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from axon.billing import InvoiceShown
+from axon.gateway.openapi_events import EVENTS_ANSWERS
 
 
 class ErrorDetail(msgspec.Struct):
@@ -324,6 +325,7 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "limits.list_rules": LimitRules,
     "limits.set_rule": LimitRule,
     "limits.remove_rule": Deleted,
+    **EVENTS_ANSWERS,
     "models.get_model": Model,
     "stored_chat.get_completion": ChatCompletion,
     "stored_chat.update_completion": ChatCompletion,
@@ -351,6 +353,9 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "routing.openapi": Description,
 }
 """The JSON object of each operation; None where it answers with text only."""
+
+NO_CONTENT = frozenset({"outside_events.send_events"})
+"""The operations that answer with a status alone."""
 
 STREAMS = frozenset(
     {

@@ -21,6 +21,7 @@ from axon.gateway.members import (
     ConversationName,
     StreamOptions,
 )
+from axon.gateway.openapi_events import EVENT_EXAMPLE, EVENT_TYPES, QUERY_TYPES
 from axon.gateway.prompts import PROMPTS_MAX
 
 Schema = dict[str, Any]
@@ -131,12 +132,24 @@ class Body:
     """Of the members whose schema no Python type states."""
     example: Schema = field(default_factory=dict)
     must_be_there: bool = True
+    as_events: bool = False
+    """Whether it comes as CloudEvents do, one or a list."""
 
 
 _COUNTED = {"input": "How long is this?"}
 _SAID: Schema = {"role": "user", "content": "Hello!"}
 
 BODIES: dict[str, Body] = {
+    "outside_events.send_events": Body(
+        types=EVENT_TYPES,
+        needed=("specversion", "id", "source", "type", "subject"),
+        schemas={"data": {"type": ["object", "null"]}},
+        example=EVENT_EXAMPLE,
+        as_events=True,
+    ),
+    "meters.ask_meter": Body(
+        types=QUERY_TYPES, example={"windowSize": "DAY", "groupBy": ["subject"]}
+    ),
     "chat.create_completion": Body(
         types={**CHAT_TYPES, **_TURN, **_METADATA, "model": str},
         needed=("model", "messages"),

@@ -10,6 +10,7 @@ from axon.gateway.pages import PAGE_DEFAULT, PAGE_MAX
 Parameter = dict[str, Any]
 
 _TEXT = {"type": "string"}
+INSTANT = {"type": "string", "format": "date-time"}
 
 
 def _query(name: str, schema: dict[str, Any], meaning: str, required: bool = False) -> Parameter:
@@ -43,6 +44,8 @@ _METADATA: Parameter = {
 }
 _PAGE = [_LIMIT, _AFTER, _ORDER]
 _SEARCHED = [_LIMIT, _query("after", _TEXT, "The `cursor` of the page before.")]
+
+_AS_OF = _query("time", INSTANT, "As of this instant; else now.")
 
 _SECONDS = {"type": "integer", "minimum": 1, "maximum": 99_999_999_999}
 
@@ -111,6 +114,24 @@ _QUERY: dict[str, Sequence[Parameter]] = {
     "invoices.get_invoice": [
         _query("format", {"enum": ["json", "csv", "html"]}, "Else as `Accept` wants it, or JSON."),
     ],
+    "meters.query_meter": [
+        _query("from", INSTANT, "The first instant that counts; else that of the first event."),
+        _query("to", INSTANT, "The first instant that no longer counts; else now."),
+        _query("windowSize", {"enum": ["MINUTE", "HOUR", "DAY", "MONTH"]}, "Else one window."),
+        _query("windowTimeZone", _TEXT, "Whose days and months; an IANA name, else UTC."),
+        _names("subject", "Only these subjects, told apart."),
+        _names("groupBy", "What is told apart: `subject`, or names of the meter."),
+        {
+            "name": "filterGroupBy",
+            "in": "query",
+            "style": "deepObject",
+            "explode": True,
+            "schema": {"type": "object", "additionalProperties": _TEXT},
+            "description": "Only events with these values: `filterGroupBy[name]=value`.",
+        },
+    ],
+    "entitlements.get_value": [_AS_OF],
+    "entitlements.get_customer_value": [_AS_OF],
     "sync.sync": [
         _query("cursor", _TEXT, "The `cursor` of the answer before."),
         _query("since", {"enum": ["now", "beginning"]}, "Where to begin without a cursor."),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import msgspec
 
@@ -23,7 +24,14 @@ from axon.gateway.limit_headers import limit_headers
 from axon.inference import QueueFull, TurnAlreadySubmitted, UnknownModel
 from axon.journal import DiskLow, EntryTooLarge, JournalError, JournalFull
 from axon.limits import LimitReached, LimitsUnavailable, UnknownRule, UnusableRule
-from axon.metering import RangeWrong, UsageUnavailable
+from axon.metering import (
+    BatchTooLarge,
+    EventWrong,
+    RangeWrong,
+    UnknownEntitlement,
+    UnknownMeter,
+    UsageUnavailable,
+)
 from axon.sealing import ContentTooLarge, KeyStoreBusy, KeyStoreFailed
 from axon.turns import (
     CompactionFailed,
@@ -63,6 +71,21 @@ class Problem:
             "code": self.code,
         }
         return msgspec.json.encode({"error": error})
+
+    def details(self, request_id: str) -> bytes:
+        """Return the body as a problem of RFC 7807, which OpenMeter's clients know."""
+        code = self.code or self.kind
+        told = {
+            "type": f"urn:axon:problem:{code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.message,
+            "instance": f"urn:axon:request:{request_id}",
+        }
+        if self.param is None:
+            return msgspec.json.encode(told)
+        wrong = [{"field": self.param, "code": code, "message": self.message}]
+        return msgspec.json.encode({**told, "extensions": {"validationErrors": wrong}})
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers that tell the SDK when to try again."""
@@ -134,9 +157,11 @@ _NOT_FOUND = (
     ConversationNotFound,
     ItemNotFound,
     TurnNotFound,
+    UnknownEntitlement,
     UnknownId,
-    UnknownRule,
     UnknownInvoice,
+    UnknownMeter,
+    UnknownRule,
 )
 
 _WORTH_A_RETRY_MS = 60_000
@@ -177,6 +202,11 @@ def problem_of(error: AxonError) -> Problem:
         return Problem(status=400, message=message, code=code, param="input")
     if isinstance(error, UnsupportedItem):
         return Problem(status=400, message=message, code="unsupported_value", param="input")
+    if isinstance(error, EventWrong):
+        where = f"events[{error.index}].{error.member}".rstrip(".")
+        return Problem(status=400, message=message, code="invalid_event", param=where)
+    if isinstance(error, BatchTooLarge):
+        return Problem(status=413, message=message, code="batch_too_large")
     if isinstance(error, RangeWrong | MonthWrong):
         return Problem(status=400, message=message, code="invalid_value")
     if isinstance(error, InvalidParameter):

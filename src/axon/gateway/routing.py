@@ -16,10 +16,13 @@ from axon.gateway import (
     conversations,
     earlier_tries,
     embeddings,
+    entitlements,
     invoices,
     limits,
+    meters,
     models,
     operation,
+    outside_events,
     passes,
     response_items,
     responses,
@@ -59,6 +62,8 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("GET", "/v1/limits"): limits.get_limits,
     ("GET", "/v1/limit_rules"): limits.list_rules,
     ("POST", "/v1/limit_rules"): limits.set_rule,
+    ("POST", "/api/v1/events"): outside_events.send_events,
+    ("GET", "/api/v1/meters"): meters.list_meters,
 }
 """Routes without a variable part, the hot ones first."""
 
@@ -86,6 +91,15 @@ _WITH_IDS: dict[tuple[str, str, int], Route] = {
     ("DELETE", "conversations/items", 2): conversations.delete_item,
 }
 """Routes `/v1/<thing>/<id>[/items[/<id>]]`, by method, name and number of ids."""
+
+_OF_EVENTS: dict[tuple[str, str], Route] = {
+    ("GET", "meters/{id}"): meters.get_meter,
+    ("GET", "meters/{id}/query"): meters.query_meter,
+    ("POST", "meters/{id}/query"): meters.ask_meter,
+    ("GET", "subjects/{id}/entitlements/{id}/value"): entitlements.get_value,
+    ("GET", "customers/{id}/entitlements/{id}/value"): entitlements.get_customer_value,
+}
+"""Routes below `/api/v1`, where OpenMeter's clients look for them."""
 
 
 async def openapi(operation: Operation, call: Call, relay: Relay | None) -> None:
@@ -115,6 +129,8 @@ _ONE_MODEL = "/v1/models/{id}"
 
 _METHODS = ("GET", "POST", "DELETE")
 
+_API = ["api", "v1"]
+
 NO_SUCH_ROUTE = "unknown"
 """What metrics call a path that is none."""
 
@@ -125,6 +141,8 @@ def find_route(method: str, path: str) -> tuple[Route | None, tuple[str, ...], s
     if route is not None:
         return route, (), path
     parts = path.strip("/").split("/")
+    if parts[:2] == _API:
+        return _find_of_events(method, parts[2:])
     if parts[0] != "v1" or len(parts) < 3:
         known = path in OPERATION or path in INTERNAL
         return None, (), path if known else NO_SUCH_ROUTE
@@ -138,6 +156,20 @@ def find_route(method: str, path: str) -> tuple[Route | None, tuple[str, ...], s
     if route is None or len(parts) > 5:
         return None, (), NO_SUCH_ROUTE
     return route, ids, f"/v1/{thing.replace(' ', '/')}/{len(ids)}"
+
+
+def _find_of_events(method: str, parts: list[str]) -> tuple[Route | None, tuple[str, ...], str]:
+    """Return the route below `/api/v1`; a subject may hold slashes."""
+    ids: tuple[str, ...] = tuple(parts[1:2])
+    shape = ["{id}"]
+    if parts[0] in ("subjects", "customers") and len(parts) >= 5:
+        ids = "/".join(parts[1:-3]), parts[-2]
+        shape = ["{id}", parts[-3], "{id}", parts[-1]]
+    elif parts[0] == "meters":
+        shape += parts[2:]
+    name = "/".join([parts[0], *shape])
+    route = _OF_EVENTS.get((method, name))
+    return (None, (), NO_SUCH_ROUTE) if route is None else (route, ids, f"/api/v1/{name}")
 
 
 def methods_of(path: str) -> list[str]:
@@ -165,4 +197,6 @@ def _all() -> list[RouteShown]:
         name, *below = thing.split("/")
         path = "/".join(["/v1", name.replace(" ", "/"), "{id}", *below])
         found.append(RouteShown(method, path + "/{id}" * (ids - 1), route))
+    for (method, name), route in _OF_EVENTS.items():
+        found.append(RouteShown(method, f"/api/v1/{name}", route))
     return found + [RouteShown("GET", path, route) for path, route in OPERATION.items()]

@@ -85,6 +85,13 @@ class Limits:
         """
         return bool(self._replica.rules.of_organization(org_id, tier))
 
+    def time_zone(self, org_id: str) -> str:
+        """Return the zone whose days and months are the organization's.
+
+        Raises LimitsUnavailable when nobody has told it yet.
+        """
+        return self._replica.rules.time_zone(org_id)
+
     async def admit(self, asked: Asked) -> Admission | None:
         """Hold back the most that the turn can use; None when no rule applies to it.
 

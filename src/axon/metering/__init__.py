@@ -1,8 +1,30 @@
-"""What turns consume and cost: prices, the charge of each turn, sums of usage."""
+"""What turns consume and cost, and outside events: prices, charges, meters, sums of usage."""
 
 from axon.metering.book import PriceBook
-from axon.metering.errors import MeteringError, PriceWrong, RangeWrong, UsageUnavailable
+from axon.metering.entitlements import Entitlement, Entitlements, EntitlementValue, Holder
+from axon.metering.errors import (
+    BatchTooLarge,
+    EventWrong,
+    MeteringError,
+    MeterWrong,
+    PriceWrong,
+    RangeWrong,
+    UnknownEntitlement,
+    UnknownMeter,
+    UsageUnavailable,
+)
 from axon.metering.following import FollowerOptions, PriceFollower
+from axon.metering.ingest import EVENTS_MAX, ClosingPolicy, Ingest, IngestParts, Sender
+from axon.metering.meter_sums import MeterQuestion, MeterSum, MeterSums
+from axon.metering.meters import (
+    NAME_PATTERN,
+    PATH_PATTERN,
+    SUBJECT,
+    Aggregation,
+    Meter,
+    Meters,
+)
+from axon.metering.outside_events import OutsideEvents
 from axon.metering.periods import Width, zone_named
 from axon.metering.price import Price, Rates, Tier, is_owed, rate, rate_at_most
 from axon.metering.price_store import all_prices
@@ -12,10 +34,31 @@ from axon.metering.rerating import Rerated, Rerating, rerate
 from axon.metering.usage import Dimension, Usage, UsageAnswer, UsageQuestion, UsageSum
 
 __all__ = [
+    "EVENTS_MAX",
+    "NAME_PATTERN",
+    "PATH_PATTERN",
+    "SUBJECT",
+    "Aggregation",
+    "BatchTooLarge",
+    "ClosingPolicy",
     "Dimension",
+    "Entitlement",
+    "EntitlementValue",
+    "Entitlements",
+    "EventWrong",
     "FollowerOptions",
+    "Holder",
+    "Ingest",
+    "IngestParts",
+    "Meter",
+    "MeterQuestion",
+    "MeterSum",
+    "MeterSums",
+    "MeterWrong",
     "MeteringError",
     "MeteringProjector",
+    "Meters",
+    "OutsideEvents",
     "Price",
     "PriceBook",
     "PriceChange",
@@ -27,7 +70,10 @@ __all__ = [
     "Rates",
     "Rerated",
     "Rerating",
+    "Sender",
     "Tier",
+    "UnknownEntitlement",
+    "UnknownMeter",
     "Usage",
     "UsageAnswer",
     "UsageQuestion",

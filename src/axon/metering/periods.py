@@ -1,7 +1,7 @@
 """Minutes, hours, days and months of a time zone, as instants."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from axon.metering.errors import RangeWrong
@@ -41,6 +41,19 @@ def edges_of(start_us: int, end_us: int, width: Width, zone: tzinfo) -> list[int
         begins = _next(begins, width, zone)
         edges.append(_us(begins))
     return edges
+
+
+class Period(NamedTuple):
+    """From the first instant to just before the last, in microseconds since 1970."""
+
+    start_us: int
+    end_us: int
+
+
+def period_of(at_us: int, width: Width, zone: tzinfo) -> Period:
+    """Return the period in which an instant lies, by the zone's calendar; raises RangeWrong."""
+    start_us, end_us = edges_of(at_us, at_us + 1, width, zone)
+    return Period(start_us, end_us)
 
 
 def _begin(at: datetime, width: Width) -> datetime:

@@ -4,6 +4,7 @@ from typing import Any
 
 import asyncpg
 
+from axon.metering.event_projecting import project_events
 from axon.metering.rollups import ADD_TO_ROLLUPS, DELTA_COLUMNS
 from axon.projection import Positioned
 from axon.records import Assignment, TurnCompleted, TurnInterrupted
@@ -32,7 +33,7 @@ SELECT count(*) FROM fresh
 
 
 class MeteringProjector:
-    """Meters each turn once, by the first record that ends it."""
+    """Meters each turn once, by the first record that ends it, and each outside event once."""
 
     name = "metering"
 
@@ -49,6 +50,7 @@ class MeteringProjector:
                 rows.setdefault((record.head.user, record.head.turn_id), _row(positioned, record))
         if rows:
             await connection.execute(_INSERT, *zip(*rows.values(), strict=True))
+        await project_events(connection, records)
 
 
 def _row(positioned: Positioned, record: TurnCompleted | TurnInterrupted) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from axon.projection.records import conversation_of
 from axon.records import (
     KINDS,
     ConversationChanged,
+    EventsReceived,
     ItemsAppended,
     Record,
     SubjectErased,
@@ -80,6 +81,9 @@ def _head(record: Record) -> dict[str, str | int]:
     """Return who, where and when, as the record says it."""
     if isinstance(record, SubjectErased):
         origin_id, at_us, sequence, fence = record.change_id, record.at_us, 0, 0
+        org_id, user = record.org_id, record.user
+    elif isinstance(record, EventsReceived):
+        origin_id, at_us, sequence, fence = record.batch_id, record.received_us, 0, 0
         org_id, user = record.org_id, record.user
     elif isinstance(record, ItemsAppended | ConversationChanged):
         origin_id, at_us = record.change_id, record.at_us

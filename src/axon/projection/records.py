@@ -11,6 +11,7 @@ from axon.projection.store import Parked
 from axon.records import (
     KINDS,
     ConversationChanged,
+    EventsReceived,
     ItemsAppended,
     Record,
     SubjectErased,
@@ -107,7 +108,7 @@ def read_entry(instance: str, entry: Entry) -> Readable:
 def conversation_of(record: Record) -> str:
     """Return the conversation whose order the record is part of; empty when it has none."""
     match record:
-        case SubjectErased():
+        case SubjectErased() | EventsReceived():
             return ""
         case ItemsAppended() | ConversationChanged():
             return record.conversation_id

@@ -3,6 +3,7 @@
 from axon.records.codec import KINDS, Record, UnknownRecord, decode, encode
 from axon.records.content import Charge, SealedItem, TokenUsage
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
+from axon.records.events import EventsReceived, OutsideEvent
 from axon.records.turn import (
     Assignment,
     Hold,
@@ -18,8 +19,10 @@ __all__ = [
     "Assignment",
     "Charge",
     "ConversationChanged",
+    "EventsReceived",
     "Hold",
     "ItemsAppended",
+    "OutsideEvent",
     "Record",
     "SealedItem",
     "SubjectErased",

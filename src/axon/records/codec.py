@@ -4,6 +4,7 @@ import msgspec
 
 from axon.base import AxonError
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
+from axon.records.events import EventsReceived
 from axon.records.turn import (
     TurnAccepted,
     TurnCompleted,
@@ -19,6 +20,7 @@ Record = (
     | ItemsAppended
     | ConversationChanged
     | SubjectErased
+    | EventsReceived
 )
 
 KINDS: dict[int, type[Record]] = {
@@ -29,6 +31,7 @@ KINDS: dict[int, type[Record]] = {
     5: ItemsAppended,
     6: ConversationChanged,
     7: SubjectErased,
+    8: EventsReceived,
 }
 """Kind 0 is reserved so that zeroed disk never reads as a record. A number is never reused and a
 written field never changes. A field may be added at the end, with a default that is true of all

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from axon.records import (
     Charge,
     ConversationChanged,
+    EventsReceived,
     ItemsAppended,
     Record,
     SealedItem,
@@ -92,6 +93,13 @@ def expected_metering(record: Record) -> ExpectedMetering | None:
     if not isinstance(record, TurnCompleted | TurnInterrupted):
         return None
     return ExpectedMetering(record.head.user, record.head.turn_id, record.usage, record.charge)
+
+
+def expected_events(record: Record) -> list[tuple[str, str, str]]:
+    """Return the identities of the outside events the record holds: organization, source, id."""
+    if not isinstance(record, EventsReceived):
+        return []
+    return [(record.org_id, event.source, event.id) for event in record.events]
 
 
 def expected_place(record: Record) -> ExpectedPlace | None:

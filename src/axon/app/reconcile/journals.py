@@ -15,6 +15,7 @@ from axon.app.reconcile.expected import (
     ExpectedPlace,
     ExpectedTurn,
     deleted_items,
+    expected_events,
     expected_key,
     expected_metering,
     expected_place,
@@ -22,6 +23,7 @@ from axon.app.reconcile.expected import (
 )
 from axon.app.reconcile.rows import (
     read_conversations,
+    read_events,
     read_keys,
     read_metered,
     read_parked,
@@ -76,7 +78,10 @@ class Comparison:
             parked = await read_parked(self.connection, "conversations", name, bounds)
             await self._compare([records[at] for at in records if at not in parked])
             parked = await read_parked(self.connection, "metering", name, bounds)
-            await self._compare_metering([records[at] for at in records if at not in parked])
+            metered = [records[at] for at in records if at not in parked]
+            await self._compare_metering(metered)
+            await self._compare_events(metered)
+
             progress(bounds[1])
 
     def explain(self, positions: Positions) -> None:
@@ -162,6 +167,17 @@ class Comparison:
             elif tuple(row)[2:] != turn.figures:
                 finding = f"it was metered as {tuple(row)[2:]}, its record says {turn.figures}"
                 self.findings.add("usage", turn.turn_id, "postgresql", finding)
+
+    async def _compare_events(self, records: list[Record]) -> None:
+        """Find outside events that are not there; one that came again is there once."""
+        for record in records:
+            wanted = expected_events(record)
+            self.findings.journal["outside events, repeats too"] += len(wanted)
+            there = await read_events(self.connection, wanted)
+            for org_id, source, event_id in dict.fromkeys(wanted):
+                if (org_id, source, event_id) not in there:
+                    name = f"{org_id} {source} {event_id}"
+                    self.findings.add("event", name, "postgresql", "it is not there")
 
     def _compare_turn(self, turn: ExpectedTurn, row: asyncpg.Record | None) -> None:
         if row is None:

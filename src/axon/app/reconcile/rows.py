@@ -27,6 +27,13 @@ JOIN unnest($1::bigint[], $2::text[]) AS wanted (user_id, id)
     ON t.user_id = wanted.user_id AND t.turn_id = wanted.id
 """
 
+_EVENTS = """
+SELECT e.org_id, e.source, e.id
+FROM metering.events AS e
+JOIN unnest($1::text[], $2::text[], $3::text[]) AS wanted (org_id, source, id)
+    ON e.org_id = wanted.org_id AND e.source = wanted.source AND e.id = wanted.id
+"""
+
 _PLACES = """
 SELECT p.user_id, p.conversation_id, p.sequence, p.fence, p.origin_id,
     coalesce(array_agg(i.item_id ORDER BY i.index) FILTER (WHERE i.item_id IS NOT NULL), '{}')
@@ -131,6 +138,7 @@ _COUNTS = {
     "tokens": "SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM conversations.turns",
     "turns metered": "SELECT count(*) FROM metering.turns",
     "nano-units charged": "SELECT coalesce(sum(cost_nano), 0)::bigint FROM metering.turns",
+    "outside events": "SELECT count(*) FROM metering.events",
     "nano-units corrected": (
         "SELECT coalesce(sum(cost_nano), 0)::bigint FROM metering.corrections"
     ),
@@ -164,6 +172,13 @@ async def read_metered(
 ) -> dict[tuple[int, str], asyncpg.Record]:
     """Return the rows of those metered turns (user, id) that there are."""
     return {(row[0], row[1]): row for row in await _fetch(connection, _METERED, wanted, 2)}
+
+
+async def read_events(
+    connection: asyncpg.Connection, wanted: Iterable[tuple[str, str, str]]
+) -> set[tuple[str, str, str]]:
+    """Return those outside events (organization, source, id) that there are."""
+    return {(row[0], row[1], row[2]) for row in await _fetch(connection, _EVENTS, wanted, 3)}
 
 
 async def read_places(

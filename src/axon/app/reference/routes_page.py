@@ -7,7 +7,8 @@ _HEAD = """# Routes
 Made by `python -m axon.app.reference`; do not edit.
 
 What OpenAI offers too has OpenAI's shape, errors included. Everything under `/v1` wants
-`Authorization: Bearer sk-axon-...`, or the pass of a user.
+`Authorization: Bearer sk-axon-...`, or the pass of a user. What is under `/api/v1` wants a
+key, and has OpenMeter's shapes.
 """
 
 

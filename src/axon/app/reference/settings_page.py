@@ -6,6 +6,7 @@ import msgspec
 
 from axon.app.settings import Settings
 from axon.app.settings.loading import FILE_NAME, OTHER_VARIABLES
+from axon.app.settings.walk import is_named_table
 from axon.app.settings.wanted import wanted
 
 _HEAD = f"""# Settings
@@ -35,10 +36,10 @@ def _section(section: type[msgspec.Struct], name: str, variable: str) -> list[st
     for field in msgspec.structs.fields(section):
         path = f"{name}.{field.name}" if name else field.name
         if struct := _struct_in(field.type):
-            key, of_variable = (f"{path}.NAME", "") if field.name == "models" else (path, "")
-            if field.name == "upstreams":
-                key = path
-            elif field.name != "models":
+            key, of_variable = path, ""
+            if is_named_table(field.type):
+                key = f"{path}.NAME"
+            elif field.name != "upstreams":
                 of_variable = f"{variable}_{field.name.upper()}"
             inner += _section(struct, key, of_variable)
             continue
@@ -47,10 +48,17 @@ def _section(section: type[msgspec.Struct], name: str, variable: str) -> list[st
 
 
 def _row(field: msgspec.structs.FieldInfo, variable: str) -> str:
-    default = "" if field.required else f"`{msgspec.json.encode(field.default).decode()}`"
+    default = "" if field.required else f"`{msgspec.json.encode(_default(field)).decode()}`"
     shown = f"`{variable}`" if variable else ""
     kind = wanted(field.type).replace("|", "\\|")
     return f"| `{field.name}` | {shown} | {kind} | {default} | {_meaning(field.type)} |"
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    """Return what holds where nothing is set."""
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return field.default
 
 
 def _meaning(expected: object) -> str:

@@ -8,7 +8,9 @@ from axon.accounts import Accounts, AccountsOptions
 from axon.app.folders import DataFolder
 from axon.app.instances import own_instance
 from axon.app.models import model_table, proxies
+from axon.app.roles.metered_events import outside_events
 from axon.app.roles.own_journal import open_journal
+from axon.app.roles.reading_back import read_journal
 from axon.app.roles.relaying import relay_between
 from axon.app.settings import Settings, TurnsSettings
 from axon.base import (
@@ -35,21 +37,16 @@ from axon.inference import (
     Near,
     Worker,
 )
-from axon.journal import Journal, Location, Mark, read_cursor
+from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
 from axon.metering import FollowerOptions, PriceBook, PriceFollower, Usage
-from axon.records import Record
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, PostgresOptions, Valkey
 from axon.telemetry import log
-from axon.turns import OpenTurn, TurnOptions, TurnRooms, Turns, read_back
+from axon.turns import TurnOptions, TurnRooms, Turns
 
 _UNFINISHED_FILE = "unfinished"
 """The mark below which no accepted turn of a journal is still open."""
-
-_RETRIED_ENTRIES = 4096
-"""How far a start reads back for requests whose retry may come: some seconds at full load, in some
-tens of milliseconds."""
 
 _JOBS_END_S = 1.0
 """How long the worker may take to let go of its jobs once every turn has ended."""
@@ -137,15 +134,16 @@ async def open_rooms(
         models=ModelDirectory(serving.models, serving.engines, ground.clock),
         turns=turns,
         usage=Usage(ground.postgres),
+        events=outside_events(
+            settings.metering, journal, ground.postgres, ground.mint, ground.clock
+        ),
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
         mint=ground.mint,
         clock=ground.clock,
         streams=Streams(),
-        options=GatewayOptions(
-            body_bytes_max=settings.http.body_bytes_max, issuer=settings.billing.issuer
-        ),
+        options=_gateway_options(settings),
         relay=relay_between(settings, folder, ground.mint, ground.clock, tasks),
         without_postgresql=lambda: not ground.postgres.available,
     )
@@ -161,6 +159,12 @@ async def open_rooms(
         unfinished=unfinished,
         prices=prices,
         tasks=tasks,
+    )
+
+
+def _gateway_options(settings: Settings) -> GatewayOptions:
+    return GatewayOptions(
+        body_bytes_max=settings.http.body_bytes_max, issuer=settings.billing.issuer
     )
 
 
@@ -316,22 +320,6 @@ async def _open_ground(settings: Settings, folder: DataFolder) -> _Ground:
 
 def _task_failed(name: str, error: BaseException) -> None:
     log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
-
-
-def read_journal(
-    journal: Journal, unfinished: Mark, conversations: Conversations, turns: Turns
-) -> list[OpenTurn]:
-    """Fill the tail with what PostgreSQL lacks; return the turns a dead process left open."""
-    projected = read_cursor(journal.directory)
-    conversations.tail.prune(projected)
-    needed = min(projected, unfinished.get() - 1, journal.durable_through - _RETRIED_ENTRIES)
-    after = max(needed, journal.recovery.first_sequence - 1)
-
-    def note(record: Record, location: Location) -> None:
-        conversations.tail.note(record, location)
-        turns.note(record, location)
-
-    return read_back(journal.read(after), note)
 
 
 async def close_rooms(rooms: ServingRooms) -> None:

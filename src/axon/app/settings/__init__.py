@@ -1,6 +1,13 @@
 """One typed tree of settings, read from axon.toml and AXON_* variables, checked as a whole."""
 
 from axon.app.settings.loading import SettingsWrong, load_settings
+from axon.app.settings.metering import (
+    EntitlementSettings,
+    MeteringSettings,
+    MeterSettings,
+    entitlements_of,
+    meters_of,
+)
 from axon.app.settings.tree import (
     AccountsSettings,
     ConversationsSettings,
@@ -25,9 +32,12 @@ __all__ = [
     "ConversationsSettings",
     "DatabaseSettings",
     "EngineSettings",
+    "EntitlementSettings",
     "HttpSettings",
     "JournalSettings",
     "LogSettings",
+    "MeterSettings",
+    "MeteringSettings",
     "ModelSettings",
     "Settings",
     "SettingsWrong",
@@ -36,5 +46,7 @@ __all__ = [
     "ValkeySettings",
     "WildcardSettings",
     "WorkersSettings",
+    "entitlements_of",
     "load_settings",
+    "meters_of",
 ]

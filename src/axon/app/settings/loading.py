@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from axon.app.settings.metering import check_metering
 from axon.app.settings.tree import JournalSettings, Settings
-from axon.app.settings.walk import Mistakes, read
+from axon.app.settings.walk import Mistakes, is_named_table, read
 from axon.base import KIB, AxonError
 
 FILE_NAME = "axon.toml"
@@ -52,6 +53,7 @@ def load_settings(
     settings = read(Settings, raw, "", mistakes)
     if settings is not None:
         _compare(settings.journal, mistakes)
+        check_metering(settings.metering, mistakes)
     if mistakes.found or settings is None:
         raise SettingsWrong(mistakes.found)
     return settings
@@ -74,7 +76,7 @@ def variables_of(section: type[msgspec.Struct] = Settings, prefix: str = "AXON")
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             inner = variables_of(field.type, variable)
             names |= {key: f"{field.name}.{path}" for key, path in inner.items()}
-        elif field.name != "models":
+        elif not is_named_table(field.type):
             names[variable] = field.name
     return names
 

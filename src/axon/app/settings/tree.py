@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from axon.app.settings.metering import MeteringSettings
 from axon.app.settings.upstreams import EngineSettings, ModelSettings, WildcardSettings
 from axon.base import GIB, KIB, MIB
 
@@ -290,4 +291,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = {}
     upstream: WildcardSettings = WildcardSettings()
     engine: EngineSettings = EngineSettings()
+    metering: MeteringSettings = MeteringSettings()
     log: LogSettings = LogSettings()

@@ -51,6 +51,12 @@ def read(
     return section(**values) if len(mistakes.found) == before else None
 
 
+def is_named_table(expected: object) -> bool:
+    """Return whether the names in the setting are the operator's own; it is no variable then."""
+    plain = get_args(expected)[0] if get_origin(expected) is Annotated else expected
+    return get_origin(plain) is dict
+
+
 def _value(expected: object, raw: object, path: str, mistakes: Mistakes) -> object:
     plain = get_args(expected)[0] if get_origin(expected) is Annotated else expected
     if isinstance(plain, type) and issubclass(plain, msgspec.Struct):
