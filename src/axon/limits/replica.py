@@ -32,6 +32,11 @@ class RulesReplica:
             raise LimitsUnavailable("the rules are not known yet")
         return self._rules
 
+    @property
+    def known(self) -> bool:
+        """Return whether anybody has told the rules."""
+        return self._rules is not None
+
     async def load(self) -> None:
         """Take over the file, if there is one; its rules count until PostgreSQL says others."""
         try:

@@ -103,6 +103,21 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     description: str = ""
+    share: int = 0
+    """Percent of the slots that its jobs get while others wait, and of the places in the queue that
+    nobody else may take. 0: what those with a share leave, together with all others without one."""
+
+
+class QueueShare(msgspec.Struct, frozen=True, gc=False):
+    """How a turn's job waits for a slot."""
+
+    row: int = 0
+    """0 with all others that have no share."""
+    weight: int = 100
+    """Percent of the slots for its row while other rows wait as well."""
+
+
+NO_SHARES = QueueShare()
 
 
 class Defined(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +137,15 @@ class Rules:
         """Nothing that is asked waits for anything."""
         self.defined = defined
         self._known: dict[tuple[str, str], tuple[Rule, ...]] = {}
+        sharing = [tier for tier in defined.tiers if tier.share]
+        self._shares = {
+            tier.name: QueueShare(row, tier.share) for row, tier in enumerate(sharing, start=1)
+        }
+        self._rest = QueueShare(0, 100 - sum(tier.share for tier in sharing))
+
+    def share(self, tier: str) -> QueueShare:
+        """Return how the jobs of a tier wait for slots; a look-up."""
+        return self._shares.get(tier, self._rest)
 
     def of(self, asked: Asked) -> tuple[Rule, ...]:
         """Return the rules that apply to a caller, whatever its turns cost in what currency."""
