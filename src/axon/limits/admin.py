@@ -28,6 +28,9 @@ SHARES_MAX = 7
 SHARED_MAX = 90
 """Percent of the queue that shares may come to; on the rest everybody else goes on."""
 
+OVERAGE_PERCENT_MAX = 1000
+"""Eleven times the price; more is a mistake."""
+
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -66,12 +69,14 @@ class LimitsAdmin:
                 raise UnusableRule(f"there is no tier {rule.tier}")
             await connection.execute(
                 "INSERT INTO limits.rules VALUES"
-                " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+                " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
                 " ON CONFLICT (id) DO UPDATE SET (measure, period, currency, amount, kind, grace,"
-                " tier, org_id, user_id, credential_id, model, apart) = (EXCLUDED.measure,"
+                " tier, org_id, user_id, credential_id, model, apart, overage_percent) ="
+                " (EXCLUDED.measure,"
                 " EXCLUDED.period, EXCLUDED.currency, EXCLUDED.amount, EXCLUDED.kind,"
                 " EXCLUDED.grace, EXCLUDED.tier, EXCLUDED.org_id, EXCLUDED.user_id,"
-                " EXCLUDED.credential_id, EXCLUDED.model, EXCLUDED.apart)",
+                " EXCLUDED.credential_id, EXCLUDED.model, EXCLUDED.apart,"
+                " EXCLUDED.overage_percent)",
                 rule.rule_id,
                 rule.measure,
                 rule.period,
@@ -85,6 +90,7 @@ class LimitsAdmin:
                 rule.credential_id,
                 rule.model,
                 rule.apart,
+                rule.overage_percent,
             )
 
     async def remove_rule(self, rule_id: str) -> None:
@@ -163,5 +169,9 @@ def _check(rule: Rule) -> None:
         raise UnusableRule("only money has a currency")
     if not 0 <= rule.amount < AMOUNT_BELOW or not 0 <= rule.grace < AMOUNT_BELOW:
         raise UnusableRule(f"amount and grace lie between 0 and {AMOUNT_BELOW - 1}")
+    if rule.overage_percent and (rule.kind != "overage" or rule.measure == "concurrent"):
+        raise UnusableRule("only what goes beyond a limit of kind overage has a price")
+    if not 0 <= rule.overage_percent <= OVERAGE_PERCENT_MAX:
+        raise UnusableRule(f"what goes beyond costs 0 to {OVERAGE_PERCENT_MAX} percent more")
     if set(rule.apart) - set(APART):
         raise UnusableRule(f"it counts apart by {', '.join(APART)}")

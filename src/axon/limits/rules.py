@@ -33,6 +33,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """hard refuses beyond `amount` and `grace`; soft and overage only flag what goes beyond, as
     a warning or as what is paid for."""
     grace: int = 0
+    overage_percent: int = 0
+    """Of kind overage: by how much what goes beyond `amount` costs more than its price."""
     tier: str = ""
     org_id: str = ""
     user: int = -1
@@ -60,7 +62,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def hold(self, asked: Asked, time_zone: str) -> Hold:
-        """Return what the turn holds back of it."""
+        """Return what the turn holds back of it; `asked` has the dearest overage in its cost."""
         parts = [self.rule_id]
         if self.currency:  # what was counted in another one is not part of this
             parts.append(self.currency)
@@ -91,6 +93,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
             period=self.period,
             currency=self.currency,
             kind=self.kind,
+            overage_percent=self.overage_percent,
             amount=self.amount,
             used=used,
             asked=asked,

@@ -166,6 +166,7 @@ def rule_of(row: asyncpg.Record) -> Rule:
         credential_id=row["credential_id"],
         model=row["model"],
         apart=tuple(row["apart"]),
+        overage_percent=row["overage_percent"],
     )
 
 

@@ -10,6 +10,7 @@ _SUMS = (
     "output_tokens",
     "reasoning_tokens",
     "cost_nano",
+    "overage_nano",
 )
 
 DAY_US = 86_400_000_000
@@ -24,8 +25,8 @@ DELTA_COLUMNS = f"user_id, accepted_us, {_KEYS}, 1 AS requests_count, " + ", ".j
 
 CORRECTION_COLUMNS = (
     f"user_id, accepted_us, {_KEYS}, "
-    + ", ".join(f"0 AS {name}" for name in _SUMS[:-1])
-    + ", cost_nano"
+    + ", ".join(f"0 AS {name}" for name in _SUMS[:-2])
+    + ", cost_nano, overage_nano"
 )
 
 

@@ -33,11 +33,12 @@ _SUMS = """sum(requests_count)::bigint AS requests_count, sum(input_tokens)::big
     sum(cached_tokens)::bigint AS cached_tokens,
     sum(cache_write_tokens)::bigint AS cache_write_tokens,
     sum(output_tokens)::bigint AS output_tokens,
-    sum(reasoning_tokens)::bigint AS reasoning_tokens, sum(cost_nano) AS cost_nano"""
+    sum(reasoning_tokens)::bigint AS reasoning_tokens, sum(cost_nano) AS cost_nano,
+    sum(overage_nano) AS overage_nano"""
 
 _MINUTES = """(SELECT user_id, accepted_us AS begins_us, org_id, credential_id, model, variant,
     currency, 1 AS requests_count, input_tokens, cached_tokens, cache_write_tokens, output_tokens,
-    reasoning_tokens, cost_nano FROM metering.turns)"""
+    reasoning_tokens, cost_nano, overage_nano FROM metering.turns)"""
 """Turns as a table of sums; of their corrections it knows nothing."""
 
 
@@ -82,19 +83,23 @@ class UsageSum:
     output_tokens: int
     reasoning_tokens: int
     cost_nano: int
+    overage_nano: int
+    """What of the cost is for going beyond limits."""
 
     def plus(self, other: "UsageSum") -> "UsageSum":
         """Return both together; costs of two currencies make no sum, so there is none."""
+        same = self.currency == other.currency
         return dataclasses.replace(
             self,
-            currency=self.currency if self.currency == other.currency else "",
+            currency=self.currency if same else "",
             requests_count=self.requests_count + other.requests_count,
             input_tokens=self.input_tokens + other.input_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
-            cost_nano=self.cost_nano + other.cost_nano if self.currency == other.currency else 0,
+            cost_nano=self.cost_nano + other.cost_nano if same else 0,
+            overage_nano=self.overage_nano + other.overage_nano if same else 0,
         )
 
 
@@ -194,4 +199,5 @@ def _sum(row: asyncpg.Record) -> UsageSum:
         output_tokens=row["output_tokens"],
         reasoning_tokens=row["reasoning_tokens"],
         cost_nano=int(row["cost_nano"]),
+        overage_nano=int(row["overage_nano"]),
     )
