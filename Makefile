@@ -31,7 +31,7 @@ MINUTES ?= 10
 ROUNDS ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench warm frozen chaos powerloss freezes \
+.PHONY: help up test check lint types floors tests format bench warm usage frozen chaos powerloss freezes \
 	budgets soak restart simulate fuzz conformance lock wheel install clean
 
 help: ## Show the commands
@@ -66,6 +66,9 @@ bench: $(STAMP_DEV) ## Measure against nginx, fdatasync and PostgreSQL in one ru
 
 warm: $(STAMP_DEV) ## Measure how fast a wiped cache is warm again (ARGS="--conversations 100000")
 	$(BIN)/python -m bench.warm $(ARGS)
+
+usage: $(STAMP_DEV) ## Measure questions about usage over millions of sums (ARGS="--people 2000")
+	$(BIN)/python -m bench.usage $(ARGS)
 
 frozen: $(STAMP_DEV) ## Measure what a Valkey that stops answering costs a turn (ARGS="--rounds 10")
 	$(BIN)/python -m bench.frozen $(ARGS)

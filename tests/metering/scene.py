@@ -21,7 +21,10 @@ START_US = 1_790_000_000_000_000
 
 End = TurnCompleted | TurnInterrupted
 
-TABLES = ("turns", "corrections", "usage", "usage_quarters", "org_usage", "org_usage_quarters")
+TABLES = (
+    "turns", "corrections", "usage", "usage_quarters", "usage_months", "org_usage",
+    "org_usage_quarters", "org_days",
+)  # fmt: skip
 
 
 def price(**changes: Any) -> Price:

@@ -118,7 +118,14 @@ WHERE t.conversation_id <> '' AND t.sequence > 0 AND t.status <> 'in_progress'
 """,
     **{
         (table, "its sums of {0} are {1}, those of its turns {2}"): _rolled_up(table)
-        for table in ("usage", "usage_quarters", "org_usage", "org_usage_quarters")
+        for table in (
+            "usage",
+            "usage_quarters",
+            "usage_months",
+            "org_usage",
+            "org_usage_quarters",
+            "org_days",
+        )
     },
     ("parked", "room {0} does not have it ({1}): {2}"): """
 SELECT instance || ':' || sequence, room, state, error FROM projection.parked ORDER BY place
