@@ -21,7 +21,7 @@ from axon.limits.overage import hold_of, with_overage
 from axon.limits.own_turns import OwnTurns
 from axon.limits.parts import LimitsParts
 from axon.limits.replica import RulesReplica
-from axon.limits.rules import AMOUNT_MAX, NO_SHARES, QueueShare, Rule
+from axon.limits.rules import AMOUNT_MAX, QueueShare, Rule
 from axon.limits.shared_counters import RENEW_EVERY_S, SharedCounters
 from axon.limits.values import Admission, Asked, RuleState
 from axon.records import Hold, Record, TurnCompleted, TurnHead, TurnInterrupted
@@ -88,7 +88,7 @@ class Limits:
 
     def share(self, tier: str) -> QueueShare:
         """Return how the jobs of a tier wait for slots: a look-up, on every turn's way."""
-        return self._replica.rules.share(tier) if self._replica.known else NO_SHARES
+        return self._replica.share(tier)
 
     async def admit(self, asked: Asked) -> Admission | None:
         """Hold back the most that the turn can use; None when no rule applies to it.
