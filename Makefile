@@ -28,10 +28,11 @@ ARGS ?=
 CYCLES ?= 300
 SEEDS ?= 10000
 MINUTES ?= 10
+ROUNDS ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench bench-ingest warm frozen chaos powerloss freezes \
-	soak restart simulate fuzz conformance lock wheel install clean
+.PHONY: help up test check lint types floors tests format bench bench-ingest warm usage frozen chaos powerloss \
+	freezes budgets soak restart simulate fuzz conformance lock wheel install clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +70,9 @@ bench-ingest: $(STAMP_DEV) ## Measure durable outside events a second against Po
 warm: $(STAMP_DEV) ## Measure how fast a wiped cache is warm again (ARGS="--conversations 100000")
 	$(BIN)/python -m bench.warm $(ARGS)
 
+usage: $(STAMP_DEV) ## Measure questions about usage over millions of sums (ARGS="--people 2000")
+	$(BIN)/python -m bench.usage $(ARGS)
+
 frozen: $(STAMP_DEV) ## Measure what a Valkey that stops answering costs a turn (ARGS="--rounds 10")
 	$(BIN)/python -m bench.frozen $(ARGS)
 
@@ -80,6 +84,9 @@ powerloss: $(STAMP_DEV) ## Cut the power under load, as root, and count what is 
 
 freezes: $(STAMP_DEV) ## Freeze Valkey, PostgreSQL and the engine in turn under load (MINUTES=10)
 	$(BIN)/python -m tests.failures.freezes --minutes $(MINUTES) $(ARGS)
+
+budgets: $(STAMP_DEV) ## Streams against budgets while processes die, every nano-unit counted (ROUNDS=50)
+	$(BIN)/python -m tests.failures.budget_rounds --rounds $(ROUNDS) $(ARGS)
 
 soak: $(STAMP_DEV) ## Run under a steady load and see whether anything grows (MINUTES=30)
 	$(BIN)/python -m tests.failures.soak --minutes $(MINUTES) $(ARGS)

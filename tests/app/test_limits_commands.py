@@ -41,3 +41,20 @@ def test_what_is_no_money_is_counted_whole(commands: Commands) -> None:
 )
 def test_what_is_no_amount_is_a_usage_error(commands: Commands, words: tuple[str, ...]) -> None:
     assert commands.run("limits", "set", "wrong", *words).exit_code == 2
+
+
+def test_a_tier_has_a_share_of_the_queue(commands: Commands) -> None:
+    (made,) = commands.json("tiers", "set", "gold", "--description", "first", "--share", "40")
+    assert made == {"name": "gold", "description": "first", "share": 40}
+    shown = commands.run("tiers", "list").stdout
+    assert "40%" in shown and "50%" in shown  # enterprise has one from the beginning
+    too_much = commands.run("tiers", "set", "silver", "--share", "1")
+    assert too_much.exit_code == 1 and "90%" in str(too_much.exception)
+
+
+def test_overage_may_cost_more(commands: Commands) -> None:
+    words = ("limits", "set", "more", *TOKENS, "--amount", "10", "--overage-percent", "25")
+    (made,) = commands.json(*words, "--kind", "overage")
+    assert (made["kind"], made["overage_percent"]) == ("overage", 25)
+    assert "+25%" in commands.run("limits", "list").stdout
+    assert "has a price" in str(commands.run(*words).exception)

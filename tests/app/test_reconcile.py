@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from tests.gateway.conftest import (
     stop,
     upstream_address,
 )
+from tests.gateway.test_tenants import axon_command
 
 __all__ = ["upstream_address"]
 
@@ -30,6 +32,12 @@ __all__ = ["upstream_address"]
 def axon(tmp_path_factory: pytest.TempPathFactory, upstream_address: str) -> Iterator[RunningAxon]:
     """An Axon of this file alone, with something of everything in it."""
     process, running = start_axon(tmp_path_factory.mktemp("own"), upstream_address)
+    for name, measure, period in (("each", "requests", "day"), ("words", "tokens", "month")):
+        words = ("--measure", measure, "--period", period, "--amount", "1000000000")
+        axon_command(running, "limits", "set", name, *words)
+    with running.sync_client() as client:
+        while len(client.get("/limits", cast_to=dict[str, Any])["data"]) < 2:
+            time.sleep(0.05)
     fill(running)
     yield running
     stop(process)
@@ -145,6 +153,8 @@ async def test_a_healthy_installation_agrees(axon: RunningAxon) -> None:
     report = await compare(axon)
     assert report.differences == ()
     totals = {total.what: total for total in report.totals}
+    for what in ("turns counted by limits", "used of limits"):
+        assert totals[what].journal == totals[what].postgresql != 0
     assert totals["turns ended"].journal == totals["turns ended"].postgresql == 10
     assert totals["tokens of these"].journal == totals["tokens of these"].postgresql
     assert (totals["tokens of these"].journal or 0) > 0
@@ -178,6 +188,40 @@ async def test_a_changed_count_is_named(axon: RunningAxon) -> None:
     assert named(report) == {("tokens", turn["id"], "postgresql")}
     (total,) = [total for total in report.totals if total.what == "tokens of these"]
     assert total.postgresql == (total.journal or 0) + 1
+
+
+@pytest.mark.parametrize("change", ["used + 1", "used - 1"])
+async def test_a_wrong_count_of_a_limit_is_named(axon: RunningAxon, change: str) -> None:
+    row = await one(axon, "SELECT * FROM limits.counts WHERE bucket = 'words'")
+    what = "UPDATE limits.counts SET used = {} WHERE bucket = 'words'"
+    await one(axon, what.format(change))
+    try:
+        place = f"{row['org_id']}:words:{row['start_us']}"
+        assert named(await compare(axon)) == {("limit", place, "postgresql")}
+    finally:
+        await one(axon, what.format(row["used"]))
+    assert (await compare(axon)).agrees
+
+
+async def test_a_turn_that_no_limit_counted_is_named(axon: RunningAxon) -> None:
+    gone = await one(axon, "SELECT * FROM limits.turns ORDER BY turn_id LIMIT 1")
+    await one(axon, f"DELETE FROM limits.turns WHERE turn_id = '{gone['turn_id']}'")
+    try:
+        assert named(await compare(axon)) == {("limit", gone["turn_id"], "postgresql")}
+    finally:
+        kept = f"('{gone['turn_id']}', {gone['past_us']})"
+        await one(axon, f"INSERT INTO limits.turns VALUES {kept}")
+
+
+async def test_a_count_of_turns_that_no_journal_has_is_named(axon: RunningAxon) -> None:
+    row = await one(axon, "SELECT * FROM limits.counts WHERE bucket = 'each'")
+    made = f"('{row['org_id']}', 'made-up', {row['start_us']}, '{row['instance']}', 3, 1)"
+    await one(axon, f"INSERT INTO limits.counts VALUES {made}")
+    try:
+        place = f"{row['org_id']}:made-up:{row['start_us']}"
+        assert named(await compare(axon)) == {("limit", place, "postgresql")}
+    finally:
+        await one(axon, "DELETE FROM limits.counts WHERE bucket = 'made-up'")
 
 
 async def test_a_deleted_item_is_named(axon: RunningAxon) -> None:

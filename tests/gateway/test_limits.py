@@ -13,6 +13,7 @@ import openai
 import pytest
 from openai import OpenAI
 
+from axon.base import MICROS_PER_SECOND, SystemClock
 from tests.gateway.conftest import RunningAxon
 from tests.gateway.test_tenants import axon_command
 
@@ -173,6 +174,35 @@ def test_rules_are_administered_over_http_too(tenant: Tenant) -> None:
     of_bob = {**rule, "user": "bob", "org_id": tenant.org_id}  # and not of who asks
     with pytest.raises(openai.PermissionDeniedError):
         tenant.client.post("/limit_rules", cast_to=dict, body=of_bob)
+
+
+def test_overage_is_in_the_costs(axon: RunningAxon) -> None:
+    """Every turn costs two dollars; the second of the month is the first beyond the limit."""
+    tenant = Tenant(axon, "beyond", "pro", "usage")
+    price = ("--input", "0", "--output", "0", "--request", "2", "--org", tenant.name)
+    axon_command(axon, "prices", "set", MODEL, *price)
+    words = ("--measure", "requests", "--period", "month", "--amount", "1")
+    tenant.limit("one-included", *words, "--kind", "overage", "--overage-percent", "25")
+    for _ in range(2):
+        tenant.say()
+    (state,) = [one for one in tenant.limits() if one["id"] == "one-included"]
+    assert (state["used"], state["overage_percent"]) == (2, 25)
+    since_s = SystemClock().now_us() // MICROS_PER_SECOND - 3600
+    for _ in range(KNOWN_TRIES_MAX):  # until both turns are projected
+        costs: dict[str, Any] = tenant.client.get(
+            f"/organization/costs?start_time={since_s}", cast_to=dict
+        )
+        found = [one for bucket in costs["data"] for one in bucket["results"]]
+        if found and found[0]["amount"]["value"] >= 4:
+            break
+        time.sleep(0.05)
+    (result,) = found
+    assert result["amount"] == {"value": 4.5, "currency": "usd"}
+    assert result["overage"] == {"value": 0.5, "currency": "usd"}
+    told = axon_command(axon, "usage", "--org", tenant.name, "--by", "month")
+    assert (told["cost_nano"], told["overage_nano"]) == (4_500_000_000, 500_000_000)
+    axon_command(axon, "limits", "remove", "one-included")
+    tenant.client.close()
 
 
 def test_a_killed_process_holds_nothing_back(axon: RunningAxon, tenant: Tenant) -> None:

@@ -89,6 +89,9 @@ class Ends:
         """Return when what could happen by now has happened."""
         await asyncio.sleep(0)
 
+    async def arrived(self) -> None:
+        """Return when every job that was put is where workers find it."""
+
 
 class LocalEnds(Ends):
     """In one process."""
@@ -153,14 +156,27 @@ class ValkeyEnds(Ends):
     async def __aexit__(self, *_: object) -> None:
         await self._held.aclose()
 
+    async def arrived(self) -> None:
+        """Wait until Valkey has said what the entry of each is."""
+        await until(lambda: all(one.entry_id for one in self.dispatcher._jobs.values()))
+
     async def quiet(self) -> None:
         """Long enough for a job to be read and taken; a condition that never comes has no event."""
         await asyncio.sleep(0.05)
 
 
-def job(turn_id: str, lane: str = "m", deadline: float = 1e9) -> Job:
-    model = MODELS.resolve(lane)
-    return Job(turn_id=turn_id, model=model, fields=b'"n":1', streamed=True, deadline=deadline)
+def job(
+    turn_id: str, lane: str = "m", deadline: float = 1e9, *, row: int = 0, weight: int = 100
+) -> Job:
+    return Job(
+        turn_id=turn_id,
+        model=MODELS.resolve(lane),
+        fields=b'"n":1',
+        streamed=True,
+        deadline=deadline,
+        row=row,
+        weight=weight,
+    )
 
 
 def put(ends: Ends, one: Job) -> JobStream:

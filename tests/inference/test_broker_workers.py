@@ -19,7 +19,7 @@ from axon.inference import (
     SseBytes,
     Started,
 )
-from axon.inference.broker import job_reader, keys
+from axon.inference.broker import keys, row_reading
 from axon.inference.running_job import DELIVERIES_MAX
 from axon.sealing import Keyring
 from tests.fake_upstream import FakeUpstream
@@ -161,7 +161,7 @@ async def test_a_job_cancelled_before_it_was_taken_is_never_run(valkey_url: str)
 async def test_a_job_another_worker_read_and_never_took_is_claimed(
     valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_reader, "CLAIM_IDLE_MS", 0)
+    monkeypatch.setattr(row_reading, "CLAIM_IDLE_MS", 0)
     async with FakeUpstream() as fake, BrokerScene(valkey_url, at(fake)) as scene:
         gateway = await scene.gateway()
         stream = scene.submit(gateway, "hi")

@@ -1,10 +1,10 @@
 """What every JobQueue with its JobSource keeps to: in one process, and over Valkey."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import pytest
 
-from axon.inference import Delivery, LocalQueue, QueueFull
+from axon.inference import Delivery, Job, LocalQueue, QueueFull
 from tests.inference.ends import Ends, LocalEnds, ValkeyEnds, finish, job, put, until
 
 NewEnds = Callable[[int], Ends]
@@ -183,6 +183,120 @@ async def test_jobs_that_end_at_once_do_not_nest(new_ends: NewEnds) -> None:
         ends.source.consume("m", 1, refuse)
         await until(lambda: len(seen) == jobs)
         assert seen == [str(number) for number in range(jobs)]
+
+
+async def served(ends: Ends, jobs: Iterable[Job]) -> str:
+    """Put all jobs before a worker with one slot comes; return the first letters of their turns."""
+    known = list(jobs)
+    for one in known:
+        put(ends, one)
+    await ends.arrived()
+    seen: list[str] = []
+
+    def run(delivery: Delivery) -> None:
+        seen.append(delivery.job.turn_id)
+        finish(ends, delivery)
+
+    ends.source.consume("m", 1, run)
+    await until(lambda: len(seen) == len(known))
+    assert sorted(seen) == sorted(one.turn_id for one in known)
+    for kind in {turn_id[0] for turn_id in seen}:  # within a row they stay in order
+        row = [turn_id for turn_id in seen if turn_id[0] == kind]
+        assert row == [one.turn_id for one in known if one.turn_id[0] == kind]
+    return "".join(turn_id[0] for turn_id in seen)
+
+
+def gets_its_share(order: str, kind: str, percent: int) -> None:
+    """While it waits, it is behind its share by one job at most at any time."""
+    for length in range(order.rindex(kind) + 1):
+        assert order[:length].count(kind) >= length * percent // 100 - 1, order[:length]
+
+
+@pytest.mark.parametrize("share", [20, 50, 70])
+async def test_a_flood_delays_nobody_beyond_the_share(ends: Ends, share: int) -> None:
+    flood = [job(f"free-{number}", weight=100 - share) for number in range(80)]
+    few = [job(f"paid-{number}", row=3, weight=share) for number in range(8)]
+    gets_its_share(await served(ends, [*flood, *few]), "p", share)
+
+
+async def test_who_has_no_share_goes_on_under_a_flood_of_one_who_has(ends: Ends) -> None:
+    flood = [job(f"paid-{number}", row=3, weight=80) for number in range(80)]
+    few = [job(f"free-{number}", weight=20) for number in range(8)]
+    order = await served(ends, [*flood, *few])
+    gets_its_share(order, "f", 20)
+    gets_its_share(order[: order.rindex("f")], "p", 80)
+
+
+async def test_three_rows_have_their_parts(ends: Ends) -> None:
+    weights = {"a": (0, 20), "b": (1, 50), "c": (7, 30)}
+    jobs = [
+        job(f"{kind}-{number}", row=row, weight=weight)
+        for kind, (row, weight) in weights.items()
+        for number in range(30)
+    ]
+    order = (await served(ends, jobs))[:50]  # until then none of them runs out
+    for kind, (_, weight) in weights.items():
+        assert abs(order.count(kind) - weight // 2) <= 2, order
+
+
+async def test_nobody_saves_up_turns(ends: Ends) -> None:
+    """A row that was empty while others worked begins level with them, not with all it missed."""
+    for number in range(60):
+        put(ends, job(f"free-{number}", weight=50))
+    for number in range(3):  # they are known to have been there once
+        put(ends, job(f"paid-{number}", row=1, weight=50))
+    await ends.arrived()
+    taken: list[Delivery] = []
+    ends.source.consume("m", 1, taken.append)
+    for number in range(63):
+        while len(taken) <= number:
+            await ends.quiet()
+        if number == 30:
+            for again in range(20):
+                put(ends, job(f"paid-again-{again}", row=1, weight=50))
+            await ends.arrived()
+        finish(ends, taken[number])
+    after = "".join(turn_id[0] for turn_id in turns(taken)[31:])
+    gets_its_share(after[:30], "f", 50)
+    gets_its_share(after[:30], "p", 50)
+
+
+@pytest.mark.failure("queue", "full")
+async def test_a_flood_leaves_room_for_who_has_a_share() -> None:
+    queue = LocalQueue(10)
+    for number in range(10):
+        queue.put(job(f"free-{number}", weight=50))
+    with pytest.raises(QueueFull):
+        queue.put(job("free", weight=50))
+    for number in range(5):
+        queue.put(job(f"paid-{number}", row=1, weight=50))
+    with pytest.raises(QueueFull):
+        queue.put(job("paid", row=1, weight=50))
+
+
+async def test_a_row_beyond_its_own_part_takes_of_what_all_share() -> None:
+    queue = LocalQueue(10)
+    for number in range(12):  # 5 of its own and 7 of all's
+        queue.put(job(f"paid-{number}", row=1, weight=50))
+    for number in range(3):
+        queue.put(job(f"free-{number}", weight=50))
+    with pytest.raises(QueueFull):
+        queue.put(job("free", weight=50))
+    with pytest.raises(QueueFull):
+        queue.put(job("paid", row=1, weight=50))
+
+
+async def test_long_jobs_leave_room_for_who_has_a_share() -> None:
+    size = len(job("1").fields)
+    queue = LocalQueue(100, bytes_waiting_max=4 * size)
+    for number in range(4):
+        queue.put(job(f"free-{number}", weight=50))
+    with pytest.raises(QueueFull):
+        queue.put(job("free", weight=50))
+    for number in range(2):
+        queue.put(job(f"paid-{number}", row=1, weight=50))
+    with pytest.raises(QueueFull):
+        queue.put(job("paid", row=1, weight=50))
 
 
 async def test_long_jobs_fill_a_lane_sooner() -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from axon.metering import MeteringProjector, Price, PriceBook, Rates, Tier
 from axon.projection import Positioned
-from axon.records import Charge, TokenUsage, TurnCompleted, TurnHead, TurnInterrupted
+from axon.records import Charge, Hold, TokenUsage, TurnCompleted, TurnHead, TurnInterrupted
 
 ORG, OTHER_ORG = "org_1", "org_2"
 KEY = "key_1"
@@ -21,7 +21,10 @@ START_US = 1_790_000_000_000_000
 
 End = TurnCompleted | TurnInterrupted
 
-TABLES = ("turns", "corrections", "usage", "usage_quarters", "org_usage", "org_usage_quarters")
+TABLES = (
+    "turns", "corrections", "usage", "usage_quarters", "usage_months", "org_usage",
+    "org_usage_quarters", "org_days",
+)  # fmt: skip
 
 
 def price(**changes: Any) -> Price:
@@ -60,6 +63,7 @@ def ended(turn_id: str, book: PriceBook, **changes: Any) -> End:
         accepted_us=changes.get("accepted_us", START_US),
         implicit=True,
         stored=False,
+        holds=changes.get("holds", []),
     )
     status = changes.get("status", "completed")
     usage = changes.get("usage", TokenUsage(input_tokens=100, output_tokens=20))
@@ -82,7 +86,16 @@ def ended(turn_id: str, book: PriceBook, **changes: Any) -> End:
     return TurnInterrupted(**shared, reason="upstream_error")
 
 
-def many(count: int, seed: int, book: PriceBook) -> list[End]:
+def _holds(draw: random.Random) -> list[Hold]:
+    """Return limits with a price for overage, or some of them."""
+    return [
+        Hold("a", "tokens", "month", 1, 9, within=draw.randrange(2000), overage_percent=17),
+        Hold("b", "money", "day", 1, 9, "USD", draw.randrange(10**6), 200),
+        Hold("c", "requests", "day", 1, 1, within=draw.randrange(2), overage_percent=1),
+    ][: draw.randrange(4)]
+
+
+def many(count: int, seed: int, book: PriceBook, *, limited: bool = False) -> list[End]:
     """Return turns of several people, keys, models, orgs, over some days and in any order."""
     draw = random.Random(seed)
     return [
@@ -95,6 +108,7 @@ def many(count: int, seed: int, book: PriceBook) -> list[End]:
             model=draw.choice((MODEL, "large", "unpriced")),
             accepted_us=START_US + draw.randrange(40 * DAY_US),
             status=draw.choice(("completed", "completed", "failed", "cancelled")),
+            holds=_holds(draw) if limited else [],
             usage=TokenUsage(
                 input_tokens=draw.choice((0, draw.randrange(3000))),
                 cached_tokens=draw.randrange(500),

@@ -5,6 +5,7 @@ import pytest
 
 from axon.base import SystemClock
 from axon.metering import PriceBook, Prices, Rates, Rerating, Usage, UsageQuestion, rerate, rerating
+from axon.records import Hold, TokenUsage
 from axon.stores import Postgres
 from tests.metering.scene import (
     DAY_US,
@@ -13,6 +14,7 @@ from tests.metering.scene import (
     OTHER_ORG,
     START_US,
     charged,
+    ended,
     many,
     positioned,
     price,
@@ -71,6 +73,33 @@ async def test_a_rerating_is_shown_applied_and_then_done(
         assert found == wanted
         told = {one.currency: one.after_nano for one in shown if one.org_id == org_id}
         assert {key: value for key, value in told.items() if value} == wanted
+
+
+async def test_overage_keeps_its_part_of_the_cost(
+    database: str, postgres: Postgres, prices: Prices, usage: Usage
+) -> None:
+    """What went beyond a limit is a fact of the turn; what that costs follows its price."""
+    plain = Rates(input=1_000_000, output=1_000_000)
+    book = PriceBook([price(rates=plain, per_request=0, tiers=())])
+    beyond = Hold("a", "tokens", "month", 1, 9, within=60, overage_percent=50)
+    turn = ended(
+        "chatcmpl_1",
+        book,
+        usage=TokenUsage(input_tokens=70, output_tokens=30),
+        holds=[beyond],
+    )
+    assert (turn.charge.cost_nano, turn.charge.overage_nano) == (120, 20)
+    await project(database, positioned([turn]))
+    for rate, wanted in ((2, (240, 40)), (1, (120, 20)), (7, (840, 140))):
+        rates = Rates(input=rate * 1_000_000, output=rate * 1_000_000)
+        dearer = price(price_id="", effective_from_us=1, rates=rates, per_request=0, tiers=())
+        await prices.set_all([dearer])
+        await rerate(postgres, SystemClock(), FROM, apply=True)
+        question = UsageQuestion(org_id=ORG, start_us=START_US, end_us=START_US + 1, width="month")
+        (found,) = (await usage.ask(question)).sums
+        assert (found.cost_nano, found.overage_nano) == wanted
+        (again,) = await rerate(postgres, SystemClock(), FROM, apply=True)
+        assert (again.turns, again.after_nano) == (0, wanted[0])
 
 
 async def test_only_what_was_asked_for_is_charged_again(

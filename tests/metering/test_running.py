@@ -221,7 +221,8 @@ async def test_reconcile_names_what_was_changed_by_hand(axon: RunningAxon) -> No
         found = {(one.kind, one.name) for one in (await compared(axon)).differences}
         assert ("usage", turn_id) in found
         assert {kind for kind, _ in found} == {
-            "usage", "usage_quarters", "org_usage", "org_usage_quarters",
+            "usage", "usage_quarters", "usage_months", "org_usage", "org_usage_quarters",
+            "org_days",
         }  # fmt: skip
         await connection.execute(
             "UPDATE metering.turns SET cost_nano = cost_nano - 1"

@@ -2,9 +2,11 @@
 
 import asyncio
 import dataclasses
+from bisect import bisect_right
 from datetime import UTC, datetime, tzinfo
 
 import asyncpg
+import msgspec
 import pytest
 
 from axon.metering import (
@@ -71,6 +73,77 @@ async def test_days_of_a_time_zone_are_exact(database: str, usage: Usage, name: 
         key = (begins.date(), one.user, one.credential_id, one.model, one.currency)
         found[key] = [one.requests_count, one.input_tokens, one.output_tokens, one.cost_nano]
     assert found == wanted(records, zone)
+
+
+ZONES = (
+    "Europe/Berlin", "Pacific/Kiritimati", "Etc/GMT+12", "America/New_York", "Pacific/Auckland",
+    "Asia/Beirut", "Australia/Lord_Howe",
+)  # fmt: skip
+SPRING_US = 190 * DAY_US
+"""Before the scene's turns: then the clocks are put the other way in the month that follows."""
+
+
+@pytest.mark.parametrize("earlier_us", [0, SPRING_US])
+@pytest.mark.parametrize("zone", ZONES)
+async def test_days_and_months_of_a_zone_are_those_of_their_turns(
+    database: str, usage: Usage, zone: str, earlier_us: int
+) -> None:
+    """However they are put together of days, months and quarters, and whoever is told apart."""
+    records = [
+        msgspec.structs.replace(
+            one,
+            head=msgspec.structs.replace(one.head, accepted_us=one.head.accepted_us - earlier_us),
+        )
+        for one in many(250, 11, BOOK, limited=True)
+    ]
+    await project(database, positioned(records))
+    groupings: tuple[frozenset[Dimension], ...] = (
+        frozenset(),
+        frozenset({"model"}),
+        frozenset({"user_id"}),
+        frozenset({"credential_id", "user_id"}),
+    )
+    for number, groups in enumerate(groupings):
+        for width in WIDTHS[:2]:
+            start_us = START_US - earlier_us + number * 5 * DAY_US
+            question = UsageQuestion(
+                org_id=ORG,
+                start_us=start_us,
+                end_us=start_us + 25 * DAY_US,
+                width=width,
+                zone=zone_named(zone),
+                group_by=groups,
+            )
+            answer = await usage.ask(question)
+            found = {
+                (one.period, one.user, one.credential_id, one.model, one.currency): (
+                    one.requests_count, one.input_tokens, one.cost_nano, one.overage_nano,
+                )
+                for one in answer.sums
+            }  # fmt: skip
+            assert found == by_period(records, answer.edges, groups)
+
+
+def by_period(
+    records: list[End], edges: list[int], groups: frozenset[Dimension]
+) -> dict[tuple[object, ...], tuple[int, ...]]:
+    """Return the sums of an organization's turns by period and group, straight from records."""
+    found: dict[tuple[object, ...], tuple[int, ...]] = {}
+    for one in records:
+        head, charge = one.head, one.charge
+        if head.org_id != ORG or not edges[0] <= head.accepted_us < edges[-1]:
+            continue
+        key = (
+            bisect_right(edges, head.accepted_us) - 1,
+            head.user if "user_id" in groups else None,
+            head.credential_id if "credential_id" in groups else None,
+            head.model if "model" in groups else None,
+            charge.currency,
+        )
+        row = (1, one.usage.input_tokens, charge.cost_nano, charge.overage_nano)
+        before = found.get(key, (0, 0, 0, 0))
+        found[key] = tuple(a + b for a, b in zip(before, row, strict=True))
+    return found
 
 
 WIDTHS: list[Width] = ["month", "day", "hour", "minute"]

@@ -51,7 +51,7 @@ HEAD = TurnHead(
     metadata={"topic": "größe"},
     follows="resp_42",
     without_history=True,
-    holds=[Hold("rule_44/EUR/user_45", "money", "month", 1_790_000_000_000_046, 47, "EUR")],
+    holds=[Hold("rule_44/EUR/user_45", "money", "month", 1_790_000_000_000_046, 47, "EUR", 48, 49)],
 )
 USAGE = TokenUsage(
     input_tokens=11,
@@ -61,7 +61,7 @@ USAGE = TokenUsage(
     estimated=True,
     cache_write_tokens=43,
 )
-CHARGE = Charge(price_id="price_44", currency="USD", cost_nano=45)
+CHARGE = Charge(price_id="price_44", currency="USD", cost_nano=45, overage_nano=50)
 ASSIGNMENT = Assignment(
     flag="tone",
     variant="warm",

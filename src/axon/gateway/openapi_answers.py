@@ -239,6 +239,8 @@ class Limit(msgspec.Struct):
     currency: str | None
     """Of money, whose amounts are in nano-units of it."""
     kind: str
+    overage_percent: int
+    """By how much what goes beyond the amount costs more than its price."""
     amount: int
     used: int
     remaining: int
@@ -264,6 +266,7 @@ class LimitRule(msgspec.Struct):
     amount: int
     kind: str
     grace: int
+    overage_percent: int
     tier: str | None
     org_id: str | None
     user: str | None

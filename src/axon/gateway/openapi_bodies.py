@@ -236,6 +236,7 @@ BODIES: dict[str, Body] = {
             "amount": int,
             "kind": str,
             "grace": int,
+            "overage_percent": int,
             "tier": str,
             "org_id": str,
             "user": str,

@@ -49,11 +49,15 @@ def _tokens(one: UsageSum) -> dict[str, object]:
 
 
 def costs_results(sums: list[UsageSum]) -> list[dict[str, object]]:
-    """Return the results of one bucket of costs; nothing for what had no price."""
+    """Return the results of one bucket of costs; nothing for what had no price.
+
+    `overage` is ours: what of the amount is for going beyond limits.
+    """
     return [
         {
             "object": "organization.costs.result",
-            "amount": _amount(one),
+            "amount": _amount(one, one.cost_nano),
+            "overage": _amount(one, one.overage_nano) if one.overage_nano else None,
             "line_item": one.model,
             "project_id": None,
             "user_id": _shown_user(one),
@@ -72,16 +76,17 @@ def person_results(sums: list[UsageSum]) -> list[dict[str, object]]:
             "object": "usage.result",
             "model": one.model,
             **_tokens(one),
-            "amount": _amount(one) if one.currency else None,
+            "amount": _amount(one, one.cost_nano) if one.currency else None,
+            "overage": _amount(one, one.overage_nano) if one.overage_nano else None,
         }
         for one in sums
     ]
 
 
-def _amount(one: UsageSum) -> dict[str, object]:
-    """Return the cost as a JSON number with all of its digits."""
-    sign = b"-" if one.cost_nano < 0 else b""
-    units, nanos = divmod(abs(one.cost_nano), NANOS_PER_UNIT)
+def _amount(one: UsageSum, nano: int) -> dict[str, object]:
+    """Return an amount of its currency as a JSON number with all of its digits."""
+    sign = b"-" if nano < 0 else b""
+    units, nanos = divmod(abs(nano), NANOS_PER_UNIT)
     return {
         "value": msgspec.Raw(b"%b%d.%09d" % (sign, units, nanos)),
         "currency": one.currency.lower(),

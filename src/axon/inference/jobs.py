@@ -6,6 +6,12 @@ import msgspec
 
 from axon.inference.models import Model
 
+ROWS = 8
+"""Rows of jobs in each lane: one for all who have no share of the queue, one for each who has."""
+
+WEIGHT_OF_ALL = 100
+"""Percent of the slots that a row has when nobody has a share."""
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request to be made of an engine for a turn."""
@@ -21,6 +27,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The instant, in seconds of the monotonic clock, at which the job is given up."""
     path: str = "chat/completions"
     """What is asked of the engine, below its base address: also `embeddings` or `completions`."""
+    row: int = 0
+    """Where it waits, below ROWS: 0 with all who have no share of the queue."""
+    weight: int = WEIGHT_OF_ALL
+    """Percent of the slots for its row, from 1, while other rows wait as well."""
 
 
 class FailureKind(StrEnum):

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from axon.base import MIB
-from axon.inference.errors import QueueFull
 from axon.inference.jobs import Job
 from axon.inference.ports import Consumer, Delivery, Reply
+from axon.inference.rows import Room, Rows
 from axon.telemetry import counter, gauge
 
 JOBS_WAITING_MAX = 1024
-"""Per lane. At a job a second and slot, more would wait longer than any client does."""
+"""Per lane, beside what rows with a share have of their own. At a job a second and slot, more would
+wait longer than any client does."""
 
 JOBS_WAITING_BYTES_MAX = 256 * MIB
 """Per lane. Most requests are far smaller than the longest that is allowed: few long ones would
@@ -33,8 +34,7 @@ class LocalQueue:
         bytes_waiting_max: int = JOBS_WAITING_BYTES_MAX,
     ) -> None:
         """The two bounds hold for each lane; `name` is the queue's in the metrics."""
-        self._jobs_waiting_max = jobs_waiting_max
-        self._bytes_waiting_max = bytes_waiting_max
+        self._room = Room(jobs_max=jobs_waiting_max, bytes_max=bytes_waiting_max)
         self._lanes: dict[str, _Lane] = {}
         self.elsewhere: Callable[[], int] = _none
         """Returns how many jobs that left this queue wait in another for a worker."""
@@ -49,16 +49,15 @@ class LocalQueue:
     def put(self, job: Job) -> None:
         """Hand the job to a free slot within this call, else let it wait; raise QueueFull."""
         lane = self._lane(job.model.lane)
-        if len(lane.waiting) >= self._jobs_waiting_max:
-            raise QueueFull(job.model.alias)
-        if lane.waiting and lane.waiting_bytes + len(job.fields) > self._bytes_waiting_max:
-            raise QueueFull(f"{job.model.alias}: {lane.waiting_bytes} bytes wait")
-        lane.wait(_LocalDelivery(job, 1))
-        lane.hand_out()
+        delivery = _LocalDelivery(job, 1)
+        if not lane.hand_at_once(delivery):
+            lane.waiting.admit(job)
+            lane.waiting.add(delivery)
+            lane.hand_out()
 
     def forget(self, turn_id: str) -> bool:
         """Drop a waiting job; return False when none of this turn waits."""
-        return any(lane.forget(turn_id) for lane in self._lanes.values())
+        return any(lane.waiting.forget(turn_id) for lane in self._lanes.values())
 
     def consume(self, lane: str, slots: int, take: Callable[[Delivery], None]) -> Consumer:
         """Give `take` the lane's jobs, those already waiting within this call."""
@@ -70,7 +69,7 @@ class LocalQueue:
     def _lane(self, name: str) -> "_Lane":
         lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[name] = _Lane(self._resubmitted.inc)
+            lane = self._lanes[name] = _Lane(self._room, self._resubmitted.inc)
         return lane
 
 
@@ -79,26 +78,29 @@ def _none() -> int:
 
 
 class _Lane:
-    __slots__ = ("_handing_out", "_resubmitted", "consumers", "waiting", "waiting_bytes")
+    __slots__ = ("_handing_out", "_resubmitted", "consumers", "waiting")
 
-    def __init__(self, resubmitted: Callable[[float], None]) -> None:
+    def __init__(self, room: Room, resubmitted: Callable[[float], None]) -> None:
         self._resubmitted = resubmitted
-        self.waiting: dict[str, _LocalDelivery] = {}
-        self.waiting_bytes = 0
+        self.waiting: Rows[_LocalDelivery] = Rows(room)
         self.consumers: list[_LocalConsumer] = []
         self._handing_out = False
 
-    def wait(self, delivery: "_LocalDelivery") -> None:
-        """Let a job wait behind the others."""
-        self.waiting[delivery.job.turn_id] = delivery
-        self.waiting_bytes += len(delivery.job.fields)
-
-    def forget(self, turn_id: str) -> "_LocalDelivery | None":
-        """Return the job of a turn, which waits no more; None when none did."""
-        delivery = self.waiting.pop(turn_id, None)
-        if delivery is not None:
-            self.waiting_bytes -= len(delivery.job.fields)
-        return delivery
+    def hand_at_once(self, delivery: "_LocalDelivery") -> bool:
+        """Give the job to a free slot if no other waits for it; return whether that was so."""
+        if self.waiting.backlog or self._handing_out:
+            return False
+        consumer = self._free_consumer()
+        if consumer is None:
+            return False
+        self._handing_out = True
+        try:
+            consumer.hand(delivery)
+        finally:
+            self._handing_out = False
+        if self.waiting.backlog:
+            self.hand_out()
+        return True
 
     def hand_out(self) -> None:
         """Hand out while there are jobs and slots.
@@ -110,10 +112,8 @@ class _Lane:
             return
         self._handing_out = True
         try:
-            while self.waiting and (consumer := self._free_consumer()) is not None:
-                delivery = self.waiting.pop(next(iter(self.waiting)))
-                self.waiting_bytes -= len(delivery.job.fields)
-                consumer.hand(delivery)
+            while self.waiting.backlog and (consumer := self._free_consumer()) is not None:
+                consumer.hand(self.waiting.pop())
         finally:
             self._handing_out = False
 
@@ -124,15 +124,13 @@ class _Lane:
         return None
 
     def put_first(self, deliveries: "list[_LocalDelivery]") -> None:
-        """Let jobs wait again, before the others.
+        """Let jobs wait again, before the others of their rows.
 
         They were accepted once, so the bound is not asked: it is passed by at most the slots of
         the consumers.
         """
         self._resubmitted(len(deliveries))
-        again = [_LocalDelivery(one.job, one.attempt + 1) for one in deliveries]
-        self.waiting = {one.job.turn_id: one for one in again} | self.waiting
-        self.waiting_bytes = sum(len(one.job.fields) for one in self.waiting.values())
+        self.waiting.add_first([_LocalDelivery(one.job, one.attempt + 1) for one in deliveries])
         self.hand_out()
 
 

@@ -54,7 +54,9 @@ class Consumer(Protocol):
 
 
 class JobQueue(Protocol):
-    """The submitting end of the queue; jobs leave it first in first out within a lane.
+    """The submitting end of the queue; jobs leave it first in first out within a row of a lane.
+
+    Rows that wait at the same time share the slots by their weights.
 
     It loses no job that was put: until `done`, a job whose worker goes away is delivered again.
     """

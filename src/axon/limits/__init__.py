@@ -12,7 +12,7 @@ from axon.limits.errors import (
 from axon.limits.limits import Limits
 from axon.limits.parts import LimitsParts
 from axon.limits.projector import LimitsProjector
-from axon.limits.rules import APART, KINDS, MEASURES, Rule, Tier
+from axon.limits.rules import APART, KINDS, MEASURES, QueueShare, Rule, Tier
 from axon.limits.values import Admission, Asked, RuleState
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "LimitsProjector",
     "LimitsUnavailable",
     "Period",
+    "QueueShare",
     "Rule",
     "RuleState",
     "Tier",

@@ -10,7 +10,7 @@ import asyncpg
 from axon.limits.calendar import PERIODS
 from axon.limits.errors import UnknownRule, UnusableRule
 from axon.limits.rules import APART, KINDS, MEASURES, Rule, Tier
-from axon.limits.store import rule_of
+from axon.limits.store import rule_of, tier_of
 from axon.stores import Postgres
 
 TIMEOUT_S = 10.0
@@ -21,6 +21,15 @@ RULES_MAX = 10_000
 
 AMOUNT_BELOW = 2**52
 """Amount and grace together stay exact in Valkey's doubles."""
+
+SHARES_MAX = 7
+"""Tiers with a share of the queue: each has a row of its own there, in every lane."""
+
+SHARED_MAX = 90
+"""Percent of the queue that shares may come to; on the rest everybody else goes on."""
+
+OVERAGE_PERCENT_MAX = 1000
+"""Eleven times the price; more is a mistake."""
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -45,7 +54,7 @@ class LimitsAdmin:
         """Return every tier by its name."""
         async with self._postgres.connection(TIMEOUT_S) as connection:
             rows = await connection.fetch("SELECT * FROM limits.tiers ORDER BY name")
-        return [Tier(name=row["name"], description=row["description"]) for row in rows]
+        return [tier_of(row) for row in rows]
 
     async def set_rule(self, rule: Rule) -> None:
         """Make a rule, or change the one with its id; raises UnusableRule with the reason."""
@@ -60,12 +69,14 @@ class LimitsAdmin:
                 raise UnusableRule(f"there is no tier {rule.tier}")
             await connection.execute(
                 "INSERT INTO limits.rules VALUES"
-                " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+                " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
                 " ON CONFLICT (id) DO UPDATE SET (measure, period, currency, amount, kind, grace,"
-                " tier, org_id, user_id, credential_id, model, apart) = (EXCLUDED.measure,"
+                " tier, org_id, user_id, credential_id, model, apart, overage_percent) ="
+                " (EXCLUDED.measure,"
                 " EXCLUDED.period, EXCLUDED.currency, EXCLUDED.amount, EXCLUDED.kind,"
                 " EXCLUDED.grace, EXCLUDED.tier, EXCLUDED.org_id, EXCLUDED.user_id,"
-                " EXCLUDED.credential_id, EXCLUDED.model, EXCLUDED.apart)",
+                " EXCLUDED.credential_id, EXCLUDED.model, EXCLUDED.apart,"
+                " EXCLUDED.overage_percent)",
                 rule.rule_id,
                 rule.measure,
                 rule.period,
@@ -79,6 +90,7 @@ class LimitsAdmin:
                 rule.credential_id,
                 rule.model,
                 rule.apart,
+                rule.overage_percent,
             )
 
     async def remove_rule(self, rule_id: str) -> None:
@@ -89,15 +101,32 @@ class LimitsAdmin:
                 raise UnknownRule(rule_id)
 
     async def set_tier(self, tier: Tier) -> None:
-        """Make a tier, or change its description; raises UnusableRule."""
+        """Make a tier, or change the one of this name; raises UnusableRule."""
         if not _NAME.fullmatch(tier.name):
             raise UnusableRule(f"{tier.name!r} is no name of a-z, 0-9 and -")
+        if tier.share < 0:
+            raise UnusableRule("a share of the queue is a percentage, or 0 for none")
         async with self._changing() as connection:
+            if tier.share:
+                others = await connection.fetch(
+                    "SELECT queue_share FROM limits.tiers WHERE name <> $1 AND queue_share > 0",
+                    tier.name,
+                )
+                if len(others) >= SHARES_MAX:
+                    raise UnusableRule(f"{SHARES_MAX} tiers have a share of the queue already")
+                taken = sum(row["queue_share"] for row in others)
+                if taken + tier.share > SHARED_MAX:
+                    raise UnusableRule(
+                        f"other tiers have {taken}% of the queue, and {100 - SHARED_MAX}% is left"
+                        " to those without a share"
+                    )
             await connection.execute(
-                "INSERT INTO limits.tiers VALUES ($1, $2)"
-                " ON CONFLICT (name) DO UPDATE SET description = EXCLUDED.description",
+                "INSERT INTO limits.tiers VALUES ($1, $2, $3)"
+                " ON CONFLICT (name) DO UPDATE SET"
+                " (description, queue_share) = (EXCLUDED.description, EXCLUDED.queue_share)",
                 tier.name,
                 tier.description,
+                tier.share,
             )
 
     async def set_time_zone(self, org_id: str, time_zone: str) -> None:
@@ -140,5 +169,9 @@ def _check(rule: Rule) -> None:
         raise UnusableRule("only money has a currency")
     if not 0 <= rule.amount < AMOUNT_BELOW or not 0 <= rule.grace < AMOUNT_BELOW:
         raise UnusableRule(f"amount and grace lie between 0 and {AMOUNT_BELOW - 1}")
+    if rule.overage_percent and (rule.kind != "overage" or rule.measure == "concurrent"):
+        raise UnusableRule("only what goes beyond a limit of kind overage has a price")
+    if not 0 <= rule.overage_percent <= OVERAGE_PERCENT_MAX:
+        raise UnusableRule(f"what goes beyond costs 0 to {OVERAGE_PERCENT_MAX} percent more")
     if set(rule.apart) - set(APART):
         raise UnusableRule(f"it counts apart by {', '.join(APART)}")

@@ -61,6 +61,8 @@ class Counter(msgspec.Struct, kw_only=True):
     """What may be given away while Valkey is not there."""
     used_by_all: int = 0
     """As Valkey last said; the own slice is not in it."""
+    settled_by_all: int = 0
+    """The same without what running turns hold back."""
     largest: int = 0
     """The most that one turn has held back."""
 

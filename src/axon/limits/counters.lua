@@ -38,21 +38,21 @@ local function living(key)
   return found
 end
 
--- Returns what is used and held back by all, the slices of all, and what the caller said when.
+-- Returns what is used and held back by all, the slices of all, each part, and what is only used.
 local function look(key, epochs, me)
-  local part, used, slices = {}, 0, 0
+  local part, settled, held, slices = {}, 0, 0, 0
   local all = server.call('HGETALL', key)
   for i = 1, #all, 2 do part[all[i]] = all[i + 1] end
   for field, value in pairs(part) do
     local kind, name = string.sub(field, 1, 2), string.sub(field, 3)
     if kind == 'u:' then
-      used = used + tonumber(value)
+      settled = settled + tonumber(value)
     elseif epochs[name] and part['e:' .. name] == epochs[name] then
       if kind == 's:' then slices = slices + tonumber(value)
-      elseif kind == 'h:' then used = used + tonumber(value) end
+      elseif kind == 'h:' then held = held + tonumber(value) end
     end
   end
-  return used, slices, part
+  return settled + held, slices, part, settled
 end
 
 local function extend(key, me, lease_ms)
@@ -61,7 +61,8 @@ local function extend(key, me, lease_ms)
 end
 
 -- admit(process, epoch, lease_ms, [ceiling, amount, durable, expires_ms] for each counter): hold
--- back from all counters, or from none. A durable counter must have been set in this epoch.
+-- back from all counters, or from none. A durable counter must have been set in this epoch. Returns
+-- what came of it, then what is used and held back of each, then what is only used of each.
 local function admit(keys, args)
   local me, epoch = args[1], args[2]
   if server.call('HGET', keys[1], 'e:' .. me) ~= epoch then return {UNKNOWN} end
@@ -70,7 +71,7 @@ local function admit(keys, args)
   for i = 2, #keys do
     local at = 4 + (i - 2) * 4
     local ceiling, amount = tonumber(args[at]), tonumber(args[at + 1])
-    local used, slices, part = look(keys[i], epochs, me)
+    local used, slices, part, settled = look(keys[i], epochs, me)
     if part['e:' .. me] ~= epoch then
       if args[at + 2] == '1' then return {UNKNOWN} end
       fresh[i] = true
@@ -80,7 +81,7 @@ local function admit(keys, args)
       server.call('HSET', keys[i], 'w:', integer(now_ms() + WANTED_MS))
       if answer[1] == ADMITTED then answer[1] = SLICED end
     end
-    answer[i] = integer(used)
+    answer[i], answer[#keys - 1 + i] = integer(used), integer(settled)
   end
   if answer[1] ~= ADMITTED then return answer end
   for i = 2, #keys do

@@ -31,10 +31,10 @@ class Counters:
 
     async def admit(
         self, book: OrgBook, asked: Sequence[tuple[Counter, int, int]]
-    ) -> tuple[int, list[int]]:
+    ) -> tuple[int, list[tuple[int, int]]]:
         """Hold back; `asked` are counters with their ceilings and amounts.
 
-        Returns what came of it, and what was used and held back before.
+        Returns what came of it, and of each what was used and held back before, and only used.
         """
         parts: list[str | int] = []
         for counter, ceiling, amount in asked:
@@ -42,7 +42,9 @@ class Counters:
         counters = [counter for counter, _, _ in asked]
         reply = await self._call("admit", book, counters, LEASE_MS, *parts)
         assert isinstance(reply, list)
-        return _number(reply[0]), [_number(one) for one in reply[1:]]
+        numbers = [_number(one) for one in reply[1:]]
+        half = len(numbers) // 2
+        return _number(reply[0]), list(zip(numbers[:half], numbers[half:], strict=True))
 
     def settle(
         self, book: OrgBook, settled: Sequence[tuple[Counter, int, int]]

@@ -17,10 +17,11 @@ from axon.limits.book import OrgBook, Spent, spent_by
 from axon.limits.calendar import LASTS_US
 from axon.limits.counters import LEASE_MS
 from axon.limits.errors import LimitReached, LimitsUnavailable
+from axon.limits.overage import hold_of, with_overage
 from axon.limits.own_turns import OwnTurns
 from axon.limits.parts import LimitsParts
 from axon.limits.replica import RulesReplica
-from axon.limits.rules import AMOUNT_MAX, Rule
+from axon.limits.rules import AMOUNT_MAX, QueueShare, Rule
 from axon.limits.shared_counters import RENEW_EVERY_S, SharedCounters
 from axon.limits.values import Admission, Asked, RuleState
 from axon.records import Hold, Record, TurnCompleted, TurnHead, TurnInterrupted
@@ -92,6 +93,10 @@ class Limits:
         """
         return self._replica.rules.time_zone(org_id)
 
+    def share(self, tier: str) -> QueueShare:
+        """Return how the jobs of a tier wait for slots: a look-up, on every turn's way."""
+        return self._replica.share(tier)
+
     async def admit(self, asked: Asked) -> Admission | None:
         """Hold back the most that the turn can use; None when no rule applies to it.
 
@@ -102,6 +107,7 @@ class Limits:
             return None
         if self._own.full:
             raise LimitsUnavailable("too many turns that ended are not in PostgreSQL yet")
+        asked = with_overage(asked, rules)
         book, wanted = self._wanted(asked, rules)
         try:
             used = await self._shared.ask(book, [(want, want.rule.ceiling) for want in wanted])
@@ -118,7 +124,12 @@ class Limits:
         for state in states:
             if state.exceeded:
                 _exceeded.labels(state.kind).inc()
-        return Admission(holds=[want.hold for want in wanted], states=states, at_us=asked.at_us)
+        return Admission(
+            holds=[hold_of(want) for want in wanted],
+            states=states,
+            at_us=asked.at_us,
+            cost_nano=asked.cost_nano,
+        )
 
     def began(self, head: TurnHead) -> None:
         """Know that the admitted turn is durable."""

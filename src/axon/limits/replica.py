@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from axon.limits.errors import LimitsUnavailable
-from axon.limits.rules import Defined, Rules
+from axon.limits.rules import NO_SHARES, Defined, QueueShare, Rules
 from axon.limits.store import read_defined
 from axon.stores import Postgres
 from axon.telemetry import log
@@ -31,6 +31,10 @@ class RulesReplica:
         if self._rules is None:
             raise LimitsUnavailable("the rules are not known yet")
         return self._rules
+
+    def share(self, tier: str) -> QueueShare:
+        """Return how the jobs of a tier wait; as all do while nobody has told the rules yet."""
+        return self._rules.share(tier) if self._rules is not None else NO_SHARES
 
     async def load(self) -> None:
         """Take over the file, if there is one; its rules count until PostgreSQL says others."""

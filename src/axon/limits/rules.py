@@ -33,6 +33,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """hard refuses beyond `amount` and `grace`; soft and overage only flag what goes beyond, as
     a warning or as what is paid for."""
     grace: int = 0
+    overage_percent: int = 0
+    """Of kind overage: by how much what goes beyond `amount` costs more than its price."""
     tier: str = ""
     org_id: str = ""
     user: int = -1
@@ -60,7 +62,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def hold(self, asked: Asked, time_zone: str) -> Hold:
-        """Return what the turn holds back of it."""
+        """Return what the turn holds back of it; `asked` has the dearest overage in its cost."""
         parts = [self.rule_id]
         if self.currency:  # what was counted in another one is not part of this
             parts.append(self.currency)
@@ -91,6 +93,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
             period=self.period,
             currency=self.currency,
             kind=self.kind,
+            overage_percent=self.overage_percent,
             amount=self.amount,
             used=used,
             asked=asked,
@@ -103,6 +106,21 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     description: str = ""
+    share: int = 0
+    """Percent of the slots that its jobs get while others wait, and of the places in the queue that
+    nobody else may take. 0: what those with a share leave, together with all others without one."""
+
+
+class QueueShare(msgspec.Struct, frozen=True, gc=False):
+    """How a turn's job waits for a slot."""
+
+    row: int = 0
+    """0 with all others that have no share."""
+    weight: int = 100
+    """Percent of the slots for its row while other rows wait as well."""
+
+
+NO_SHARES = QueueShare()
 
 
 class Defined(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +140,15 @@ class Rules:
         """Nothing that is asked waits for anything."""
         self.defined = defined
         self._known: dict[tuple[str, str], tuple[Rule, ...]] = {}
+        sharing = [tier for tier in defined.tiers if tier.share]
+        self._shares = {
+            tier.name: QueueShare(row, tier.share) for row, tier in enumerate(sharing, start=1)
+        }
+        self._rest = QueueShare(0, 100 - sum(tier.share for tier in sharing))
+
+    def share(self, tier: str) -> QueueShare:
+        """Return how the jobs of a tier wait for slots; a look-up."""
+        return self._shares.get(tier, self._rest)
 
     def of(self, asked: Asked) -> tuple[Rule, ...]:
         """Return the rules that apply to a caller, whatever its turns cost in what currency."""

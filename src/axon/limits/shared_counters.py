@@ -60,11 +60,11 @@ class SharedCounters:
             outcome, used = await self._answer(book, asked)
             if outcome in (ADMITTED, REFUSED):
                 book.lease_until_s = sent_s + LEASE_MS / 1000 - LEASE_MARGIN_S
-                for counter, total in zip(counters, used, strict=True):
-                    counter.used_by_all = total
+                for counter, (total, settled) in zip(counters, used, strict=True):
+                    counter.used_by_all, counter.settled_by_all = total, settled
                     if outcome == ADMITTED:
                         counter.told = epoch
-                return used
+                return [total for total, _ in used]
             if outcome == SLICED:
                 await self._slice(book, counters, part=0)
                 if number:
@@ -108,7 +108,7 @@ class SharedCounters:
 
     async def _answer(
         self, book: OrgBook, asked: Sequence[tuple[Counter, int, int]]
-    ) -> tuple[int, list[int]]:
+    ) -> tuple[int, list[tuple[int, int]]]:
         """Return what Valkey says; without an answer it may have held back or not."""
         book.asking += 1
         try:

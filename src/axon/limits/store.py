@@ -45,12 +45,12 @@ async def read_defined(postgres: Postgres, known: int) -> Defined | None:
         if version == known:
             return None
         # The version was read first: what is newer than it is read again with the next one.
-        tiers = await connection.fetch("SELECT name, description FROM limits.tiers ORDER BY name")
+        tiers = await connection.fetch("SELECT * FROM limits.tiers ORDER BY name")
         rules = await connection.fetch("SELECT * FROM limits.rules ORDER BY id")
         zones = await connection.fetch("SELECT org_id, time_zone FROM limits.time_zones")
     return Defined(
         version=version,
-        tiers=tuple(Tier(name=row["name"], description=row["description"]) for row in tiers),
+        tiers=tuple(tier_of(row) for row in tiers),
         rules=tuple(rule_of(row) for row in rules),
         time_zones={row["org_id"]: row["time_zone"] for row in zones},
     )
@@ -145,6 +145,11 @@ def _past_us(hold: Hold) -> int:
     return hold.start_us + LASTS_US[hold.period] + KEPT_US
 
 
+def tier_of(row: asyncpg.Record) -> Tier:
+    """Return the tier in a row."""
+    return Tier(name=row["name"], description=row["description"], share=row["queue_share"])
+
+
 def rule_of(row: asyncpg.Record) -> Rule:
     """Return the rule in a row."""
     return Rule(
@@ -161,6 +166,7 @@ def rule_of(row: asyncpg.Record) -> Rule:
         credential_id=row["credential_id"],
         model=row["model"],
         apart=tuple(row["apart"]),
+        overage_percent=row["overage_percent"],
     )
 
 

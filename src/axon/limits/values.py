@@ -30,6 +30,7 @@ class RuleState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     currency: str
     """Of money; else empty."""
     kind: str
+    overage_percent: int = 0
     amount: int
     used: int
     """Settled and held back, of everybody who shares it, before what is asked for."""
@@ -55,3 +56,5 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     holds: list[Hold]
     states: tuple[RuleState, ...]
     at_us: int
+    cost_nano: int
+    """The most that the turn can cost, with what its overage may cost more."""

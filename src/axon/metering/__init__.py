@@ -31,7 +31,8 @@ from axon.metering.price_store import all_prices
 from axon.metering.pricing import PriceChange, PriceFault, Prices, check_prices
 from axon.metering.projecting import MeteringProjector
 from axon.metering.rerating import Rerated, Rerating, rerate
-from axon.metering.usage import Dimension, Usage, UsageAnswer, UsageQuestion, UsageSum
+from axon.metering.usage import Usage, UsageAnswer, UsageSum
+from axon.metering.usage_query import Dimension, UsageQuestion
 
 __all__ = [
     "EVENTS_MAX",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from axon.metering.overage import with_overage
 from axon.metering.price import Price, is_owed, rate, rate_at_most
 from axon.records import Charge, TokenUsage, TurnHead
 from axon.telemetry import CounterTallies
@@ -66,7 +67,7 @@ class PriceBook:
         return None
 
     def charge(self, head: TurnHead, status: str, usage: TokenUsage) -> Charge:
-        """Return what a turn costs at the price in force when it was accepted.
+        """Return what a turn costs at the price in force when it was accepted, and its overage.
 
         Nothing without a price, which is counted, and nothing for a turn that failed with nothing.
         """
@@ -76,7 +77,8 @@ class PriceBook:
         if price is None:
             _unpriced.count += 1
             return _FREE
-        return Charge(price.price_id, price.currency, rate(price, usage))
+        charge = Charge(price.price_id, price.currency, rate(price, usage))
+        return with_overage(charge, head.holds, usage) if head.holds else charge
 
     def charge_at_most(self, head: TurnHead, input_tokens: int, output_tokens: int) -> Charge:
         """Return the most that a turn with so many tokens can cost; nothing without a price."""

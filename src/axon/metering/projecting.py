@@ -16,12 +16,12 @@ WITH told AS (
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
         $7::text[], $8::text[], $9::text[], $10::bigint[], $11::int[], $12::int[], $13::int[],
         $14::int[], $15::int[], $16::boolean[], $17::text[], $18::text[], $19::bigint[],
-        $20::text[], $21::bigint[])
+        $20::bigint[], $21::text[], $22::bigint[])
 ), fresh AS (
     INSERT INTO metering.turns (user_id, turn_id, org_id, credential_id, model, variant, upstream,
         surface, status, accepted_us, input_tokens, cached_tokens, cache_write_tokens,
-        output_tokens, reasoning_tokens, estimated, price_id, currency, cost_nano, instance,
-        sequence)
+        output_tokens, reasoning_tokens, estimated, price_id, currency, cost_nano,
+        overage_nano, instance, sequence)
     SELECT * FROM told
     ON CONFLICT (user_id, turn_id) DO NOTHING
     RETURNING *
@@ -75,6 +75,7 @@ def _row(positioned: Positioned, record: TurnCompleted | TurnInterrupted) -> tup
         charge.price_id,
         charge.currency,
         charge.cost_nano,
+        charge.overage_nano,
         positioned.instance,
         positioned.sequence,
     )

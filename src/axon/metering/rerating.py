@@ -25,10 +25,11 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('axon.metering.rerating',
 _TURNS = """
 SELECT t.user_id, t.turn_id, t.org_id, t.model, t.status, t.accepted_us, t.input_tokens,
     t.cached_tokens, t.cache_write_tokens, t.output_tokens, t.reasoning_tokens, t.currency,
-    t.cost_nano, c.numbers, c.currencies, c.costs
+    t.cost_nano, t.overage_nano, c.numbers, c.currencies, c.costs, c.overages
 FROM metering.turns AS t
 LEFT JOIN LATERAL (
-    SELECT max(number) AS numbers, array_agg(currency) AS currencies, array_agg(cost_nano) AS costs
+    SELECT max(number) AS numbers, array_agg(currency) AS currencies, array_agg(cost_nano) AS costs,
+        array_agg(overage_nano) AS overages
     FROM metering.corrections AS c WHERE c.user_id = t.user_id AND c.turn_id = t.turn_id
 ) AS c ON true
 WHERE t.org_id = $1 AND t.accepted_us >= $2 AND t.accepted_us < $3
@@ -44,16 +45,16 @@ WHERE ($1 = '' OR org_id = $1) ORDER BY org_id
 _CORRECT = f"""
 WITH told AS (
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::int[], $4::text[], $5::text[],
-        $6::bigint[], $7::text[], $8::bigint[], $9::bigint[])
+        $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[])
 ), fresh AS (
     INSERT INTO metering.corrections (user_id, turn_id, number, currency, org_id, accepted_us,
-        price_id, cost_nano, corrected_us)
+        price_id, cost_nano, overage_nano, corrected_us)
     SELECT * FROM told
     RETURNING *
 ), deltas AS (
     SELECT {CORRECTION_COLUMNS} FROM (
         SELECT f.user_id, f.accepted_us, f.org_id, t.credential_id, t.model, t.variant, f.currency,
-            f.cost_nano
+            f.cost_nano, f.overage_nano
         FROM fresh AS f JOIN metering.turns AS t USING (user_id, turn_id)
     ) AS corrected
 ), {ADD_TO_ROLLUPS}
@@ -97,6 +98,19 @@ class _Tally:
     after_nano: int = 0
 
 
+class _Cost(NamedTuple):
+    """What a turn costs in one currency, and what of that is for going beyond limits."""
+
+    cost: int
+    overage: int
+
+    def plus(self, other: "_Cost", sign: int = 1) -> "_Cost":
+        return _Cost(self.cost + sign * other.cost, self.overage + sign * other.overage)
+
+
+_NOTHING = _Cost(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """What has to be appended for one turn."""
@@ -104,7 +118,7 @@ class _Change:
     row: asyncpg.Record
     number: int
     price_id: str
-    deltas: dict[str, int]
+    deltas: dict[str, _Cost]
     """By currency; what does not change is not there."""
 
 
@@ -156,12 +170,21 @@ async def _page(
     return page, _Place(page[-1]["accepted_us"], page[-1]["turn_id"])
 
 
-def _costs(row: asyncpg.Record) -> dict[str, int]:
+def _costs(row: asyncpg.Record) -> dict[str, _Cost]:
     """Return what a turn costs now, by currency."""
-    costs = {row["currency"]: row["cost_nano"]}
-    for currency, cost in zip(row["currencies"] or (), row["costs"] or (), strict=True):
-        costs[currency] = costs.get(currency, 0) + cost
+    costs = {row["currency"]: _Cost(row["cost_nano"], row["overage_nano"])}
+    corrected = zip(row["currencies"] or (), row["costs"] or (), row["overages"] or (), strict=True)
+    for currency, cost, overage in corrected:
+        costs[currency] = costs.get(currency, _NOTHING).plus(_Cost(cost, overage))
     return costs
+
+
+def _with_overage(row: asyncpg.Record, cost: int) -> _Cost:
+    """Return another cost of a turn with as large a part for overage as was charged at its end."""
+    overage = row["overage_nano"]
+    plain = row["cost_nano"] - overage
+    more = (cost * overage + plain // 2) // plain if plain else 0
+    return _Cost(cost + more, more)
 
 
 def _change(book: PriceBook, row: asyncpg.Record) -> _Change | None:
@@ -173,14 +196,15 @@ def _change(book: PriceBook, row: asyncpg.Record) -> _Change | None:
         cache_write_tokens=row["cache_write_tokens"],
     )
     price = book.price_of(row["org_id"], row["model"], row["accepted_us"])
-    wanted: dict[str, int] = {}
+    wanted: dict[str, _Cost] = {}
     if price is not None and is_owed(row["status"], usage):
-        wanted = {price.currency: rate(price, usage)}
+        wanted = {price.currency: _with_overage(row, rate(price, usage))}
     has = _costs(row)
     deltas = {
-        currency: wanted.get(currency, 0) - has.get(currency, 0) for currency in {*wanted, *has}
+        currency: wanted.get(currency, _NOTHING).plus(has.get(currency, _NOTHING), -1)
+        for currency in {*wanted, *has}
     }
-    deltas = {currency: delta for currency, delta in deltas.items() if delta}
+    deltas = {currency: delta for currency, delta in deltas.items() if delta != _NOTHING}
     if not deltas:
         return None
     number = (row["numbers"] or 0) + 1
@@ -190,15 +214,15 @@ def _change(book: PriceBook, row: asyncpg.Record) -> _Change | None:
 def _count(tallies: dict[tuple[str, str], _Tally], row: asyncpg.Record) -> None:
     for currency, cost in _costs(row).items():
         tally = tallies.setdefault((row["org_id"], currency), _Tally())
-        tally.before_nano += cost
-        tally.after_nano += cost
+        tally.before_nano += cost.cost
+        tally.after_nano += cost.cost
 
 
 def _count_change(tallies: dict[tuple[str, str], _Tally], change: _Change) -> None:
     for currency, delta in change.deltas.items():
         tally = tallies.setdefault((change.row["org_id"], currency), _Tally())
         tally.turns += 1
-        tally.after_nano += delta
+        tally.after_nano += delta.cost
 
 
 async def _append(connection: asyncpg.Connection, changes: list[_Change], now_us: int) -> None:
@@ -211,7 +235,8 @@ async def _append(connection: asyncpg.Connection, changes: list[_Change], now_us
             change.row["org_id"],
             change.row["accepted_us"],
             change.price_id,
-            delta,
+            delta.cost,
+            delta.overage,
             now_us,
         )
         for change in changes

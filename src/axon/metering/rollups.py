@@ -2,7 +2,7 @@
 
 _KEYS = "org_id, credential_id, model, variant, currency"
 
-_SUMS = (
+SUMS = (
     "requests_count",
     "input_tokens",
     "cached_tokens",
@@ -10,44 +10,50 @@ _SUMS = (
     "output_tokens",
     "reasoning_tokens",
     "cost_nano",
+    "overage_nano",
 )
 
 DAY_US = 86_400_000_000
 QUARTER_US = 900_000_000
 """A quarter of an hour. Every time zone of today is a whole number of them from UTC."""
 
+_KEYS_WITHOUT_CREDENTIAL = "org_id, model, variant, currency"
+
 _DAY = f"date '1970-01-01' + (accepted_us / {DAY_US})::int"
+_MONTH = f"date_trunc('month', ({_DAY})::timestamp)::date"
 _QUARTER = f"accepted_us / {QUARTER_US} * {QUARTER_US}"
 
-DELTA_COLUMNS = f"user_id, accepted_us, {_KEYS}, 1 AS requests_count, " + ", ".join(_SUMS[1:])
+DELTA_COLUMNS = f"user_id, accepted_us, {_KEYS}, 1 AS requests_count, " + ", ".join(SUMS[1:])
 """What a row of `deltas` holds of a turn; a correction has zeros but for its cost."""
 
 CORRECTION_COLUMNS = (
     f"user_id, accepted_us, {_KEYS}, "
-    + ", ".join(f"0 AS {name}" for name in _SUMS[:-1])
-    + ", cost_nano"
+    + ", ".join(f"0 AS {name}" for name in SUMS[:-2])
+    + ", cost_nano, overage_nano"
 )
 
 
-def _adding(table: str, period: str, of_period: str, person: str) -> str:
+def _adding(table: str, period: str, of_period: str, of: str) -> str:
     """Return a part of a WITH: add `deltas` to one table. Rows are locked in one order by all."""
-    keys = f"{person}{_KEYS}, {period}"
-    sums = ", ".join(f"sum({name})" for name in _SUMS)
-    grown = ", ".join(f"{name} = there.{name} + excluded.{name}" for name in _SUMS)
+    keys = f"{of}, {period}"
+    sums = ", ".join(f"sum({name})" for name in SUMS)
+    grown = ", ".join(f"{name} = there.{name} + excluded.{name}" for name in SUMS)
     return f"""add_to_{table} AS (
-    INSERT INTO metering.{table} AS there ({keys}, {", ".join(_SUMS)})
-    SELECT {person}{_KEYS}, {of_period} AS {period}, {sums} FROM deltas
-    GROUP BY {person}{_KEYS}, {of_period} ORDER BY {person}{_KEYS}, {of_period}
+    INSERT INTO metering.{table} AS there ({keys}, {", ".join(SUMS)})
+    SELECT {of}, {of_period} AS {period}, {sums} FROM deltas
+    GROUP BY {of}, {of_period} ORDER BY {of}, {of_period}
     ON CONFLICT ({keys}) DO UPDATE SET {grown}
 )"""  # noqa: S608 - names of ours alone
 
 
 ADD_TO_ROLLUPS = ", ".join(
     (
-        _adding("usage", "date", _DAY, "user_id, "),
-        _adding("usage_quarters", "begins_us", _QUARTER, "user_id, "),
-        _adding("org_usage", "date", _DAY, ""),
-        _adding("org_usage_quarters", "begins_us", _QUARTER, ""),
+        _adding("usage", "date", _DAY, f"user_id, {_KEYS}"),
+        _adding("usage_quarters", "begins_us", _QUARTER, f"user_id, {_KEYS}"),
+        _adding("usage_months", "date", _MONTH, f"user_id, {_KEYS_WITHOUT_CREDENTIAL}"),
+        _adding("org_usage", "date", _DAY, _KEYS),
+        _adding("org_usage_quarters", "begins_us", _QUARTER, _KEYS),
+        _adding("org_days", "date", _DAY, _KEYS_WITHOUT_CREDENTIAL),
     )
 )
 """Parts of a WITH that has `deltas`."""

@@ -39,4 +39,6 @@ class Charge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Empty when there was no price, or nothing to pay for."""
     currency: str = ""
     cost_nano: int = 0
-    """In nano-units, 10^-9, of the currency."""
+    """In nano-units, 10^-9, of the currency; with the overage."""
+    overage_nano: int = 0
+    """What of that is for going beyond limits."""

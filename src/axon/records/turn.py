@@ -31,6 +31,11 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The worst case: turns, model tokens, or nano-units of the currency."""
     currency: str = ""
     """Of money; empty for what is no money."""
+    within: int = 0
+    """What ended turns had left of the limit when the turn was accepted; told where overage has a
+    price."""
+    overage_percent: int = 0
+    """By how much what the turn uses beyond `within` costs more than its price."""
 
 
 class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):

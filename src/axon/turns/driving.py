@@ -66,6 +66,7 @@ def submit(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> JobStre
     """Hand the turn's job to inference and return its output; raise QueueFull."""
     now_s = rooms.clock.monotonic()
     turn.submitted_s = turn.progress_s = now_s
+    share = rooms.limits.share(turn.request.tier)
     job = Job(
         turn_id=turn.head.turn_id,
         model=turn.model,
@@ -73,6 +74,8 @@ def submit(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> JobStre
         streamed=turn.engine_streams,
         deadline=now_s + options.deadline_s,
         path=SURFACES[turn.head.surface].engine_path,
+        row=share.row,
+        weight=share.weight,
     )
     turn.output = rooms.inference.submit(job)
     return turn.output

@@ -41,7 +41,7 @@ async def reserve(rooms: TurnRooms, turn: RunningTurn) -> None:
     turn.admission = admission
     turn.head = msgspec.structs.replace(head, holds=admission.holds)
     turn.input_tokens_reserved, turn.output_tokens_reserved = input_tokens, output_tokens
-    turn.cost_reserved_nano = at_most.cost_nano
+    turn.cost_reserved_nano = admission.cost_nano
 
 
 def _output_tokens_max(turn: RunningTurn, input_tokens: int) -> int:

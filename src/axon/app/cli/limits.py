@@ -41,6 +41,7 @@ def list_limits(asked: Asked) -> None:
         "axon limits set acme-tokens --org acme --measure tokens --period month --amount 5000000",
         "axon limits set usd --org acme --measure money --currency USD --period month --amount 250",
         "axon limits set each-user --tier free --measure concurrent --amount 2 --apart user",
+        "axon limits set more --measure tokens --period day --amount 9000 --kind overage",
         "axon limits set warn --org acme --measure requests --period day --amount 1000 --kind soft",
     ],
 )
@@ -51,6 +52,9 @@ def list_limits(asked: Asked) -> None:
 @click.option("--currency", default="", help="Of money: the currency of the prices it is about.")
 @click.option("--kind", type=click.Choice(KINDS), default="hard", help="What happens beyond it.")
 @click.option("--grace", type=RATE, default=0, help="How much more a hard limit still admits.")
+@click.option(
+    "--overage-percent", type=int, default=0, help="Of kind overage: how much dearer it is beyond."
+)
 @click.option("--tier", default="", help="Of organizations of this tier; else of all tiers.")
 @click.option("--org", default="", help="Of this organization, by name or id; else of all.")
 @click.option("--user", default="", help="Of this user of the organization.")
@@ -76,6 +80,7 @@ def set_limit(asked: Asked, name: str, **given: str | int | tuple[str, ...] | No
             amount=_counted("--amount", given["amount"], given["measure"]),
             kind=str(given["kind"]),
             grace=_counted("--grace", given["grace"], given["measure"]),
+            overage_percent=_number(given["overage_percent"]),
             tier=str(given["tier"]),
             org_id="" if org is None else org.org_id,
             user=user,
@@ -98,6 +103,11 @@ def _counted(option: str, nano: object, measure: object) -> int:
     if rest:
         raise click.UsageError(f"{option} is a whole number, but for --measure money")
     return whole
+
+
+def _number(value: object) -> int:
+    assert isinstance(value, int)
+    return value
 
 
 def _names(value: object) -> tuple[str, ...]:
@@ -148,6 +158,7 @@ def _show(found: list[Rule], as_json: bool) -> None:
         "Amount": [_amount(rule.amount, rule) for rule in found],
         "Kind": [rule.kind for rule in found],
         "Grace": [_amount(rule.grace, rule) if rule.grace else "" for rule in found],
+        "Overage": [f"+{one.overage_percent}%" if one.overage_percent else "" for one in found],
         "Tier": [rule.tier for rule in found],
         "Organization": [rule.org_id for rule in found],
         "User": [f"{rule.user:016x}" if rule.user >= 0 else "" for rule in found],

@@ -11,7 +11,11 @@ from axon.limits import LimitsAdmin, Tier
 
 @click.group(
     cls=ExampleGroup,
-    examples=["axon tiers list", 'axon tiers set trial --description "for a month"'],
+    examples=[
+        "axon tiers list",
+        'axon tiers set trial --description "for a month"',
+        'axon tiers set gold --description "first in the queue" --share 20',
+    ],
 )
 def tiers() -> None:
     """Tiers: what an organization of one may use is said by the limits that name it."""
@@ -28,13 +32,22 @@ def list_tiers(asked: Asked) -> None:
     _show(asked.run_with_limits(work), asked.as_json)
 
 
-@tiers.command("set", examples=['axon tiers set trial --description "for a month"'])
+@tiers.command(
+    "set",
+    examples=[
+        'axon tiers set trial --description "for a month"',
+        'axon tiers set gold --description "first in the queue" --share 20',
+    ],
+)
 @click.argument("name")
 @click.option("--description", default="", help="What it is, for people.")
+@click.option(
+    "--share", type=int, default=0, help="Percent of the job queue that is kept for it; 0: none."
+)
 @for_accounts
-def set_tier(asked: Asked, name: str, description: str) -> None:
-    """Make a tier, or change its description."""
-    tier = Tier(name=name, description=description)
+def set_tier(asked: Asked, name: str, description: str, share: int) -> None:
+    """Make a tier, or change the one of this name; it counts within a second."""
+    tier = Tier(name=name, description=description, share=share)
 
     async def work(_: AccountsAdmin, admin: LimitsAdmin) -> list[Tier]:
         await admin.set_tier(tier)
@@ -46,6 +59,7 @@ def set_tier(asked: Asked, name: str, description: str) -> None:
 def _show(found: list[Tier], as_json: bool) -> None:
     columns = {
         "Tier": [tier.name for tier in found],
+        "Share of the queue": [f"{tier.share}%" if tier.share else "" for tier in found],
         "Description": [tier.description for tier in found],
     }
     show(found, columns, as_json)

@@ -44,6 +44,7 @@ class _Line:
     reasoning_tokens: int
     currency: str
     cost_nano: int
+    overage_nano: int
 
 
 @click.command(
@@ -130,6 +131,7 @@ def _lines(answer: UsageAnswer, zone: tzinfo, form: str) -> list[_Line]:
             reasoning_tokens=one.reasoning_tokens,
             currency=one.currency,
             cost_nano=one.cost_nano,
+            overage_nano=one.overage_nano,
         )
         for one in answer.sums
     ]
@@ -143,6 +145,9 @@ def _print_csv(lines: Sequence[_Line]) -> None:
 
 def _show(lines: Sequence[_Line], as_json: bool, with_users: bool) -> None:
     users = {"User": [line.user or "" for line in lines]} if with_users else {}
+    overage = {}
+    if any(line.overage_nano for line in lines):
+        overage = {"Overage": [money(line.overage_nano) for line in lines]}
     columns = {
         "Period": [line.period for line in lines],
         "Organization": [line.org_id for line in lines],
@@ -152,6 +157,7 @@ def _show(lines: Sequence[_Line], as_json: bool, with_users: bool) -> None:
         "Input": [f"{line.input_tokens:,}" for line in lines],
         "Cached": [f"{line.cached_tokens:,}" for line in lines],
         "Output": [f"{line.output_tokens:,}" for line in lines],
+        **overage,
         "Cost": [f"{money(line.cost_nano)} {line.currency}".strip() for line in lines],
     }
     show(lines, columns, as_json)

@@ -14,6 +14,7 @@ import asyncpg
 
 from axon.app.folders import DataFolder
 from axon.app.migrations import CONNECT_TIMEOUT_S
+from axon.app.reconcile.counts import Counts
 from axon.app.reconcile.difference import Findings, Report
 from axon.app.reconcile.journals import Comparison, Positions
 from axon.app.reconcile.rows import check_database, read_cursors
@@ -83,8 +84,9 @@ async def _compare_journals(
     progress: Callable[[Stage], None],
 ) -> None:
     positions = await _caught_up(connection, folder.journals)
-    since_us = SystemClock().now_us() - KEYS_KEPT_US
-    comparison = Comparison(connection, findings, since_us)
+    now_us = SystemClock().now_us()
+    since_us = now_us - KEYS_KEPT_US
+    comparison = Comparison(connection, findings, since_us, Counts(findings, now_us))
     for directory, through in positions.items():
         first = (await asyncio.to_thread(inspect, directory)).segments[0].first_sequence
 
@@ -93,6 +95,7 @@ async def _compare_journals(
             progress(Stage(directory.name, done - first + 1, total))
 
         await comparison.compare(directory, through, show)
+    await comparison.compare_counts(positions)
     now = await _caught_up(connection, folder.journals)
     await asyncio.to_thread(comparison.explain, now)
     comparison.settle()

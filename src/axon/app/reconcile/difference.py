@@ -12,8 +12,8 @@ class Difference:
     """One thing on which the stores do not agree."""
 
     kind: str
-    """What it is about: turn, tokens, item, place, conversation, key, event, parked, cursor or
-    window."""
+    """What it is about: turn, tokens, item, place, conversation, key, event, parked, cursor,
+    window, usage, limit."""
     name: str
     """The turn, conversation or item by its id; a journal's entry as instance:sequence."""
     side: str

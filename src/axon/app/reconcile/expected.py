@@ -45,7 +45,7 @@ class ExpectedMetering(NamedTuple):
     charge: Charge
 
     @property
-    def figures(self) -> tuple[int, int, int, int, int, str, int]:
+    def figures(self) -> tuple[int, int, int, int, int, str, int, int]:
         """Return what its row must say, in the order of the query that reads it."""
         usage, charge = self.usage, self.charge
         return (
@@ -56,7 +56,19 @@ class ExpectedMetering(NamedTuple):
             usage.reasoning_tokens,
             charge.currency,
             charge.cost_nano,
+            charge.overage_nano,
         )
+
+
+class ExpectedCount(NamedTuple):
+    """What a turn used of one limit of a day or a month."""
+
+    turn_id: str
+    org_id: str
+    bucket: str
+    period: str
+    start_us: int
+    used: int
 
 
 class ExpectedPlace(NamedTuple):
@@ -100,6 +112,22 @@ def expected_events(record: Record) -> list[tuple[str, str, str]]:
     if not isinstance(record, EventsReceived):
         return []
     return [(record.org_id, event.source, event.id) for event in record.events]
+
+
+def expected_counts(record: Record) -> list[ExpectedCount]:
+    """Return what the record says that a turn used of lasting limits, if it ends one."""
+    if not isinstance(record, TurnCompleted | TurnInterrupted):
+        return []
+    head, usage, charge = record.head, record.usage, record.charge
+    used = {"requests": 1, "tokens": usage.input_tokens + usage.output_tokens}
+    counts = []
+    for hold in head.holds:
+        if hold.period in ("day", "month"):
+            paid = charge.cost_nano if hold.currency == charge.currency else 0
+            amount = paid if hold.measure == "money" else used[hold.measure]
+            named = (head.turn_id, head.org_id, hold.bucket, hold.period, hold.start_us)
+            counts.append(ExpectedCount(*named, amount))
+    return counts
 
 
 def expected_place(record: Record) -> ExpectedPlace | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 
+from axon.app.reconcile.counts import Counts
 from axon.app.reconcile.difference import Findings
 from axon.app.reconcile.expected import (
     ExpectedKey,
@@ -57,6 +58,7 @@ class Comparison:
     findings: Findings
     keys_since_us: int
     """Idempotency keys of before may have been forgotten, as they must."""
+    counts: Counts
     _ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _metered: OrderedDict[str, None] = field(default_factory=OrderedDict)
     """Likewise, those whose first end was metered."""
@@ -71,6 +73,7 @@ class Comparison:
 
         `progress` is given the last sequence of each batch. Raises JournalError or OSError.
         """
+        self.counts.begin(directory.name, _oldest(directory))
         for batch in batches(directory, through):
             bounds = (batch[0].sequence, batch[-1].sequence)
             name = directory.name
@@ -81,8 +84,26 @@ class Comparison:
             metered = [records[at] for at in records if at not in parked]
             await self._compare_metering(metered)
             await self._compare_events(metered)
-
+            turns = await self._count(name, bounds, records)
+            await self.counts.compare_turns(self.connection, turns)
             progress(bounds[1])
+
+    async def compare_counts(self, positions: Positions) -> None:
+        """Compare what limits have counted, having read on to where PostgreSQL counted them."""
+        names = [directory.name for directory in positions]
+        counted, cursors = await self.counts.read(self.connection, names)
+        for directory, through in positions.items():
+            for batch in batches(directory, cursors.get(directory.name, 0), through):
+                bounds = (batch[0].sequence, batch[-1].sequence)
+                records = {entry.sequence: one for entry in batch if (one := _read(entry))}
+                await self._count(directory.name, bounds, records)
+        self.counts.compare(counted)
+
+    async def _count(
+        self, instance: str, bounds: tuple[int, int], records: dict[int, Record]
+    ) -> list[str]:
+        parked = await read_parked(self.connection, "limits", instance, bounds)
+        return self.counts.note(instance, [records[at] for at in records if at not in parked])
 
     def explain(self, positions: Positions) -> None:
         """Read the journals again for what took away the items that are missing; blocks."""
@@ -232,11 +253,8 @@ class Comparison:
         return len(self._missing) + len(self._keys) < _UNEXPLAINED_MAX
 
     def _explain(self, entry: Entry) -> None:
-        if entry.kind == LOST_KIND:
-            return
-        try:
-            record = decode(entry.kind, entry.payload)
-        except UnknownRecord:
+        record = _read(entry)
+        if record is None:
             return
         for item in deleted_items(record):
             self._missing.pop(item, None)
@@ -251,13 +269,25 @@ def _output(usage: TokenUsage) -> tuple[int, int]:
     return usage.output_tokens, usage.reasoning_tokens
 
 
-def batches(directory: Path, through: int) -> Iterator[list[Entry]]:
-    """Yield a journal's entries up to a position, oldest first; blocks. Raises JournalError.
+def _read(entry: Entry) -> Record | None:
+    """Return what an entry says; None for one that was lost or cannot be read."""
+    if entry.kind == LOST_KIND:
+        return None
+    try:
+        return decode(entry.kind, entry.payload)
+    except UnknownRecord:
+        return None
+
+
+def batches(directory: Path, through: int, after: int = 0) -> Iterator[list[Entry]]:
+    """Yield a journal's entries behind one position and up to another, oldest first; blocks.
+
+    Raises JournalError.
 
     What is retired meanwhile is passed over: it was old, and nothing else makes room.
     """
     with closing(JournalReader(directory)) as reader:
-        after = _oldest(directory) - 1
+        after = max(after, _oldest(directory) - 1)
         while after < through:
             try:
                 most = min(_BATCH_ENTRIES, through - after)

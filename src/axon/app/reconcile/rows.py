@@ -21,7 +21,8 @@ JOIN unnest($1::bigint[], $2::text[]) AS wanted (user_id, id)
 
 _METERED = """
 SELECT t.user_id, t.turn_id, t.input_tokens, t.cached_tokens, t.cache_write_tokens,
-    t.output_tokens, t.reasoning_tokens, t.currency, t.cost_nano
+    t.output_tokens, t.reasoning_tokens, t.currency, t.cost_nano,
+    t.overage_nano
 FROM metering.turns AS t
 JOIN unnest($1::bigint[], $2::text[]) AS wanted (user_id, id)
     ON t.user_id = wanted.user_id AND t.turn_id = wanted.id
@@ -67,7 +68,10 @@ WHERE room = $1 AND instance = $2 AND sequence BETWEEN $3 AND $4
 
 def _rolled_up(table: str) -> str:
     """Return the query for organizations whose sums are not those of their turns."""
-    sums = "sum(%s)::text || ' turns, ' || sum(%s)::text || ' tokens, ' || sum(cost_nano)::text"
+    sums = (
+        "sum(%s)::text || ' turns, ' || sum(%s)::text || ' tokens, ' || sum(cost_nano)::text"
+        " || ' with ' || sum(overage_nano)::text || ' of overage'"
+    )
     of_table = sums % ("requests_count", "input_tokens + output_tokens")
     of_turns = sums % ("requests", "tokens")
     return f"""
@@ -78,8 +82,8 @@ FROM (
 ) AS kept FULL JOIN (
     SELECT org_id, currency, {of_turns} AS sums FROM (
         SELECT org_id, currency, 1 AS requests, input_tokens::bigint + output_tokens AS tokens,
-            cost_nano::bigint FROM metering.turns
-        UNION ALL SELECT org_id, currency, 0, 0, cost_nano FROM metering.corrections
+            cost_nano::bigint, overage_nano FROM metering.turns
+        UNION ALL SELECT org_id, currency, 0, 0, cost_nano, overage_nano FROM metering.corrections
     ) AS told GROUP BY org_id, currency
 ) AS wanted USING (org_id, currency)
 WHERE kept.sums IS DISTINCT FROM wanted.sums
@@ -121,7 +125,14 @@ WHERE t.conversation_id <> '' AND t.sequence > 0 AND t.status <> 'in_progress'
 """,
     **{
         (table, "its sums of {0} are {1}, those of its turns {2}"): _rolled_up(table)
-        for table in ("usage", "usage_quarters", "org_usage", "org_usage_quarters")
+        for table in (
+            "usage",
+            "usage_quarters",
+            "usage_months",
+            "org_usage",
+            "org_usage_quarters",
+            "org_days",
+        )
     },
     ("parked", "room {0} does not have it ({1}): {2}"): """
 SELECT instance || ':' || sequence, room, state, error FROM projection.parked ORDER BY place

@@ -9,7 +9,6 @@ worker run it while Valkey, or every worker, is away.
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.resources import files
 
 from axon.base import Clock, Randomness, TaskOwner
 from axon.inference.broker import keys, wire
@@ -18,6 +17,7 @@ from axon.inference.broker.pace import PACE, Pace
 from axon.inference.broker.past import Past
 from axon.inference.broker.remote_job import RemoteJob
 from axon.inference.broker.retention import Retention
+from axon.inference.broker.row_reading import LIBRARY, jobs_functions
 from axon.inference.broker.seals import Seals
 from axon.inference.broker.telling import Teller
 from axon.inference.broker.watch import Watch
@@ -83,8 +83,7 @@ class Dispatcher:
         """Begins the id of every attempt of this process's life."""
         self._attempts = 0
         self._valkey = Valkey(parts.url, TIMEOUT_MS, parts.clock, "valkey-queue")
-        source = files("axon.inference.broker").joinpath("jobs.lua").read_text()
-        self._valkey.load_functions("axon_jobs", source)
+        self._valkey.load_functions(LIBRARY, jobs_functions())
         self._reader = blocking_client(parts.url, parts.clock, "valkey-bus")
         self._follower = Follower(self._reader, keys.inbox_key(parts.instance), self._hear)
         self._jobs: dict[str, RemoteJob] = {}
@@ -157,7 +156,7 @@ class Dispatcher:
         packed = wire.packed_job(job.job, job.reply, job.deliveries, self._clock, job.seal)
         job.since = self._follower.place
         try:
-            sent = self._valkey.call("XADD", keys.jobs_key(job.lane), "*", "j", packed)
+            sent = self._valkey.call(*wire.entry_of(job.job, packed))
         except ValkeyAway:
             return False
         self._jobs[job.reply.attempt_id] = job
@@ -177,11 +176,9 @@ class Dispatcher:
         assert isinstance(entry, bytes)
         if living:
             job.entry_id = entry
-            self._teller.tell(
-                wire.event(job.reply, job.turn_id, wire.SENT, wire.sent_as(entry, job.lane))
-            )
+            self._teller.tell(wire.event(job.reply, job.turn_id, wire.SENT, wire.sent_as(job.sent)))
         elif job.waiting:
-            self._teller.owe([("XDEL", keys.jobs_key(job.lane), entry)])
+            self._teller.owe([("XDEL", keys.jobs_key(job.lane, job.row), entry)])
 
     def over(self, job: RemoteJob) -> None:
         """Listen no more to what is said about this attempt."""
@@ -191,7 +188,7 @@ class Dispatcher:
 
     def dismiss(self, job: RemoteJob) -> None:
         """See to it that nobody runs this attempt."""
-        sent = wire.sent_as(job.entry_id, job.lane) if job.entry_id else b""
+        sent = wire.sent_as(job.sent) if job.entry_id else b""
         self._teller.owe(wire.dismissal(job.reply, job.worker_id, sent))
 
     def supersede(self, job: RemoteJob) -> None:
@@ -259,7 +256,7 @@ class Dispatcher:
         self._jobs[reply.attempt_id] = job
         for entry in entries:
             if entry.kind == wire.SENT:
-                job.entry_id, job.lane = wire.read_sent(entry.data)
+                job.entry_id, job.row, job.lane = wire.read_sent(entry.data)
             job.on_entry(entry)
         return stream
 

@@ -1,4 +1,4 @@
-"""A worker's end of the queue: reads the lanes' streams, and takes a job by deleting its entry."""
+"""A worker's end of the queue: reads the lanes' rows, and takes a job by deleting its entry."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from axon.base import Clock, TaskOwner
 from axon.inference.broker import keys, wire
-from axon.inference.broker.following import BLOCK_MS, blocking_client
+from axon.inference.broker.following import blocking_client
 from axon.inference.broker.outbox import Outbox
+from axon.inference.broker.row_reading import Found, RowReader
 from axon.inference.errors import UnknownModel
 from axon.inference.jobs import FailureKind, Job, JobFailed
 from axon.inference.models import ModelTable
@@ -15,13 +16,6 @@ from axon.inference.ports import Consumer, Delivery, Reply
 from axon.stores import StoreError, Valkey, ValkeyRefused, ValkeyReply
 from axon.telemetry import log
 
-CLAIM_IDLE_MS = 2000
-"""An entry that another worker has read and not taken for this long is that worker's no more."""
-
-READ_MAX = 4
-"""Jobs of one read: a burst is shared among the workers instead of being the first one's."""
-
-_CLAIM_EVERY_S = 2.0
 _RETRY_EVERY_S = 0.05
 
 
@@ -93,16 +87,14 @@ class _LaneReader:
     ) -> None:
         self._parts = parts
         self.lane = lane
-        self._key = keys.jobs_key(lane)
         self._free = slots
         self._give = take
         self._client = blocking_client(parts.url, parts.clock, "valkey-jobs")
+        self._rows = RowReader(self._client, lane, parts.worker_id, parts.clock)
         self._held: set[RemoteDelivery] = set()
         self._room = asyncio.Event()
         self._room.set()
         self.draining = False
-        self._unsure = False
-        self._claim_at = 0.0
 
     # ---- Consumer ----
 
@@ -119,16 +111,10 @@ class _LaneReader:
             delivery.give_back()
 
     async def leave(self) -> None:
-        """Close the connection and take this worker's name off the lane.
-
-        Entries that were read and not taken would go with it: then the name stays, until another
-        worker has claimed them.
-        """
+        """Close the connection and take this worker's name off the lane."""
         await self._client.stop()
-        call, name = self._parts.valkey.call, self._parts.worker_id
         try:
-            if not await call("XPENDING", self._key, keys.GROUP, "-", "+", 1, name):
-                await call("XGROUP", "DELCONSUMER", self._key, keys.GROUP, name)
+            await self._rows.leave(self._parts.valkey)
         except StoreError:
             return  # a name is all that stays
 
@@ -159,52 +145,29 @@ class _LaneReader:
             if self.draining:
                 return
             try:
-                entries = await self._read()
+                found = await self._rows.read(self._free)
                 if not self.draining:  # else they stay pending, and another worker claims them
-                    await self._take_over(entries)
+                    await self._take_over(found)
             except ValkeyRefused as error:
                 await self._make_group(error)
             except StoreError:
-                self._unsure = True
+                self._rows.unsure = True
                 await asyncio.sleep(_RETRY_EVERY_S)
 
-    async def _read(self) -> list[ValkeyReply]:
-        call, worker_id = self._client.call, self._parts.worker_id
-        count = min(self._free, READ_MAX)
-        group = ("GROUP", keys.GROUP, worker_id, "COUNT", count)
-        if self._unsure:  # an answer got lost: what it brought is pending under our name
-            reply = await call("XREADGROUP", *group, "STREAMS", self._key, "0")
-            entries = wire.entries_of(reply)
-            self._unsure = bool(entries)
-            if entries:
-                return entries
-        now_s = self._parts.clock.monotonic()
-        if now_s >= self._claim_at:
-            self._claim_at = now_s + _CLAIM_EVERY_S
-            claim = (self._key, keys.GROUP, worker_id, CLAIM_IDLE_MS, "0-0", "COUNT", count)
-            claimed = await call("XAUTOCLAIM", *claim)
-            if isinstance(claimed, list) and isinstance(claimed[1], list) and claimed[1]:
-                return claimed[1]
-        reply = await call("XREADGROUP", *group, "BLOCK", BLOCK_MS, "STREAMS", self._key, ">")
-        return wire.entries_of(reply)
-
     async def _make_group(self, refused: ValkeyRefused) -> None:
-        """Make the group when there is none: at the first start, and after a restart of Valkey."""
+        """Make the groups that are not there: at the first start, after a restart of Valkey."""
         if "NOGROUP" not in str(refused):
             log.error("lane.refused", "Valkey refused a read.", error__message=str(refused))
             await asyncio.sleep(1.0)
-        try:
-            await self._client.call("XGROUP", "CREATE", self._key, keys.GROUP, "0", "MKSTREAM")
-        except StoreError:
-            await asyncio.sleep(_RETRY_EVERY_S)  # another worker made it, or Valkey is away
+        await self._rows.make_groups()
 
-    async def _take_over(self, entries: list[ValkeyReply]) -> None:
+    async def _take_over(self, found: list[Found]) -> None:
         """Take those entries that nobody took before: only one worker deletes an entry."""
-        call, key = self._parts.valkey.call, self._key
+        call = self._parts.valkey.call
         jobs: list[wire.WireJob | None] = []
         deleted: list[asyncio.Future[ValkeyReply]] = []
         cancelled: list[asyncio.Future[ValkeyReply]] = []
-        for entry in entries:
+        for key, entry in found:
             entry_id = wire.entry_id(entry)
             job = _job_of(entry)
             jobs.append(job)
@@ -216,7 +179,8 @@ class _LaneReader:
         unwanted = await asyncio.gather(*cancelled, return_exceptions=True)
         for job, is_mine, is_unwanted in zip(jobs, mine, unwanted, strict=True):
             if isinstance(is_mine, StoreError):
-                self._unsure = True  # if it was deleted, its gateway misses it and sends it again
+                # If it was deleted, its gateway misses it and sends it again.
+                self._rows.unsure = True
             elif job is not None and is_mine and not isinstance(is_unwanted, bytes):
                 self._take(job)
 

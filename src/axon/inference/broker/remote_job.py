@@ -71,6 +71,7 @@ class RemoteJob:
         "entry_id",
         "lane",
         "reply",
+        "row",
         "seal",
         "sent_s",
         "shown",
@@ -91,9 +92,10 @@ class RemoteJob:
         self.reply = reply
         self.seal = desk.seals.of(reply.attempt_id)
         self.lane = delivery.job.model.lane if delivery is not None else ""
+        self.row = delivery.job.row if delivery is not None else 0
         self.due = delivery.job.deadline if delivery is not None else float("inf")
         self.entry_id = b""
-        """Its entry in the lane, once Valkey has said; empty before."""
+        """Its entry in the row of the lane, once Valkey has said; empty before."""
         self.worker_id = ""
         """Who has it; empty while nobody does."""
         self.since = (0, 0)
@@ -107,6 +109,11 @@ class RemoteJob:
     def job(self) -> Job | None:
         """Return the job itself, while it can be sent again."""
         return self._delivery.job if self._delivery is not None else None
+
+    @property
+    def sent(self) -> wire.Sent:
+        """Return where it was put."""
+        return wire.Sent(self.entry_id, self.row, self.lane)
 
     @property
     def deliveries(self) -> int:

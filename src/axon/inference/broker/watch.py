@@ -108,18 +108,17 @@ class Watch:
     async def _missing(self, pace: Pace) -> set[str]:
         """Return the attempts whose entry has left its lane, though no worker said so."""
         sent_before = self._clock.monotonic() - pace.watch_every_s
-        by_lane: dict[str, dict[bytes, str]] = {}
+        by_row: dict[str, dict[bytes, str]] = {}
         for attempt_id, job in self._jobs.items():
             if job.waiting and job.entry_id and job.sent_s <= sent_before:
-                by_lane.setdefault(job.lane, {})[job.entry_id] = attempt_id
+                key = keys.jobs_key(job.lane, job.row)
+                by_row.setdefault(key, {})[job.entry_id] = attempt_id
         missing: set[str] = set()
-        for lane, attempts in by_lane.items():
+        for key, attempts in by_row.items():
             ids = list(attempts)
             for first in range(0, len(ids), IDS_ASKED_MAX):
                 asked = ids[first : first + IDS_ASKED_MAX]
-                gone = await self._valkey.call(
-                    "FCALL", "axon_jobs_missing", 1, keys.jobs_key(lane), *asked
-                )
+                gone = await self._valkey.call("FCALL", "axon_jobs_missing", 1, key, *asked)
                 assert isinstance(gone, list)
                 missing |= {attempts[one] for one in gone if isinstance(one, bytes)}
         return missing

@@ -23,6 +23,7 @@ from axon.inference.broker.seals import AttemptSeal
 from axon.inference.errors import InferenceError
 from axon.inference.jobs import (
     DONE,
+    WEIGHT_OF_ALL,
     Job,
     JobFailed,
     JobOutput,
@@ -57,6 +58,8 @@ class WireJob(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     attempt_id: str
     deliveries: int
     """How often the job has been sent, this time included."""
+    row: int = 0
+    weight: int = WEIGHT_OF_ALL
 
 
 class _Named(msgspec.Struct, frozen=True, array_like=True):
@@ -100,6 +103,14 @@ class Entry(NamedTuple):
         return self.kind in _ENDS
 
 
+class Sent(NamedTuple):
+    """Where an attempt was put: which entry of which row of which lane."""
+
+    entry_id: bytes
+    row: int
+    lane: str
+
+
 Command = tuple[bytes | str | int, ...]
 """One Valkey command."""
 
@@ -118,8 +129,16 @@ def packed_job(job: Job, reply: Reply, deliveries: int, clock: Clock, seal: Atte
             inbox=reply.inbox,
             attempt_id=reply.attempt_id,
             deliveries=deliveries,
+            row=job.row,
+            weight=job.weight,
         )
     )
+
+
+def entry_of(job: Job, packed: bytes) -> Command:
+    """Return the command that puts a job, `packed`, into its row."""
+    weight = () if job.weight == WEIGHT_OF_ALL else ("w", job.weight)
+    return ("XADD", jobs_key(job.model.lane, job.row), "*", "j", packed, *weight)
 
 
 def read_job(entry: ValkeyReply) -> WireJob:
@@ -147,6 +166,8 @@ def opened_job(wire: WireJob, models: ModelTable, clock: Clock, seal: AttemptSea
         fields=fields,
         streamed=wire.streamed,
         path=wire.path,
+        row=wire.row,
+        weight=wire.weight,
         deadline=clock.monotonic() + left_s,
     )
 
@@ -237,20 +258,21 @@ def dismissal(reply: Reply, worker_id: str, sent: bytes) -> list[Command]:
     if worker_id:
         commands.append(order(worker_id, "cancel", reply.attempt_id))
     elif sent:
-        entry, lane = read_sent(sent)
-        commands.append(("XDEL", jobs_key(lane), entry))
+        entry, row, lane = read_sent(sent)
+        commands.append(("XDEL", jobs_key(lane, row), entry))
     return commands
 
 
-def sent_as(entry: bytes, lane: str) -> bytes:
-    """Return the data of a SENT event: which entry of which lane the attempt is."""
-    return b"%b %b" % (entry, lane.encode())
+def sent_as(sent: Sent) -> bytes:
+    """Return the data of a SENT event."""
+    return b"%b/%d %b" % (sent.entry_id, sent.row, sent.lane.encode())
 
 
-def read_sent(data: bytes) -> tuple[bytes, str]:
-    """Return the entry and the lane of a SENT event."""
-    entry, _, lane = data.partition(b" ")
-    return entry, lane.decode(errors="replace")
+def read_sent(data: bytes) -> Sent:
+    """Return the data of a SENT event; without a row it is of a process before there were any."""
+    place, _, lane = data.partition(b" ")
+    entry, _, row = place.partition(b"/")
+    return Sent(entry, int(row or 0), lane.decode(errors="replace"))
 
 
 def read_order(reply: ValkeyReply) -> tuple[str, str]:
@@ -262,14 +284,23 @@ def read_order(reply: ValkeyReply) -> tuple[str, str]:
         raise UnreadableEntry(repr(error)) from error
 
 
-def entries_of(reply: ValkeyReply) -> list[ValkeyReply]:
-    """Return the entries that XREAD or XREADGROUP of one stream answered; none after a timeout."""
+def streams_of(reply: ValkeyReply) -> list[tuple[str, list[ValkeyReply]]]:
+    """Return each stream's key and entries as XREADGROUP answered; none after a timeout."""
+    found: list[tuple[str, list[ValkeyReply]]] = []
     if reply is None:
-        return []
-    assert isinstance(reply, list) and isinstance(reply[0], list)
-    entries = reply[0][1]
-    assert isinstance(entries, list)
-    return entries
+        return found
+    assert isinstance(reply, list)
+    for stream in reply:
+        assert isinstance(stream, list)
+        key, entries = stream
+        assert isinstance(key, bytes) and isinstance(entries, list)
+        found.append((key.decode(), entries))
+    return found
+
+
+def entries_of(reply: ValkeyReply) -> list[ValkeyReply]:
+    """Return the entries that XREAD of one stream answered; none after a timeout."""
+    return [entry for _, entries in streams_of(reply) for entry in entries]
 
 
 def entry_id(entry: ValkeyReply) -> bytes:
