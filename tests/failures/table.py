@@ -22,6 +22,7 @@ DEPENDENCIES = (
     "snapshot",
     "clock",
     "telemetry",
+    "scheduler",
 )
 FAULTS = (
     "down",

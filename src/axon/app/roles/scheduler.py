@@ -1,0 +1,68 @@
+"""The scheduler: work that no turn waits for, each task in one process of the installation.
+
+It may die or freeze: turns do not notice, and another one takes its tasks over.
+"""
+
+import asyncio
+import signal
+import sys
+
+import uvloop
+
+from axon.app.folders import DataFolder
+from axon.app.roles.scheduled import Schedule, ScheduledTask
+from axon.app.roles.task_locks import TaskLocks
+from axon.app.roles.told_state import ToldStates
+from axon.app.settings import Settings
+from axon.base import SystemClock, TaskOwner
+from axon.stores import Postgres, PostgresOptions
+from axon.telemetry import configure_log, log
+
+ROLE = "scheduler"
+
+_CONNECTIONS = 4
+"""Tasks wait for outside services, seldom for a connection."""
+
+
+def run(settings: Settings) -> int:
+    """Run the tasks until SIGTERM or SIGINT, and return 0; blocks.
+
+    PostgreSQL and everything that the tasks need may be away at any time, also at the start.
+    """
+    configure_log(sys.stderr, service="axon-scheduler", level=settings.log.level)
+    return uvloop.run(_schedule(settings))
+
+
+async def _schedule(settings: Settings) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    folder, clock = DataFolder.of(settings), SystemClock()
+    options = PostgresOptions(
+        connections_max=_CONNECTIONS, schema_wanted=True, writable_wanted=True
+    )
+    postgres = Postgres(settings.database.url, options, clock)
+    await postgres.start()
+    schedule = Schedule(tasks_of(settings, postgres), TaskLocks(settings.database.url), clock)
+    beside = TaskOwner(_task_failed)
+    states = ToldStates(folder.told_states, clock)
+    telling = states.keep_telling(
+        ROLE, lambda: {"postgresql": postgres.health, **schedule.health()}
+    )
+    beside.start(telling, "tell how it is")
+    beside.start(schedule.run(), "schedule")
+    log.info("scheduler.started", "Scheduling.")
+    await stop.wait()
+    await beside.cancel()
+    await postgres.stop()
+    log.info("scheduler.stopped", "Stopped.")
+    return 0
+
+
+def tasks_of(settings: Settings, postgres: Postgres) -> list[ScheduledTask]:
+    """Return what there is to do; what is not set up has no task."""
+    return []
+
+
+def _task_failed(name: str, error: BaseException) -> None:
+    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
