@@ -28,10 +28,13 @@ ARGS ?=
 CYCLES ?= 300
 SEEDS ?= 10000
 MINUTES ?= 10
+# Where the jars of Apache Kafka are kept; MAVEN names another repository to fetch them from.
+KAFKA ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/axon/kafka-4.3.1
+MAVEN ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check lint types floors tests format bench warm frozen chaos powerloss freezes \
-	soak restart simulate fuzz conformance lock wheel install clean
+	soak restart simulate fuzz kafka conformance lock wheel install clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +92,11 @@ simulate: $(STAMP_DEV) ## Run seeds of the deterministic simulation (SEEDS=10000
 
 fuzz: $(STAMP_DEV) ## Made-up bytes and requests for every reader and route (MINUTES=10)
 	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES) $(ARGS)
+
+kafka: $(STAMP_DEV) ## Fetch Apache Kafka once (45 MB; needs Java 17) and test the usage stream on it
+	@java -version 2>/dev/null || { echo "Java 17 or newer is missing: install a JRE"; exit 1; }
+	$(BIN)/python -m tests.kafka.fetch $(KAFKA) $(MAVEN)
+	AXON_TEST_KAFKA=$(KAFKA) $(BIN)/pytest tests/kafka $(ARGS)
 
 conformance: $(STAMP_DEV) ## Run the conformance suite against an Axon of its own (ARGS="--only resume")
 	$(BIN)/python -m tests.conformance.against_axon $(ARGS)

@@ -23,6 +23,7 @@ DEPENDENCIES = (
     "clock",
     "telemetry",
     "scheduler",
+    "kafka",
 )
 FAULTS = (
     "down",

@@ -9,9 +9,13 @@ from axon.metering.pricing import PriceChange, PriceFault, Prices, check_prices
 from axon.metering.projecting import MeteringProjector
 from axon.metering.rerating import Rerated, Rerating, rerate
 from axon.metering.usage import Dimension, Usage, UsageAnswer, UsageQuestion, UsageSum
+from axon.metering.usage_events import UsageEvent
+from axon.metering.usage_stream import EventSink, UsageStream
+from axon.metering.usage_stream_store import SourceState
 
 __all__ = [
     "Dimension",
+    "EventSink",
     "FollowerOptions",
     "MeteringError",
     "MeteringProjector",
@@ -26,10 +30,13 @@ __all__ = [
     "Rates",
     "Rerated",
     "Rerating",
+    "SourceState",
     "Tier",
     "Usage",
     "UsageAnswer",
+    "UsageEvent",
     "UsageQuestion",
+    "UsageStream",
     "UsageSum",
     "UsageUnavailable",
     "Width",

@@ -23,6 +23,7 @@ from axon.app.cli.run import migrate, serve, up
 from axon.app.cli.settings import settings
 from axon.app.cli.tiers import tiers
 from axon.app.cli.usage import usage
+from axon.app.cli.usage_stream import usage_stream_group
 from axon.app.cli.users import users
 from axon.app.settings import SettingsWrong
 from axon.base import AxonError
@@ -48,6 +49,7 @@ def axon() -> None:
 for command in (
     up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
     parked, prices, usage, reconcile, settings, limits, tiers,
+    usage_stream_group,
 ):  # fmt: skip
     axon.add_command(command)
 

@@ -126,7 +126,7 @@ class Schedule:
 
 
 async def _run_unless(lost: asyncio.Event, task: ScheduledTask) -> str:
-    """Run a task once, not beyond the loss of its lock; return why it failed, empty when it did not."""
+    """Run a task once, not beyond the loss of its lock; return why it failed, or nothing."""
     owner = TaskOwner(lambda name, error: None)  # what it raises is looked at below
     work = owner.start(_awaited(task), task.name)
     watch = owner.start(lost.wait(), "lock")

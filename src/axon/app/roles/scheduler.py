@@ -14,7 +14,9 @@ from axon.app.roles.scheduled import Schedule, ScheduledTask
 from axon.app.roles.task_locks import TaskLocks
 from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
-from axon.base import SystemClock, TaskOwner
+from axon.app.usage_streaming import LateSink, usage_stream
+from axon.base import Clock, SystemClock, SystemRandomness, TaskOwner
+from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
 from axon.telemetry import configure_log, log
 
@@ -22,6 +24,9 @@ ROLE = "scheduler"
 
 _CONNECTIONS = 4
 """Tasks wait for outside services, seldom for a connection."""
+
+_STREAM_EVERY_S = 1.0
+"""PostgreSQL has a turn some milliseconds after its end; who reads the stream counts in seconds."""
 
 
 def run(settings: Settings) -> int:
@@ -43,7 +48,9 @@ async def _schedule(settings: Settings) -> int:
     )
     postgres = Postgres(settings.database.url, options, clock)
     await postgres.start()
-    schedule = Schedule(tasks_of(settings, postgres), TaskLocks(settings.database.url), clock)
+    keyring = await asyncio.to_thread(Keyring.open, folder.keyring, SystemRandomness())
+    tasks = tasks_of(settings, postgres, keyring, clock)
+    schedule = Schedule(tasks, TaskLocks(settings.database.url), clock)
     beside = TaskOwner(_task_failed)
     states = ToldStates(folder.told_states, clock)
     telling = states.keep_telling(
@@ -59,9 +66,20 @@ async def _schedule(settings: Settings) -> int:
     return 0
 
 
-def tasks_of(settings: Settings, postgres: Postgres) -> list[ScheduledTask]:
+def tasks_of(
+    settings: Settings, postgres: Postgres, keyring: Keyring, clock: Clock
+) -> list[ScheduledTask]:
     """Return what there is to do; what is not set up has no task."""
-    return []
+    tasks = []
+    if settings.usage_stream.brokers:
+        stream = usage_stream(settings, postgres, keyring, clock)
+        sink = LateSink(settings.usage_stream)
+        tasks.append(
+            ScheduledTask(
+                name="usage-stream", every_s=_STREAM_EVERY_S, work=lambda: stream.send_news(sink)
+            )
+        )
+    return tasks
 
 
 def _task_failed(name: str, error: BaseException) -> None:

@@ -19,6 +19,7 @@ from axon.app.settings.upstreams import (
     UpstreamSettings,
     WildcardSettings,
 )
+from axon.app.settings.usage_stream import UsageStreamSettings
 
 __all__ = [
     "AccountsSettings",
@@ -33,6 +34,7 @@ __all__ = [
     "SettingsWrong",
     "TurnsSettings",
     "UpstreamSettings",
+    "UsageStreamSettings",
     "ValkeySettings",
     "WildcardSettings",
     "WorkersSettings",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from axon.app.settings.upstreams import EngineSettings, ModelSettings, WildcardSettings
+from axon.app.settings.usage_stream import UsageStreamSettings
 from axon.base import GIB, KIB, MIB
 
 _POSTGRES = {"form": "an address like postgresql://user:password@host:5432/name"}
@@ -257,4 +258,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = {}
     upstream: WildcardSettings = WildcardSettings()
     engine: EngineSettings = EngineSettings()
+    usage_stream: UsageStreamSettings = UsageStreamSettings()
     log: LogSettings = LogSettings()
