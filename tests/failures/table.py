@@ -24,6 +24,7 @@ DEPENDENCIES = (
     "telemetry",
     "scheduler",
     "kafka",
+    "webhooks",
 )
 FAULTS = (
     "down",

@@ -8,6 +8,7 @@ from axon.metering.price import Price, Rates, Tier, is_owed, rate, rate_at_most
 from axon.metering.pricing import PriceChange, PriceFault, Prices, check_prices
 from axon.metering.projecting import MeteringProjector
 from axon.metering.rerating import Rerated, Rerating, rerate
+from axon.metering.spending import Spending, spending
 from axon.metering.usage import Dimension, Usage, UsageAnswer, UsageQuestion, UsageSum
 from axon.metering.usage_events import UsageEvent
 from axon.metering.usage_stream import EventSink, UsageStream
@@ -31,6 +32,7 @@ __all__ = [
     "Rerated",
     "Rerating",
     "SourceState",
+    "Spending",
     "Tier",
     "Usage",
     "UsageAnswer",
@@ -45,5 +47,6 @@ __all__ = [
     "rate",
     "rate_at_most",
     "rerate",
+    "spending",
     "zone_named",
 ]

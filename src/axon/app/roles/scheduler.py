@@ -9,6 +9,7 @@ import sys
 
 import uvloop
 
+from axon.app.alerting import alert_watch, deliveries
 from axon.app.folders import DataFolder
 from axon.app.roles.scheduled import Schedule, ScheduledTask
 from axon.app.roles.task_locks import TaskLocks
@@ -24,6 +25,9 @@ ROLE = "scheduler"
 
 _CONNECTIONS = 4
 """Tasks wait for outside services, seldom for a connection."""
+
+_DELIVER_EVERY_S = 1.0
+"""Adds to the time between an alert and its first attempt."""
 
 _STREAM_EVERY_S = 1.0
 """PostgreSQL has a turn some milliseconds after its end; who reads the stream counts in seconds."""
@@ -70,7 +74,12 @@ def tasks_of(
     settings: Settings, postgres: Postgres, keyring: Keyring, clock: Clock
 ) -> list[ScheduledTask]:
     """Return what there is to do; what is not set up has no task."""
-    tasks = []
+    watch = alert_watch(settings.alerts, postgres, clock)
+    delivering = deliveries(settings.alerts, postgres, keyring, clock)
+    tasks = [
+        ScheduledTask(name="alerts", every_s=settings.alerts.look_every_s, work=watch.look),
+        ScheduledTask(name="webhooks", every_s=_DELIVER_EVERY_S, work=delivering.deliver_due),
+    ]
     if settings.usage_stream.brokers:
         stream = usage_stream(settings, postgres, keyring, clock)
         sink = LateSink(settings.usage_stream)

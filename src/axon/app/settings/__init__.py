@@ -1,5 +1,6 @@
 """One typed tree of settings, read from axon.toml and AXON_* variables, checked as a whole."""
 
+from axon.app.settings.alerts import AlertsSettings
 from axon.app.settings.loading import SettingsWrong, load_settings
 from axon.app.settings.tree import (
     AccountsSettings,
@@ -23,6 +24,7 @@ from axon.app.settings.usage_stream import UsageStreamSettings
 
 __all__ = [
     "AccountsSettings",
+    "AlertsSettings",
     "ConversationsSettings",
     "DatabaseSettings",
     "EngineSettings",

@@ -52,6 +52,10 @@ def load_settings(
     settings = read(Settings, raw, "", mistakes)
     if settings is not None:
         _compare(settings.journal, mistakes)
+        try:
+            settings.alerts.networks()
+        except ValueError as error:
+            mistakes.add("alerts.allowed_networks", str(error))
     if mistakes.found or settings is None:
         raise SettingsWrong(mistakes.found)
     return settings

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from axon.app.settings.alerts import AlertsSettings
 from axon.app.settings.upstreams import EngineSettings, ModelSettings, WildcardSettings
 from axon.app.settings.usage_stream import UsageStreamSettings
 from axon.base import GIB, KIB, MIB
@@ -259,4 +260,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     upstream: WildcardSettings = WildcardSettings()
     engine: EngineSettings = EngineSettings()
     usage_stream: UsageStreamSettings = UsageStreamSettings()
+    alerts: AlertsSettings = AlertsSettings()
     log: LogSettings = LogSettings()

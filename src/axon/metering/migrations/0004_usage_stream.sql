@@ -22,3 +22,6 @@ CREATE TABLE metering.stream_cursors (
     source text PRIMARY KEY,
     through bigint NOT NULL
 );
+
+-- Who has spent how much on a day, whatever the organization.
+CREATE INDEX org_usage_date ON metering.org_usage (date);
