@@ -11,7 +11,7 @@ CORRECTIONS = "corrections"
 LATE = "late"
 """Sources beside the journals, whose names end in that of their process."""
 
-WAITING_COUNTED = 100_000
+WAITING_COUNTED = 10_000
 """Beyond it nobody needs to know exactly."""
 
 _JOURNAL_PAGE = f"""
