@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from standardwebhooks import WebhookVerificationError
@@ -17,6 +18,7 @@ from axon.alerts import (
     UnknownEndpoint,
     UnusableUrl,
 )
+from axon.alerts.delivering import AT_ONCE, AT_ONCE_TO_ONE
 from axon.alerts.store import Attempt
 from axon.base import MICROS_PER_SECOND, SystemRandomness
 from axon.sealing import Keyring
@@ -144,6 +146,38 @@ async def test_a_receiver_that_never_answers_holds_up_nobody_for_long(
     async with asyncio.timeout(60):
         await Deliveries(postgres, keyring, clock, options).deliver_due()
     assert "no answer within 0.5 s" in (await only(admin)).error
+
+
+@pytest.mark.failure("webhooks", "frozen")
+async def test_the_others_get_theirs_while_one_never_answers(
+    postgres: Postgres,
+    keyring: Keyring,
+    clock: TurnedClock,
+    admin: AlertsAdmin,
+    receiver: Receiver,
+    tmp_path: Path,
+) -> None:
+    """The frozen one has more due than are sent at once, and all of it was there first."""
+    (tmp_path / "frozen").mkdir()
+    frozen = await Receiver.started(tmp_path / "frozen")
+    frozen.answer = None
+    await admin.add_endpoint(frozen.url, "org_frozen")
+    for _ in range(2 * AT_ONCE):
+        await admin.test("org_frozen")
+    made = await admin.add_endpoint(receiver.url, ORG)
+    await admin.test(ORG)
+    trusted = tmp_path / "both.pem"
+    trusted.write_bytes(receiver.ca_path.read_bytes() + frozen.ca_path.read_bytes())
+    options = DeliveryOptions(allowed=LOOPBACK, timeout_s=600.0, ca_path=str(trusted))
+    sending = asyncio.ensure_future(Deliveries(postgres, keyring, clock, options).deliver_due())
+    async with asyncio.timeout(60):
+        while not receiver.got:
+            await asyncio.sleep(0.01)
+    receiver.got[0].verified(made.secret)
+    sending.cancel()
+    await asyncio.wait([sending])
+    assert len(frozen.got) <= AT_ONCE_TO_ONE
+    await frozen.stop()
 
 
 @pytest.mark.failure("webhooks", "lying")

@@ -23,6 +23,7 @@ RETRIES_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 three days, then it is given up."""
 
 AT_ONCE = 20
+AT_ONCE_TO_ONE = 4
 
 CLAIMED_S = 120
 """So long a delivery is one process's; it is due again if that process is never heard of."""
@@ -81,7 +82,7 @@ class Deliveries:
             now_us = self._clock.now_us()
             async with self._postgres.connection(QUERY_TIMEOUT_S) as connection:
                 until_us = now_us + CLAIMED_S * MICROS_PER_SECOND
-                due = await claim(connection, now_us, until_us, AT_ONCE)
+                due = await claim(connection, now_us, until_us, (AT_ONCE, AT_ONCE_TO_ONE))
             if not due:
                 return
             if self._tls is None:

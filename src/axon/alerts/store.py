@@ -30,10 +30,17 @@ WHERE raised.id = ANY($1) AND endpoints.ended_us = 0 AND ($3 = '' OR endpoints.i
 ON CONFLICT DO NOTHING
 """
 
+# Of each endpoint a few at most: one that never answers must not have all places.
 _CLAIM = """
-WITH due AS (
-    SELECT alert_id, endpoint_id FROM alerts.deliveries
-    WHERE state = 'waiting' AND next_us <= $1 ORDER BY next_us LIMIT $3 FOR UPDATE SKIP LOCKED
+WITH ranked AS (
+    SELECT alert_id, endpoint_id,
+        row_number() OVER (PARTITION BY endpoint_id ORDER BY next_us, alert_id) AS place
+    FROM alerts.deliveries WHERE state = 'waiting' AND next_us <= $1
+), due AS (
+    SELECT d.alert_id, d.endpoint_id
+    FROM alerts.deliveries AS d JOIN ranked USING (alert_id, endpoint_id)
+    WHERE place <= $4 AND d.state = 'waiting' AND d.next_us <= $1
+    ORDER BY place, d.next_us LIMIT $3 FOR UPDATE OF d SKIP LOCKED
 ), claimed AS (
     UPDATE alerts.deliveries AS there SET next_us = $2, attempts = attempts + 1,
         retries = retries + 1
@@ -134,10 +141,13 @@ async def tell(
 
 
 async def claim(
-    connection: asyncpg.Connection, now_us: int, until_us: int, most: int
+    connection: asyncpg.Connection, now_us: int, until_us: int, most: tuple[int, int]
 ) -> list[asyncpg.Record]:
-    """Return deliveries that are due; nobody else gets them before `until_us`."""
-    return list(await connection.fetch(_CLAIM, now_us, until_us, most))
+    """Return deliveries that are due; nobody else gets them before `until_us`.
+
+    `most` is how many at most, and how many of one endpoint.
+    """
+    return list(await connection.fetch(_CLAIM, now_us, until_us, *most))
 
 
 async def settle(
