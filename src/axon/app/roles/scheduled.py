@@ -110,7 +110,8 @@ class Schedule:
         try:
             lost = await self._locks.take(kept.task.name)
         except PostgresAway as error:
-            return kept.failed(str(error))
+            kept.breaker.trip(str(error))
+            return FIRST_DELAY_S  # asking is cheap, and nothing else is wrong with the task
         if (lost is not None) != kept.mine:
             kept.mine = lost is not None
             kept.succeeded_us = self._clock.now_us()  # its lag is counted from here
