@@ -30,9 +30,13 @@ SEEDS ?= 10000
 MINUTES ?= 10
 ROUNDS ?= 50
 
+# Where the jars of Apache Kafka are kept, and the Maven repository they are fetched from.
+KAFKA ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/axon/kafka-4.3.1
+MAVEN ?=
+
 .DEFAULT_GOAL := help
 .PHONY: help up test check lint types floors tests format bench bench-ingest warm usage frozen chaos powerloss \
-	freezes budgets soak restart simulate fuzz conformance lock wheel install clean
+	freezes budgets soak restart simulate fuzz kafka conformance lock wheel install clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +103,12 @@ simulate: $(STAMP_DEV) ## Run seeds of the deterministic simulation (SEEDS=10000
 
 fuzz: $(STAMP_DEV) ## Made-up bytes and requests for every reader and route (MINUTES=10)
 	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES) $(ARGS)
+
+kafka: $(STAMP_DEV) ## Fetch Apache Kafka once (45 MB; needs Java 17) and test the usage stream on it
+	@java -version 2>/dev/null || { echo "Java 17 or newer is missing: install a JRE"; exit 1; }
+	@test -n "$(MAVEN)" || { echo "Say where from: make kafka MAVEN=<the address of a Maven repository>"; exit 1; }
+	$(BIN)/python -m tests.kafka.fetch $(KAFKA) $(MAVEN)
+	AXON_TEST_KAFKA=$(KAFKA) $(BIN)/pytest tests/kafka $(ARGS)
 
 conformance: $(STAMP_DEV) ## Run the conformance suite against an Axon of its own (ARGS="--only resume")
 	$(BIN)/python -m tests.conformance.against_axon $(ARGS)

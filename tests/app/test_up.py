@@ -19,7 +19,7 @@ from axon.app.embedded import tree_of
 
 ROOT = Path(__file__).resolve().parents[2]
 ENDS_WITHIN_S = 30
-ROLES = {"supervisor", "postgres", "valkey", "projector", "serving"}
+ROLES = {"supervisor", "postgres", "valkey", "projector", "serving", "scheduler"}
 
 
 class Up(NamedTuple):
@@ -157,7 +157,7 @@ def test_a_second_axon_up_with_the_same_folder_is_refused(up: Up, data: Path) ->
 
 
 # PostgreSQL last: its loss is noticed only when it is used, and a turn needs one of the two stores.
-@pytest.mark.parametrize("role", ["serving", "projector", "valkey", "postgres"])
+@pytest.mark.parametrize("role", ["serving", "projector", "scheduler", "valkey", "postgres"])
 def test_a_killed_process_comes_back_and_requests_wait_for_it(
     up: Up, data: Path, role: str
 ) -> None:

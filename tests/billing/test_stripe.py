@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
+from axon.app.settings import StripeSettings
+from axon.app.stripe_telling import StripeTelling
 from axon.base import SystemClock
 from axon.billing import (
     StripeApi,
@@ -14,6 +16,7 @@ from axon.billing import (
     StripeSync,
     StripeUnset,
     stripe_api,
+    stripe_sync,
 )
 from axon.billing.stripe_sync import REJECTED_MAX
 from axon.metering import Prices, Rates, Rerating, rerate
@@ -78,6 +81,22 @@ async def test_every_hour_is_told_once(
     assert await sync.link(ORG, "acme") == customer and len(fake.customers) == 1
     with pytest.raises(StripeRefused):
         await sync.link(ORG, "acme", "cus_other")
+
+
+async def test_the_scheduler_tells_it_all(
+    database: str, postgres: Postgres, sync: StripeSync, fake: FakeStripe, clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Also what is more than a round."""
+    monkeypatch.setattr(stripe_sync, "ROUND_EVENTS_MAX", 2)
+    await linked(sync, clock)
+    journal = await day_of_turns(database)
+    telling = StripeTelling(StripeSettings(key=KEY, base_url=fake.url), postgres, clock)
+    for _ in range(2):
+        await telling.tell()
+        assert fake.total(USD) == mine(journal)
+    with pytest.raises(StripeUnset):
+        await StripeTelling(StripeSettings(base_url=fake.url), postgres, clock).tell()
 
 
 async def test_late_turns_and_corrections_are_told_as_differences(

@@ -23,6 +23,9 @@ DEPENDENCIES = (
     "clock",
     "stripe",
     "telemetry",
+    "scheduler",
+    "kafka",
+    "webhooks",
 )
 FAULTS = (
     "down",

@@ -82,7 +82,9 @@ async def test_an_emptied_database_is_an_outage_and_is_filled_again_from_the_jou
         await client.responses.create(model=MODEL, input="[[text:one]]", conversation=made.id)
         await healed(hurt_axon.origin)
         schemas = (
+            "alerts",
             "accounts",
+            "billing",
             "conversations",
             "limits",
             "metering",

@@ -13,6 +13,7 @@ from axon.limits.limits import Limits
 from axon.limits.parts import LimitsParts
 from axon.limits.projector import LimitsProjector
 from axon.limits.rules import APART, KINDS, MEASURES, QueueShare, Rule, Tier
+from axon.limits.standing import Standing, standings
 from axon.limits.values import Admission, Asked, RuleState
 
 __all__ = [
@@ -33,8 +34,10 @@ __all__ = [
     "QueueShare",
     "Rule",
     "RuleState",
+    "Standing",
     "Tier",
     "UnknownRule",
     "UnusableRule",
     "period_at",
+    "standings",
 ]

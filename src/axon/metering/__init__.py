@@ -31,8 +31,12 @@ from axon.metering.price_store import all_prices
 from axon.metering.pricing import PriceChange, PriceFault, Prices, check_prices
 from axon.metering.projecting import MeteringProjector
 from axon.metering.rerating import Rerated, Rerating, rerate
+from axon.metering.spending import Spending, spending
 from axon.metering.usage import Usage, UsageAnswer, UsageSum
+from axon.metering.usage_events import UsageEvent
 from axon.metering.usage_query import Dimension, UsageQuestion
+from axon.metering.usage_stream import EventSink, UsageStream
+from axon.metering.usage_stream_store import SourceState
 
 __all__ = [
     "EVENTS_MAX",
@@ -46,6 +50,7 @@ __all__ = [
     "Entitlement",
     "EntitlementValue",
     "Entitlements",
+    "EventSink",
     "EventWrong",
     "FollowerOptions",
     "Holder",
@@ -72,12 +77,16 @@ __all__ = [
     "Rerated",
     "Rerating",
     "Sender",
+    "SourceState",
+    "Spending",
     "Tier",
     "UnknownEntitlement",
     "UnknownMeter",
     "Usage",
     "UsageAnswer",
+    "UsageEvent",
     "UsageQuestion",
+    "UsageStream",
     "UsageSum",
     "UsageUnavailable",
     "Width",
@@ -87,5 +96,6 @@ __all__ = [
     "rate",
     "rate_at_most",
     "rerate",
+    "spending",
     "zone_named",
 ]

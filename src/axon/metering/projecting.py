@@ -10,7 +10,9 @@ from axon.projection import Positioned
 from axon.records import Assignment, TurnCompleted, TurnInterrupted
 
 # Whether a turn counts is decided by its row alone: it comes again with its place, and with every
-# replay, and is then no news. The sums are of the rows that this statement really inserted.
+# replay, and is then no news. The sums are of the rows that this statement really inserted. A row
+# from behind the journal's cursor, of a record that was parked, is late: who reads the rows in the
+# order of the journals has passed its place.
 _INSERT = f"""
 WITH told AS (
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
@@ -27,6 +29,10 @@ WITH told AS (
     RETURNING *
 ), deltas AS (
     SELECT {DELTA_COLUMNS} FROM fresh
+), late AS (
+    INSERT INTO metering.late_turns (user_id, turn_id)
+    SELECT fresh.user_id, fresh.turn_id FROM fresh JOIN projection.cursors USING (instance)
+    WHERE fresh.sequence <= cursors.sequence
 ), {ADD_TO_ROLLUPS}
 SELECT count(*) FROM fresh
 """  # noqa: S608 - names of ours alone

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from axon import __version__
+from axon.app.cli.alerts import alerts
 from axon.app.cli.backup import backup, restore
 from axon.app.cli.billing import billing
 from axon.app.cli.chat import chat
@@ -24,7 +25,9 @@ from axon.app.cli.run import migrate, serve, up
 from axon.app.cli.settings import settings
 from axon.app.cli.tiers import tiers
 from axon.app.cli.usage import usage
+from axon.app.cli.usage_stream import usage_stream_group
 from axon.app.cli.users import users
+from axon.app.cli.webhooks import webhooks
 from axon.app.settings import SettingsWrong
 from axon.base import AxonError
 from axon.telemetry import configure_log
@@ -49,6 +52,7 @@ def axon() -> None:
 for command in (
     up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
     parked, prices, usage, reconcile, settings, limits, tiers, billing,
+    usage_stream_group, alerts, webhooks,
 ):  # fmt: skip
     axon.add_command(command)
 

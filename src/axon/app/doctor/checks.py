@@ -9,6 +9,7 @@ from axon.app.doctor.modes import check_modes
 from axon.app.doctor.network import check_models, check_serving, check_valkey
 from axon.app.doctor.postgres import check_postgres
 from axon.app.doctor.prices import check_model_prices
+from axon.app.doctor.scheduler import check_scheduler
 
 Check = Callable[[Examined], Awaitable[list[Finding]]]
 
@@ -24,4 +25,5 @@ CHECKS: tuple[Check, ...] = (
     check_model_prices,
     check_journals,
     check_projection,
+    check_scheduler,
 )

@@ -12,11 +12,14 @@ _ADVICE = {
     "valkey": "Turns go on, a little slower; it is used again by itself.",
     "queue": "The gateways do the workers' work; it is used again by itself.",
     "projector": "Nothing is lost; the journals keep everything until it goes on.",
+    "scheduler": "Turns do not need it; what it does is late, and is done once it goes on.",
     "journal-disk": "New turns are refused until it takes writes again: make room, or mend it.",
     "snapshot": "A start without PostgreSQL would not know the API keys: look at the data folder.",
     "clock": "Order and keys do not depend on it; set it once, and let NTP keep it.",
 }
 _UPSTREAM_ADVICE = "Look at that server; a probe a second finds it when it is back."
+
+_TASK_ADVICE = "Turns go on; nothing of it is lost, and it is tried again by itself."
 
 
 class _Mode(msgspec.Struct):
@@ -48,7 +51,7 @@ async def check_modes(examined: Examined) -> list[Finding]:
         warning(
             f"without {name}",
             f"since {mode.since}: {mode.reason}",
-            _ADVICE.get(name, _UPSTREAM_ADVICE),
+            _TASK_ADVICE if name.startswith("task ") else _ADVICE.get(name, _UPSTREAM_ADVICE),
         )
         for name, mode in missing
     ]

@@ -1,6 +1,6 @@
 """docs/metrics.md, from the metrics every room makes when it is imported."""
 
-from axon.app.roles import projector, serving
+from axon.app.roles import projector, scheduler, serving
 from axon.telemetry import described_metrics
 
 _HEAD = """# Metrics
@@ -12,7 +12,7 @@ Made by `python -m axon.app.reference`; do not edit.
 Beside these there are the process's own, `process_cpu_seconds_total` and its like.
 """
 
-ROLES = (serving, projector)
+ROLES = (serving, projector, scheduler)
 """Imported so that every room's metrics exist."""
 
 

@@ -3,18 +3,20 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 
 import msgspec
 
 from axon.app.embedded import Program
-from axon.app.roles import projector, serving, worker
+from axon.app.roles import projector, scheduler, serving, worker
 from axon.app.settings import Settings, WorkersSettings
 from axon.app.supervisor import Change, Supervisor
 from axon.base import AxonError, SystemClock
 from axon.telemetry import log
 
 _SERVING = frozenset({"gateway", "worker"})
-_PROJECTING = frozenset({"projector", "scheduler"})
+_PROJECTING = frozenset({"projector"})
+_SCHEDULING = frozenset({"scheduler"})
 
 ROLES = ("gateway", "worker", "projector", "scheduler")
 
@@ -28,12 +30,16 @@ class UnknownRole(AxonError):
 def run_roles(roles: frozenset[str], settings: Settings) -> int:
     """Run the roles until SIGTERM or SIGINT and return the exit code; raises UnknownRole.
 
-    Serving and projecting get a process each, so that a batch never delays a token.
+    Serving, projecting and scheduling get a process each: a batch never delays a token, and what
+    talks to outside services delays neither.
     """
     if roles - set(ROLES) or not roles:
         raise UnknownRole(", ".join(sorted(roles - set(ROLES))))
-    if roles & _SERVING and roles & _PROJECTING:
-        return asyncio.run(_run_beside_each_other(roles, settings))
+    groups = [roles & group for group in (_PROJECTING, _SERVING, _SCHEDULING) if roles & group]
+    if len(groups) > 1:
+        return asyncio.run(_run_beside_each_other(groups, settings))
+    if roles & _SCHEDULING:
+        return scheduler.run(settings)
     if roles & _PROJECTING:
         return projector.run(settings)
     if "gateway" not in roles:
@@ -50,13 +56,13 @@ def _with_workers(settings: Settings, elsewhere: bool) -> Settings:
     return msgspec.structs.replace(settings, workers=WorkersSettings(processes=processes))
 
 
-async def _run_beside_each_other(wanted: frozenset[str], settings: Settings) -> int:
-    """Run both as children; they inherit the settings through the environment."""
+async def _run_beside_each_other(groups: Sequence[frozenset[str]], settings: Settings) -> int:
+    """Run each group as a child; they inherit the settings through the environment."""
     supervisor = Supervisor(SystemClock(), _log_change)
     told_to_stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
-    for roles in (wanted & _PROJECTING, wanted & _SERVING):
+    for roles in groups:
         supervisor.start(
             Program(
                 role=",".join(sorted(roles)),

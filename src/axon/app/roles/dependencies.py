@@ -38,7 +38,7 @@ class Dependencies:
         self._looked = False
         self._projector: ProjectorStatus | None = None
         self.told: list[ToldState] = []
-        """The last word of every projector and worker of this node."""
+        """The last word of every projector, worker and scheduler of this node."""
         self._changes: dict[str, Health] = {}
         self._offset_us = self._wall_offset_us()
         self._stepped_at = float("-inf")
@@ -65,6 +65,8 @@ class Dependencies:
         found["clock"] = self._since("clock", self._clock_reason())
         if self._looked:
             found["projector"] = self._since("projector", self._projector_reason())
+            found["scheduler"] = self._since("scheduler", self._scheduler_reason())
+            found.update(self._tasks())
         return found
 
     def _upstreams(self) -> dict[str, Health]:
@@ -93,11 +95,7 @@ class Dependencies:
     def _projector_reason(self) -> str:
         """Return why PostgreSQL is not being brought up to date; empty while it is."""
         now_us = self._clock.now_us()
-        living = [
-            one
-            for one in self.told
-            if one.role == "projector" and one.silent_for_s(now_us) < SILENT_AFTER_S
-        ]
+        living = self._living("projector")
         status = self._projector
         if not living:
             return "no projector says that it runs"
@@ -119,6 +117,33 @@ class Dependencies:
         if status.lag_seconds > LAG_SHOWN_AFTER_S:
             return "PostgreSQL is far behind the journals"
         return ""
+
+    def _scheduler_reason(self) -> str:
+        """Return why nobody does what is scheduled; empty while somebody does."""
+        living = self._living("scheduler")
+        if not living:
+            return "no scheduler says that it runs"
+        away = [one.dependencies["postgresql"] for one in living]
+        if not any(health.up for health in away):
+            return f"it is without PostgreSQL: {away[0].reason}"
+        return ""
+
+    def _tasks(self) -> dict[str, Health]:
+        """Return how the scheduled tasks are; of several processes the one that fails."""
+        found: dict[str, Health] = {}
+        for one in self._living("scheduler"):
+            for name, health in one.dependencies.items():
+                if name.startswith("task ") and (not health.up or name not in found):
+                    found[name] = health
+        return found
+
+    def _living(self, role: str) -> list[ToldState]:
+        now_us = self._clock.now_us()
+        return [
+            one
+            for one in self.told
+            if one.role == role and one.silent_for_s(now_us) < SILENT_AFTER_S
+        ]
 
     def _wall_offset_us(self) -> float:
         return self._clock.now_us() - self._clock.monotonic() * MICROS_PER_SECOND

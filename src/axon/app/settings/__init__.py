@@ -1,5 +1,6 @@
 """One typed tree of settings, read from axon.toml and AXON_* variables, checked as a whole."""
 
+from axon.app.settings.alerts import AlertsSettings
 from axon.app.settings.loading import SettingsWrong, load_settings
 from axon.app.settings.metering import (
     EntitlementSettings,
@@ -16,6 +17,7 @@ from axon.app.settings.tree import (
     JournalSettings,
     LogSettings,
     Settings,
+    StripeSettings,
     TurnsSettings,
     ValkeySettings,
     WorkersSettings,
@@ -26,9 +28,11 @@ from axon.app.settings.upstreams import (
     UpstreamSettings,
     WildcardSettings,
 )
+from axon.app.settings.usage_stream import UsageStreamSettings
 
 __all__ = [
     "AccountsSettings",
+    "AlertsSettings",
     "ConversationsSettings",
     "DatabaseSettings",
     "EngineSettings",
@@ -41,8 +45,10 @@ __all__ = [
     "ModelSettings",
     "Settings",
     "SettingsWrong",
+    "StripeSettings",
     "TurnsSettings",
     "UpstreamSettings",
+    "UsageStreamSettings",
     "ValkeySettings",
     "WildcardSettings",
     "WorkersSettings",

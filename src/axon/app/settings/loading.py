@@ -54,6 +54,10 @@ def load_settings(
     if settings is not None:
         _compare(settings.journal, mistakes)
         check_metering(settings.metering, mistakes)
+        try:
+            settings.alerts.networks()
+        except ValueError as error:
+            mistakes.add("alerts.allowed_networks", str(error))
     if mistakes.found or settings is None:
         raise SettingsWrong(mistakes.found)
     return settings

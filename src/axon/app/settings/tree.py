@@ -4,8 +4,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from axon.app.settings.alerts import AlertsSettings
 from axon.app.settings.metering import MeteringSettings
 from axon.app.settings.upstreams import EngineSettings, ModelSettings, WildcardSettings
+from axon.app.settings.usage_stream import UsageStreamSettings
 from axon.base import GIB, KIB, MIB
 
 _POSTGRES = {"form": "an address like postgresql://user:password@host:5432/name"}
@@ -292,4 +294,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     upstream: WildcardSettings = WildcardSettings()
     engine: EngineSettings = EngineSettings()
     metering: MeteringSettings = MeteringSettings()
+    usage_stream: UsageStreamSettings = UsageStreamSettings()
+    alerts: AlertsSettings = AlertsSettings()
     log: LogSettings = LogSettings()

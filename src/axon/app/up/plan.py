@@ -80,8 +80,18 @@ class Plan:
         """Return the projector; it is started before what it projects."""
         return Program(
             role="projector",
-            command=serve_command("projector,scheduler"),
+            command=serve_command("projector"),
             log_path=self.folder.logs / "projector.log",
+            environment=self._environment(""),
+            stop_within_s=_STOP_MARGIN_S,
+        )
+
+    def scheduler(self) -> Program:
+        """Return the scheduler; nobody waits for it."""
+        return Program(
+            role="scheduler",
+            command=serve_command("scheduler"),
+            log_path=self.folder.logs / "scheduler.log",
             environment=self._environment(""),
             stop_within_s=_STOP_MARGIN_S,
         )

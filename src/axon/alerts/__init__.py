@@ -1,0 +1,36 @@
+"""Who is told of budgets and spending: alerts, and the signed webhooks that carry them."""
+
+from axon.alerts.admin import AdminParts, AlertsAdmin, CreatedEndpoint
+from axon.alerts.alert import Alert
+from axon.alerts.delivering import Deliveries, DeliveryOptions
+from axon.alerts.errors import (
+    AlertsError,
+    SecretRefused,
+    TooManyEndpoints,
+    UnknownAlert,
+    UnknownEndpoint,
+    UnusableUrl,
+)
+from axon.alerts.guard import Allowed
+from axon.alerts.store import Attempt, Endpoint, Raised
+from axon.alerts.watching import AlertWatch
+
+__all__ = [
+    "AdminParts",
+    "Alert",
+    "AlertWatch",
+    "AlertsAdmin",
+    "AlertsError",
+    "Allowed",
+    "Attempt",
+    "CreatedEndpoint",
+    "Deliveries",
+    "DeliveryOptions",
+    "Endpoint",
+    "Raised",
+    "SecretRefused",
+    "TooManyEndpoints",
+    "UnknownAlert",
+    "UnknownEndpoint",
+    "UnusableUrl",
+]

@@ -1,0 +1,102 @@
+"""The scheduler: work that no turn waits for, each task in one process of the installation.
+
+It may die or freeze: turns do not notice, and another one takes its tasks over.
+"""
+
+import asyncio
+import signal
+import sys
+
+import uvloop
+
+from axon.app.alerting import alert_watch, deliveries
+from axon.app.folders import DataFolder
+from axon.app.roles.scheduled import Schedule, ScheduledTask
+from axon.app.roles.task_locks import TaskLocks
+from axon.app.roles.told_state import ToldStates
+from axon.app.settings import Settings
+from axon.app.stripe_telling import StripeTelling
+from axon.app.usage_streaming import LateSink, usage_stream
+from axon.base import Clock, SystemClock, SystemRandomness, TaskOwner
+from axon.sealing import Keyring
+from axon.stores import Postgres, PostgresOptions
+from axon.telemetry import configure_log, log
+
+ROLE = "scheduler"
+
+_CONNECTIONS = 4
+"""Tasks wait for outside services, seldom for a connection."""
+
+_DELIVER_EVERY_S = 1.0
+"""Adds to the time between an alert and its first attempt."""
+
+_STREAM_EVERY_S = 1.0
+"""PostgreSQL has a turn some milliseconds after its end; who reads the stream counts in seconds."""
+
+_TELL_STRIPE_EVERY_S = 300.0
+"""It is told of hours that are over, and takes events of the last 35 days."""
+
+
+def run(settings: Settings) -> int:
+    """Run the tasks until SIGTERM or SIGINT, and return 0; blocks.
+
+    PostgreSQL and everything that the tasks need may be away at any time, also at the start.
+    """
+    configure_log(sys.stderr, service="axon-scheduler", level=settings.log.level)
+    return uvloop.run(_schedule(settings))
+
+
+async def _schedule(settings: Settings) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    folder, clock = DataFolder.of(settings), SystemClock()
+    options = PostgresOptions(
+        connections_max=_CONNECTIONS, schema_wanted=True, writable_wanted=True
+    )
+    postgres = Postgres(settings.database.url, options, clock)
+    await postgres.start()
+    keyring = await asyncio.to_thread(Keyring.open, folder.keyring, SystemRandomness())
+    tasks = tasks_of(settings, postgres, keyring, clock)
+    schedule = Schedule(tasks, TaskLocks(settings.database.url), clock)
+    beside = TaskOwner(_task_failed)
+    states = ToldStates(folder.told_states, clock)
+    telling = states.keep_telling(
+        ROLE, lambda: {"postgresql": postgres.health, **schedule.health()}
+    )
+    beside.start(telling, "tell how it is")
+    beside.start(schedule.run(), "schedule")
+    log.info("scheduler.started", "Scheduling.")
+    await stop.wait()
+    await beside.cancel()
+    await postgres.stop()
+    log.info("scheduler.stopped", "Stopped.")
+    return 0
+
+
+def tasks_of(
+    settings: Settings, postgres: Postgres, keyring: Keyring, clock: Clock
+) -> list[ScheduledTask]:
+    """Return what there is to do; what is not set up has no task."""
+    watch = alert_watch(settings.alerts, postgres, clock)
+    delivering = deliveries(settings.alerts, postgres, keyring, clock)
+    tasks = [
+        ScheduledTask(name="alerts", every_s=settings.alerts.look_every_s, work=watch.look),
+        ScheduledTask(name="webhooks", every_s=_DELIVER_EVERY_S, work=delivering.deliver_due),
+    ]
+    if settings.usage_stream.brokers:
+        stream = usage_stream(settings, postgres, keyring, clock)
+        sink = LateSink(settings.usage_stream)
+        tasks.append(
+            ScheduledTask(
+                name="usage-stream", every_s=_STREAM_EVERY_S, work=lambda: stream.send_news(sink)
+            )
+        )
+    if settings.stripe.key:
+        telling = StripeTelling(settings.stripe, postgres, clock)
+        tasks.append(ScheduledTask(name="stripe", every_s=_TELL_STRIPE_EVERY_S, work=telling.tell))
+    return tasks
+
+
+def _task_failed(name: str, error: BaseException) -> None:
+    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
