@@ -9,8 +9,8 @@ from tests.failures.holdings import FILES, JOURNAL, LAG, MEMORY
 from tests.failures.soak import Soak, Soaked, soak_in, table
 
 PROCESSES = {
-    "supervisor", "postgres", "valkey", "projector", "serving 1", "serving 2", "worker 1",
-    "worker 2",
+    "supervisor", "postgres", "valkey", "projector", "scheduler", "serving 1", "serving 2",
+    "worker 1", "worker 2",
 }  # fmt: skip
 ACTS = {
     "chat", "chat streamed", "conversation begun", "turn", "turn left by its client",

@@ -215,33 +215,3 @@ async def test_nobody_else_can_read_what_is_written(tmp_path: Path) -> None:
     assert directory.stat().st_mode & 0o077 == 0
     for path in directory.iterdir():
         assert path.stat().st_mode & 0o077 == 0, path
-
-
-async def test_what_may_wait_shares_the_flush_of_what_comes_next(tmp_path: Path) -> None:
-    disk = CountingDisk()
-    journal = Opened(disk=disk).open(tmp_path)
-    before = disk.syncs
-    first = journal.append(1, b"may wait", may_wait=True)
-    await asyncio.sleep(0)
-    second = journal.append(1, b"may not")
-    assert [(await one).sequence for one in (second, first)] == [2, 1]
-    assert disk.syncs - before == 1
-    await journal.close()
-
-
-async def test_what_may_wait_does_not_wait_for_ever(tmp_path: Path) -> None:
-    journal = Opened().open(tmp_path)
-    for _ in range(3):
-        both = [journal.append(1, b"alone", may_wait=True) for _ in range(2)]
-        async with asyncio.timeout(10):
-            await asyncio.gather(*both)
-    assert journal.durable_through == 6
-    await journal.close()
-
-
-async def test_what_may_wait_is_not_lost_by_closing(tmp_path: Path) -> None:
-    journal = Opened().open(tmp_path)
-    last = journal.append(1, b"last", may_wait=True)
-    await journal.close()
-    assert (await last).sequence == 1
-    assert [entry.payload for entry in read_all(tmp_path)] == [b"last"]

@@ -128,8 +128,8 @@ class Call:
         if message["type"] == "http.disconnect":
             raise ClientGone
         data: bytes = message.get("body", b"")
+        self._bodies.take(len(data))
         self._held_bytes = len(data)
-        self._bodies.take(self._held_bytes)
         if not message.get("more_body", False):
             return data
         whole = bytearray(data)  # a list would cost many times what a trickled body is long
@@ -140,8 +140,8 @@ class Call:
             piece = message.get("body", b"")
             if len(whole) + len(piece) > bytes_max:
                 raise _too_large(bytes_max)
-            self._held_bytes += len(piece)
             self._bodies.take(len(piece))
+            self._held_bytes += len(piece)
             whole += piece
         return bytes(whole)
 

@@ -23,9 +23,6 @@ _ADMISSION_SHARE = 2
 """New turns are refused when the queue is filled to one part in this many: the rest is for the
 turns already accepted, which must be able to end."""
 
-_MAY_WAIT_S = 0.002
-"""How long an entry that may wait does so for one that may not: ten flushes of a quick disk."""
-
 _CLOSE_TIMEOUT_S = 30.0
 """A disk that has not answered for so long will not answer in time for anybody."""
 
@@ -35,7 +32,6 @@ class GroupCommit:
 
     What one round of the event loop appends is handed over together, at the round's end: a flush
     costs the CPU as much as twenty entries, so a busy loop must not pay for one flush an entry.
-    Entries that may wait go with the next that may not, at the latest after `_MAY_WAIT_S`.
     The carrier, a thread, takes whatever was handed over, writes it, flushes it, and settles all
     of it with one call into the loop; what comes meanwhile is the next batch. After a failure
     nothing is tried again: every entry, in hand or still to come, fails.
@@ -60,8 +56,6 @@ class GroupCommit:
         self._waiting_entries = 0
         self._waiting_bytes = 0
         self._gathered: list[Waiter] = []
-        self._handing_over: asyncio.Handle | None = None
-        self._patience: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next_space_check = 0.0
         self._carrier = environment.carrier(self)
@@ -80,7 +74,7 @@ class GroupCommit:
         ):
             raise JournalFull(f"{self._waiting_entries} entries wait")
 
-    def append(self, kind: int, payload: bytes, may_wait: bool) -> asyncio.Future[Location]:
+    def append(self, kind: int, payload: bytes) -> asyncio.Future[Location]:
         """Queue an entry; see Journal.append."""
         if self._refusal is not None:
             raise self._refusal(self._cause)
@@ -101,18 +95,12 @@ class GroupCommit:
         if loop is None:  # asked once: on Python 3.11 each asking is a system call
             loop = self._loop = asyncio.get_running_loop()
         future: Irrevocable[Location] = Irrevocable(loop=loop)
+        if not self._gathered:
+            loop.call_soon(self._hand_over)
         self._gathered.append(Waiter(kind, payload, future))
-        if self._handing_over is None:
-            if not may_wait:
-                self._handing_over = loop.call_soon(self._hand_over)
-            elif self._patience is None:
-                self._patience = loop.call_later(_MAY_WAIT_S, self._hand_over)
         return future
 
     def _hand_over(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-        self._handing_over = self._patience = None
         gathered, self._gathered = self._gathered, []
         if gathered:
             self._carrier.put(gathered)

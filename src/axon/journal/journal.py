@@ -99,19 +99,15 @@ class Journal:
         """
         self._commit.admit()
 
-    def append(
-        self, kind: int, payload: bytes, *, may_wait: bool = False
-    ) -> asyncio.Future[Location]:
+    def append(self, kind: int, payload: bytes) -> asyncio.Future[Location]:
         """Queue an entry of a `kind` from 1 to 65534; the future resolves once it is on disk.
 
-        One that `may_wait` shares the flush of the next one, and has its own after two
-        milliseconds without any.
         Entries get their sequences in the order of the calls. Raises JournalFull, EntryTooLarge,
         JournalFailed or JournalClosed at once; the future raises JournalFailed when the disk
         refused, and then the entry may or may not be found after a restart. Cancelling the
         future does not take the entry back.
         """
-        return self._commit.append(kind, payload, may_wait)
+        return self._commit.append(kind, payload)
 
     def read(self, after: int) -> Iterator[Entry]:
         """Yield the entries behind `after` that are durable by now; blocks.

@@ -5,14 +5,12 @@ what it says before the fsync, so a crash in between is a request that never arr
 """
 
 import asyncio
-import functools
 
 import msgspec
 
 from axon.base import MICROS_PER_SECOND, until_done
 from axon.conversations import Begun, HistoryAway, HistoryItem, NewItem, Owner
 from axon.inference import Model, estimate_tokens
-from axon.journal import Location
 from axon.records import SealedItem, TurnAccepted, TurnHead, encode
 from axon.sealing import DataKey, item_context, seal
 from axon.turns.answer import Answer
@@ -40,9 +38,8 @@ _NOTHING_BEFORE = History()
 async def accept(
     rooms: TurnRooms, options: TurnOptions, request: TurnRequest, ask: Ask
 ) -> RunningTurn:
-    """Return the turn once its acceptance is journaled; nothing is kept when this raises.
+    """Return the turn once its acceptance is durable; nothing is kept when this raises.
 
-    It is durable then, unless nothing can be known of the turn before its end is.
     `ask` takes the turns that a summary needs.
     """
     started_s = rooms.clock.monotonic()
@@ -73,7 +70,7 @@ async def accept(
             turn.output = FromCache()
         else:
             submit(rooms, options, turn)
-        await _journal(rooms, turn)
+        await _make_durable(rooms, turn)
     except BaseException:
         if turn is not None and turn.admission is not None:
             rooms.limits.give_back(request.org_id, turn.admission)
@@ -83,32 +80,21 @@ async def accept(
     return turn
 
 
-async def _journal(rooms: TurnRooms, turn: RunningTurn) -> None:
-    """Journal the acceptance; the turn's job is cancelled when that cannot be done.
+async def _make_durable(rooms: TurnRooms, turn: RunningTurn) -> None:
+    """Return when the acceptance is on disk; the turn's job is cancelled when it cannot be.
 
-    From the append on the turn is there, whatever becomes of the caller. Where something is shown
-    or held back before the turn's end, or a key leads to it, it is on disk when this returns. Any
-    other acceptance may share the flush of its turn's end, when the engine is that quick.
+    From the append on the turn is there, whatever becomes of the caller.
     """
-    awaited = turn.tells or turn.admission or turn.request.idempotency_key is not None
     try:
         accepted = _accepted_record(rooms, turn)
-        written = rooms.journal.append(*encode(accepted), may_wait=not awaited)
+        turn.accepted_at = await until_done(rooms.journal.append(*encode(accepted)))
+        if turn.admission is not None:
+            rooms.limits.began(turn.head)
         if turn.readable:
-            written.add_done_callback(functools.partial(_note, rooms, accepted))
-        if awaited:
-            turn.accepted_at = await until_done(written)
-            if turn.admission is not None:
-                rooms.limits.began(turn.head)
+            rooms.conversations.tail.note(accepted, turn.accepted_at)
     except BaseException:
         rooms.inference.cancel(turn.head.turn_id)
         raise
-
-
-def _note(rooms: TurnRooms, accepted: TurnAccepted, written: asyncio.Future[Location]) -> None:
-    """Remember the acceptance; a callback, so that it comes before what the turn's end calls."""
-    if written.exception() is None:
-        rooms.conversations.tail.note(accepted, written.result())
 
 
 async def _begin(

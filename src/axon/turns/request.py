@@ -104,7 +104,6 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     ticket: int = 0
     """Among the open turns of its process."""
     accepted_at: Location = Location(0, 0, 0, 0)
-    """Where the acceptance is, if it was waited for."""
     ended_at: int = 0
     """Sequence of the record that ends the turn, once it is durable."""
     output: JobStream | None = None
