@@ -95,6 +95,34 @@ async def test_every_table_comes_back_as_it_was(scene: Scene) -> None:
     assert parked == [(2,)]
 
 
+async def test_what_was_invoiced_comes_back_and_stays_as_it_is(scene: Scene) -> None:
+    await scene.write(records(1, 3))
+    await scene.project()
+    await scene.query(
+        "INSERT INTO billing.closes VALUES ('close_1', 'org_1', '2026-10', 'UTC', 1, 2, 3)"
+    )
+    await scene.query(
+        "INSERT INTO billing.invoices VALUES ('inv_1', NULL, 'org_1', 'acme', '2026-10', 'UTC', 1,"
+        " 2, 'USD', 'draft', 5, 0, 3)"
+    )
+    await scene.query(
+        "INSERT INTO billing.lines VALUES ('inv_1', 1, 'usage', '2026-10', 'm', 'price_1', 0,"
+        " 'input', 1, 5, 5)"
+    )
+    await scene.query(
+        "UPDATE billing.invoices SET state = 'final', number = 1, close_id = 'close_1'"
+    )
+    tables = ["billing.numbers", "billing.closes", "billing.invoices", "billing.lines"]
+    before = {name: await scene.query(f"SELECT * FROM {name} ORDER BY 1") for name in tables}
+    assert all(before.values())
+    backup = await scene.back_up()
+    await scene.restore(backup, REPLACE)
+    after = {name: await scene.query(f"SELECT * FROM {name} ORDER BY 1") for name in tables}
+    assert after == before
+    with pytest.raises(asyncpg.RaiseError, match="issued invoice"):
+        await scene.query("UPDATE billing.lines SET amount_nano = 6")
+
+
 async def test_a_backup_is_one_snapshot_however_much_happens_meanwhile(scene: Scene) -> None:
     await scene.write(records(1, 400))
     writing = asyncio.gather(scene.project())
