@@ -135,5 +135,7 @@ async def followed(invoices: Invoices, invoice: Invoice) -> dict[int, list[str]]
         assert len({(turn.instance, turn.sequence) for turn in found}) == sum(
             place.turns for place in line.positions
         )
+        if line.kind in ("overage", "correction"):
+            assert sum(turn.cost_nano for turn in found) == line.amount_nano
         turns[line.line] = [turn.turn_id for turn in found]
     return turns

@@ -8,6 +8,7 @@ import pytest
 from axon.base import SystemClock
 from axon.billing import Billing, Invoice, Invoices
 from axon.metering import Prices, Rates, Rerating, rerate
+from axon.records import Hold
 from axon.stores import Postgres
 from tests.billing.scene import Journal, SetClock, followed, set_zone, us
 from tests.metering.scene import MODEL, ORG, price
@@ -51,7 +52,14 @@ class Life:
         for _ in range(self.draw.randrange(1, 12)):
             at_us = self.draw.randrange(FIRST_US, LAST_US)
             model = self.draw.choice((MODEL, MODEL, EUR))
-            self.draw.choice(self.journals).turn(at_us, model=model)
+            self.draw.choice(self.journals).turn(at_us, model=model, holds=self.holds())
+
+    def holds(self) -> list[Hold]:
+        """Return limits of which some are passed, each dearer beyond than it is within."""
+        within, percent = self.draw.randrange(200), self.draw.randrange(1, 300)
+        tokens = Hold("a", "tokens", "month", 1, 9, within=within, overage_percent=percent)
+        requests = Hold("b", "requests", "day", 1, 1, within=within % 2, overage_percent=1)
+        return [tokens, requests][: self.draw.randrange(3)]
 
     async def project(self) -> None:
         journal = self.draw.choice(self.journals)
@@ -120,14 +128,23 @@ async def test_every_turn_is_billed_once(
     final = await life.end()
 
     billed: dict[str, int] = {}
+    overage: dict[str, int] = {}
     turns: list[str] = []
     for invoice in final:
         billed[invoice.currency] = billed.get(invoice.currency, 0) + invoice.amount_nano
         found = await followed(invoices, invoice)
         for line in invoice.lines:
             turns += found[line.line] if line.kind == "request" else []
+            if line.kind == "overage":
+                of_line = overage.get(invoice.currency, 0) + line.amount_nano
+                overage[invoice.currency] = of_line
     written = [end.head.turn_id for journal in life.journals for end in journal.ends]
     assert sorted(turns) == sorted(written)
+    charges = [end.charge for journal in life.journals for end in journal.ends]
+    assert overage == {
+        currency: sum(one.overage_nano for one in charges if one.currency == currency)
+        for currency in ("USD", "EUR")
+    }
 
     connection = await asyncpg.connect(database)
     metered = await connection.fetch(

@@ -6,7 +6,7 @@ import pytest
 from axon.base import SystemClock
 from axon.billing import Billing, Closing, Invoice, Invoices, Line
 from axon.metering import Prices, Rates, Rerating, rerate
-from axon.records import TokenUsage
+from axon.records import Hold, TokenUsage
 from axon.stores import Postgres
 from tests.billing.scene import PRICE, Journal, SetClock, followed, us
 from tests.metering.scene import ORG, OTHER_ORG, many, price
@@ -82,6 +82,61 @@ async def test_a_line_is_quantity_times_rate_and_the_parts_are_the_charge(
         exact = exact if line.kind == "request" else exact // 1_000_000
         assert abs(line.amount_nano - exact) <= 5, "what the turns' own rounding leaves"
     assert invoice.amount_nano == journal.cost()
+
+
+async def test_overage_is_a_line_of_its_own_and_a_correction_keeps_its_part(
+    database: str, billing: Billing, invoices: Invoices, prices: Prices, postgres: Postgres
+) -> None:
+    """Turns of two tiers and two journals went beyond a limit: one line, beside what is plain."""
+    await prices.set_all([price(effective_from_us=1)])
+    known = await prices.list_all()
+    one, two = Journal(database, known), Journal(database, known, name="two")
+    beyond = [Hold("a", "tokens", "month", 1, 9, within=60, overage_percent=50)]
+    long = TokenUsage(input_tokens=2000, output_tokens=10)
+    past = [
+        one.turn("2026-10-05", holds=beyond),
+        one.turn("2026-10-06", holds=beyond, usage=long),
+        two.turn("2026-10-07", holds=beyond),
+    ]
+    one.turn("2026-10-08")
+    two.turn("2026-10-09", holds=beyond, usage=TokenUsage(input_tokens=20, output_tokens=20))
+    await one.project()
+    await two.project()
+    invoice = await closed(billing, "2026-10")
+    charged = one.cost() + two.cost()
+    overage = sum(end.charge.overage_nano for end in past)
+    assert overage > 0 and invoice.amount_nano == charged == amount(list(invoice.lines))
+    line = invoice.lines[-1]
+    assert (line.kind, line.origin, line.model) == ("overage", "usage", "small")
+    assert (line.quantity, line.amount_nano, line.rate_nano) == (3, overage, None)
+    assert [(place.instance, place.turns) for place in line.positions] == [("one", 2), ("two", 1)]
+    assert [other.kind for other in invoice.lines].count("overage") == 1
+    found = await followed(invoices, invoice)
+    assert sorted(found[line.line]) == sorted(end.head.turn_id for end in past)
+    for other in invoice.lines[:-1]:
+        exact = other.quantity * (other.rate_nano or 0)
+        exact = exact if other.kind == "request" else exact // 1_000_000
+        assert abs(other.amount_nano - exact) <= 5, "nothing of the overage is in a plain line"
+
+    dearer = Rates(input=5_000_000_002, cache_read=0, output=20_000_000_000)
+    await prices.set_all([price(price_id="", effective_from_us=2, rates=dearer)])
+    what = Rerating(from_us=0, to_us=us("2026-11-01"))
+    (rerated,) = await rerate(postgres, SystemClock(), what, apply=True)
+    connection = await asyncpg.connect(database)
+    more = await connection.fetchval("SELECT sum(overage_nano)::bigint FROM metering.corrections")
+    await connection.close()
+    again = Journal(database, await prices.list_all())
+    plain = again.cost(
+        *(
+            again.turn(end.head.accepted_us, usage=end.usage)
+            for journal in (one, two)
+            for end in journal.ends
+        )
+    )
+    (correction,) = (await closed(billing, "2026-11")).lines
+    assert correction.kind == "correction" and more > 0
+    assert correction.amount_nano == plain + overage + more - charged
+    assert correction.amount_nano == rerated.after_nano - charged
 
 
 async def test_closing_again_changes_nothing(

@@ -177,3 +177,26 @@ def test_programs_read_exact_text_and_whole_minor_units() -> None:
     shown = invoice_shown(invoice())
     assert (shown.total, shown.credited, shown.owed, shown.amount) == (518, 100, 418, "5.177837486")
     assert shown.number == "INV-000012" and shown.minor_digits == 2
+
+
+def test_what_went_beyond_a_limit_is_told_apart_everywhere() -> None:
+    """It has an amount and a count, and no rate: a percentage of what each turn cost."""
+    beyond = line(
+        2, kind="overage", price_id="", quantity=1_234, rate_nano=None, amount_nano=1_000_000_003
+    )
+    whole = invoice(lines=(line(1), beyond), credit_notes=(), amount_nano=4_086_418_739)
+    page = Page(html_statement(whole, "Axon"))
+    assert "Requests beyond a limit1,2341.000000003" in page.text
+    shown = invoice_shown(whole).lines
+    assert shown and (shown[1].kind, shown[1].rate, shown[1].amount) == (
+        "overage",
+        None,
+        "1.000000003",
+    )
+    assert rows(csv_statement([whole]))[1]["kind"] == "overage"
+    charge = rows(focus_csv([whole], "Axon"))[1]
+    assert all(charge[name] for name in NEVER_NULL)
+    assert (charge["BilledCost"], charge["ListCost"]) == ("1.000000003", "1.000000003")
+    assert (charge["ConsumedQuantity"], charge["ConsumedUnit"]) == ("1234", "Requests")
+    assert charge["SkuId"] == "small/overage" and charge["PricingCategory"] == "Other"
+    assert charge["ContractedUnitPrice"] == "" and charge["SkuPriceId"]

@@ -5,6 +5,7 @@ from axon.alerts.alert import Alert
 from axon.alerts.delivering import Deliveries, DeliveryOptions
 from axon.alerts.errors import (
     AlertsError,
+    AlertsUnavailable,
     SecretRefused,
     TooManyEndpoints,
     UnknownAlert,
@@ -12,21 +13,25 @@ from axon.alerts.errors import (
     UnusableUrl,
 )
 from axon.alerts.guard import Allowed
+from axon.alerts.own import AlertPage, OwnAlerts
 from axon.alerts.store import Attempt, Endpoint, Raised
 from axon.alerts.watching import AlertWatch
 
 __all__ = [
     "AdminParts",
     "Alert",
+    "AlertPage",
     "AlertWatch",
     "AlertsAdmin",
     "AlertsError",
+    "AlertsUnavailable",
     "Allowed",
     "Attempt",
     "CreatedEndpoint",
     "Deliveries",
     "DeliveryOptions",
     "Endpoint",
+    "OwnAlerts",
     "Raised",
     "SecretRefused",
     "TooManyEndpoints",

@@ -29,6 +29,9 @@ TIMEOUT_S = 10.0
 ENDPOINTS_MAX = 1000
 """An alert of an organization goes to all that concern it."""
 
+ENDPOINTS_OF_ORG_MAX = 20
+"""None can take the places of others."""
+
 _ID_BYTES = 12
 
 
@@ -70,11 +73,15 @@ class AlertsAdmin:
         secret = parts.randomness.bytes(SECRET_BYTES)
         wrapped = parts.keyring.wrap(secret)
         async with parts.postgres.connection(TIMEOUT_S) as connection:
-            count = await connection.fetchval(
-                "SELECT count(*) FROM alerts.endpoints WHERE ended_us = 0"
+            (there,) = await connection.fetch(
+                "SELECT count(*) AS all, count(*) FILTER (WHERE org_id = $1) AS own"
+                " FROM alerts.endpoints WHERE ended_us = 0",
+                org_id,
             )
-            if count >= ENDPOINTS_MAX:
+            if there["all"] >= ENDPOINTS_MAX:
                 raise TooManyEndpoints(f"{ENDPOINTS_MAX} or more")
+            if org_id and there["own"] >= ENDPOINTS_OF_ORG_MAX:
+                raise TooManyEndpoints(f"an organization has {ENDPOINTS_OF_ORG_MAX} at most")
             await connection.execute(
                 "INSERT INTO alerts.endpoints VALUES ($1, $2, $3, $4, $5, $6, 0, '')",
                 endpoint_id,

@@ -12,11 +12,15 @@ class UnusableUrl(AlertsError):
 
 
 class UnknownEndpoint(AlertsError):
-    """There is no such webhook; see `axon webhooks list`."""
+    """There is no such webhook."""
 
 
 class UnknownAlert(AlertsError):
-    """There is no such alert, or it was sent to nobody; see `axon alerts list`."""
+    """There is no such alert, or it was sent to nobody."""
+
+
+class AlertsUnavailable(AlertsError):
+    """Alerts and webhooks cannot be read or changed now; please retry."""
 
 
 class SecretRefused(AlertsError):

@@ -54,6 +54,17 @@ JOIN alerts.endpoints ON endpoints.id = endpoint_id
 ORDER BY raised_us, alert_id
 """
 
+DELIVERIES = """
+SELECT alert_id, kind, endpoint_id, state, attempts, next_us,
+    coalesce(at_us, 0) AS at_us, coalesce(took_ms, 0) AS took_ms,
+    coalesce(status, 0) AS status, coalesce(error, '') AS error
+FROM alerts.deliveries JOIN alerts.raised ON raised.id = alert_id
+LEFT JOIN LATERAL (SELECT at_us, took_ms, status, error FROM alerts.attempts AS a
+    WHERE (a.alert_id, a.endpoint_id) = (deliveries.alert_id, deliveries.endpoint_id)
+    ORDER BY number DESC LIMIT 1) AS last ON true
+"""
+"""Every delivery with its last attempt."""
+
 
 class Raised(msgspec.Struct, frozen=True, kw_only=True):
     """An alert that was raised."""
@@ -213,14 +224,8 @@ async def raised(connection: asyncpg.Connection, org_id: str) -> list[Raised]:
 async def deliveries(connection: asyncpg.Connection, alert_id: str) -> list[Attempt]:
     """Return the newest deliveries with their last attempt, of one alert or ('') of all."""
     rows = await connection.fetch(
-        "SELECT alert_id, kind, endpoint_id, state, attempts, next_us,"
-        " coalesce(at_us, 0) AS at_us, coalesce(took_ms, 0) AS took_ms,"
-        " coalesce(status, 0) AS status, coalesce(error, '') AS error"
-        " FROM alerts.deliveries JOIN alerts.raised ON raised.id = alert_id"
-        " LEFT JOIN LATERAL (SELECT at_us, took_ms, status, error FROM alerts.attempts AS a"
-        "   WHERE (a.alert_id, a.endpoint_id) = (deliveries.alert_id, deliveries.endpoint_id)"
-        "   ORDER BY number DESC LIMIT 1) AS last ON true"
-        " WHERE $1 = '' OR alert_id = $1 ORDER BY raised_us DESC, alert_id, endpoint_id LIMIT $2",
+        f"{DELIVERIES} WHERE $1 = '' OR alert_id = $1"
+        " ORDER BY raised_us DESC, alert_id, endpoint_id LIMIT $2",
         alert_id,
         LISTED_MAX,
     )

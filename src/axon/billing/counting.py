@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from axon.billing.invoice import CORRECTION, KINDS, Line, Position
+from axon.billing.invoice import CORRECTION, KINDS, OVERAGE, Line, Origin, Position
 from axon.billing.months import Month
 from axon.billing.places import Places, held, joined
 from axon.billing.splitting import kind_rate, split
@@ -58,7 +58,7 @@ UNBILLED = f"""
 
 SORTED_TURNS = f"""
     SELECT t.user_id, t.turn_id, t.accepted_us, t.instance, t.sequence, t.currency, t.model,
-        t.price_id, t.cost_nano, t.input_tokens, t.output_tokens,
+        t.price_id, t.cost_nano, t.overage_nano, t.input_tokens, t.output_tokens,
         width_bucket(t.accepted_us, $12::bigint[]) AS period,
         coalesce(width_bucket(t.input_tokens, tiers.bounds), 0) AS tier,
         least(t.cached_tokens, t.input_tokens) AS cached,
@@ -81,6 +81,7 @@ _PARTS = {
     "output": "output_tokens - thought",
     "reasoning": "thought",
     "request": "1",
+    OVERAGE: "(overage_nano > 0)::int",
 }
 """How much of each kind a turn of `SORTED_TURNS` has."""
 
@@ -95,7 +96,7 @@ def _sums(kind: str, part: str) -> str:
 
 # Each turn is looked at once and cut into its kinds afterwards: there may be millions.
 _QUANTITIES = f"""
-SELECT {_GROUP}, instance, sum(cost_nano) AS cost_nano,
+SELECT {_GROUP}, instance, sum(cost_nano) AS cost_nano, sum(overage_nano) AS overage_nano,
     {", ".join(_sums(kind, part) for kind, part in _PARTS.items())}
 FROM ({SORTED_TURNS}) AS t GROUP BY {_GROUP}, instance ORDER BY {_GROUP}, instance
 """  # noqa: S608 - names of ours alone
@@ -127,13 +128,16 @@ SELECT count(*) {UNBILLED} AND t.currency = ''
 def turns_of_kind(kind: str) -> str:
     """Return the query of the turns of a scope that have something of a kind, by acceptance.
 
-    After the parameters of `Scope.sorting` come a line's currency, period, model, price and tier.
+    After the parameters of `Scope.sorting` come a line's currency, period and model, and unless it
+    is one of overage its price and tier.
     """
+    of_one_price = "" if kind == OVERAGE else "AND price_id = $18 AND tier = $19"
+    cost = "overage_nano" if kind == OVERAGE else "cost_nano"
     return f"""
-SELECT turn_id, user_id, instance, sequence, accepted_us, {_PARTS[kind]} AS quantity, cost_nano
+SELECT turn_id, user_id, instance, sequence, accepted_us, {_PARTS[kind]} AS quantity,
+    {cost} AS cost_nano
 FROM ({SORTED_TURNS}) AS t
-WHERE currency = $15 AND period = $16 AND model = $17 AND price_id = $18 AND tier = $19
-    AND {_PARTS[kind]} > 0
+WHERE currency = $15 AND period = $16 AND model = $17 {of_one_price} AND {_PARTS[kind]} > 0
 ORDER BY accepted_us, turn_id
 """  # noqa: S608 - names of ours alone
 
@@ -159,8 +163,12 @@ async def lines_of(
         key = _Sort(*(row[name] for name in _Sort._fields))
         sorts.setdefault(key, []).append(row)
     lines: dict[str, list[Line]] = {}
+    beyond: dict[tuple[str, int, str], list[asyncpg.Record]] = {}
     for key, found in sorts.items():
         lines.setdefault(key.currency, []).extend(_usage_lines(scope, key, found, known))
+        beyond.setdefault((key.currency, key.period, key.model), []).extend(found)
+    for (currency, period, model), found in beyond.items():
+        lines[currency].extend(_overage_lines(scope, period, model, found))
     for currency, line in await _correction_lines(connection, scope):
         lines.setdefault(currency, []).append(line)
     return {currency: _numbered(found) for currency, found in sorted(lines.items())}
@@ -177,14 +185,13 @@ def _usage_lines(
 ) -> list[Line]:
     quantities = {kind: sum(row[f"{kind}_quantity"] for row in rows) for kind in KINDS}
     quantities = {kind: quantity for kind, quantity in quantities.items() if quantity}
-    cost_nano = int(sum(row["cost_nano"] for row in rows))
+    cost_nano = int(sum(row["cost_nano"] - row["overage_nano"] for row in rows))
     price = known.get(key.price_id)
     amounts = split(cost_nano, quantities, price, key.tier)
-    late = key.period < len(scope.edges)
     return [
         Line(
             line=0,
-            origin="late" if late else "usage",
+            origin=_origin(scope, key.period),
             month=str(scope.months[key.period]),
             model=key.model,
             price_id=key.price_id,
@@ -197,6 +204,31 @@ def _usage_lines(
         )
         for kind in quantities
     ]
+
+
+def _overage_lines(scope: Scope, period: int, model: str, rows: list[asyncpg.Record]) -> list[Line]:
+    """Return the line of what a model's turns cost more for going beyond limits, if any did."""
+    quantity = sum(row["overage_quantity"] for row in rows)
+    if not quantity:
+        return []
+    line = Line(
+        line=0,
+        origin=_origin(scope, period),
+        month=str(scope.months[period]),
+        model=model,
+        price_id="",
+        tier=0,
+        kind=OVERAGE,
+        quantity=quantity,
+        rate_nano=None,
+        amount_nano=int(sum(row["overage_nano"] for row in rows)),
+        positions=_joined(_positions_of_kind(rows, OVERAGE)),
+    )
+    return [line]
+
+
+def _origin(scope: Scope, period: int) -> Origin:
+    return "late" if period < len(scope.edges) else "usage"
 
 
 async def _correction_lines(connection: asyncpg.Connection, scope: Scope) -> list[tuple[str, Line]]:
@@ -239,6 +271,20 @@ def _positions_of_kind(rows: list[asyncpg.Record], kind: str) -> tuple[Position,
     )
 
 
+def _joined(positions: Sequence[Position]) -> tuple[Position, ...]:
+    """Return one position for each journal, where several prices' turns may be."""
+    joined: dict[str, Position] = {}
+    for one in positions:
+        other = joined.get(one.instance, one)
+        joined[one.instance] = Position(
+            instance=one.instance,
+            first_sequence=min(one.first_sequence, other.first_sequence),
+            last_sequence=max(one.last_sequence, other.last_sequence),
+            turns=one.turns if other is one else one.turns + other.turns,
+        )
+    return tuple(joined[instance] for instance in sorted(joined))
+
+
 def _positions(rows: list[asyncpg.Record]) -> tuple[Position, ...]:
     return tuple(
         Position(
@@ -254,12 +300,12 @@ def _positions(rows: list[asyncpg.Record]) -> tuple[Position, ...]:
 def _numbered(lines: list[Line]) -> list[Line]:
     """Return the lines in the order of an invoice: the month first, then what belongs to others."""
     origins = ("usage", "late", "correction")
-    kinds = (*KINDS, CORRECTION)
+    kinds = (*KINDS, OVERAGE, CORRECTION)
     lines = sorted(
         lines,
         key=lambda line: (
-            origins.index(line.origin), line.month, line.model, line.price_id, line.tier,
-            kinds.index(line.kind),
+            origins.index(line.origin), line.month, line.model, line.kind == OVERAGE,
+            line.price_id, line.tier, kinds.index(line.kind),
         ),
     )  # fmt: skip
     return [dataclasses.replace(line, line=number) for number, line in enumerate(lines, 1)]

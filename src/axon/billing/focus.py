@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from axon.base import NANOS_PER_UNIT, utc_from_us
 from axon.billing.csv_table import Number, csv_table
-from axon.billing.invoice import CORRECTION, CreditNote, Invoice, Line
+from axon.billing.invoice import CORRECTION, OVERAGE, CreditNote, Invoice, Line
 from axon.billing.money import minor_digits, minor_text, nano_text
 from axon.billing.months import month_named
 
@@ -22,6 +22,7 @@ _METERS = {
     "output": "Output Tokens",
     "reasoning": "Reasoning Tokens",
     "request": "Requests",
+    OVERAGE: "Requests Beyond a Limit",
 }
 
 FOCUS_COLUMNS = (
@@ -100,10 +101,10 @@ def _charge(invoice: Invoice, line: Line) -> _Row:
         "ChargeCategory": "Usage",
         "ChargeFrequency": "Usage-Based",
         "ChargeDescription": f"{line.model}: {line.quantity:,} {meter.lower()} in {line.month}",
-        "PricingCategory": "Standard",
+        "PricingCategory": "Other" if line.kind == OVERAGE else "Standard",
         "SkuId": f"{line.model}/{line.kind}",
         "SkuMeter": meter,
-        "SkuPriceId": f"{line.price_id}/{line.tier}/{line.kind}",
+        "SkuPriceId": f"{line.price_id or line.model}/{line.tier}/{line.kind}",
     }
     return row | _quantities(line)
 
@@ -113,7 +114,7 @@ def _quantities(line: Line) -> _Row:
 
     The billed cost is what the turns were charged, each rounded to a nano-unit by itself.
     """
-    tokens = line.kind != "request"
+    tokens = line.kind not in ("request", OVERAGE)
     per_unit = _TOKENS_PER_RATE if tokens else 1
     row: _Row = {
         "ConsumedQuantity": line.quantity,

@@ -14,6 +14,10 @@ KINDS = ("input", "cached", "cache_write", "output", "reasoning", "request")
 """What a turn is charged for, in the order of an invoice. Cached and cache-write tokens are part of
 a turn's input and reasoning tokens of its output; here each token is counted as one sort."""
 
+OVERAGE = "overage"
+"""The kind of a line that sums what turns cost more for going beyond limits that let them, at any
+price of a model; its quantity is how many did."""
+
 CORRECTION = "correction"
 """The kind of a line that sums corrections; its quantity is how many."""
 
@@ -41,10 +45,10 @@ class Line:
     model: str
     price_id: str
     tier: int
-    """Which tier of the price counted; 0 for none."""
+    """Which tier of the price counted; 0 for none. A line of overage has neither price nor tier."""
     kind: str
     quantity: int
-    """Tokens, requests or corrections."""
+    """Tokens, requests, turns that went beyond a limit, or corrections."""
     rate_nano: int | None
     """Nano-units for a million tokens, or for a request; None where there is no one rate."""
     amount_nano: int
@@ -128,4 +132,5 @@ class BilledTurn:
     accepted_us: int
     quantity: int
     cost_nano: int
-    """What the whole turn was charged, or its correction: a line of one kind is part of it."""
+    """What the whole turn was charged, of which a line of one kind is a part; on a line of overage
+    the turn's overage alone, and on one of corrections its correction."""

@@ -8,7 +8,7 @@ import asyncpg
 from axon.billing import store
 from axon.billing.counting import turns_of_kind
 from axon.billing.errors import BillingUnavailable, UnknownInvoice
-from axon.billing.invoice import CORRECTION, BilledTurn, Invoice, Line
+from axon.billing.invoice import CORRECTION, OVERAGE, BilledTurn, Invoice, Line
 from axon.billing.months import month_named
 from axon.billing.scoping import scope_of
 from axon.metering import all_prices
@@ -123,5 +123,6 @@ async def _turns_of(
     period = len(scope.edges)
     if line.origin == "late":
         period = [str(month) for month in scope.months].index(line.month)
-    of_line = [invoice.currency, period, line.model, line.price_id, line.tier]
+    of_line: list[Any] = [invoice.currency, period, line.model]
+    of_line += [] if line.kind == OVERAGE else [line.price_id, line.tier]
     return turns_of_kind(line.kind), [*scope.sorting(await all_prices(connection)), *of_line]

@@ -11,7 +11,7 @@ _TOKENS_PER_RATE = 1_000_000
 def split(
     cost_nano: int, quantities: Mapping[str, int], price: Price | None, tier: int
 ) -> dict[str, int]:
-    """Return each kind's part of a cost; the parts add up to it exactly.
+    """Return each kind's part of a cost without overage; the parts add up to it exactly.
 
     A part is quantity times rate, cut to whole nano-units. Each turn was rounded by itself when it
     was charged, so a few nano-units are left over: they go to the largest part.

@@ -4,7 +4,7 @@ from html import escape
 from zoneinfo import ZoneInfo
 
 from axon.base import utc_from_us
-from axon.billing.invoice import CORRECTION, Invoice, Line
+from axon.billing.invoice import CORRECTION, OVERAGE, Invoice, Line
 from axon.billing.money import minor_text, nano_text
 from axon.billing.months import month_named
 from axon.billing.statement_csv import position_text
@@ -16,6 +16,7 @@ _KINDS = {
     "output": "Output tokens",
     "reasoning": "Reasoning tokens",
     "request": "Requests",
+    OVERAGE: "Requests beyond a limit",
     CORRECTION: "Corrected charges",
 }
 

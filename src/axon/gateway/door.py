@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from axon.accounts import Accounts
+from axon.alerts import OwnAlerts
 from axon.base import Clock, IdMint, SystemRandomness, UnknownId
 from axon.billing import Invoices
 from axon.conversations import Conversations, Owner, RequestKey, StoredTurn
@@ -60,6 +61,7 @@ class Door:
     limits: Limits
     limits_admin: LimitsAdmin
     invoices: Invoices
+    alerts: OwnAlerts
     mint: IdMint
     clock: Clock
     streams: Streams

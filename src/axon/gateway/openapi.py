@@ -54,6 +54,7 @@ _SPECIAL: dict[str, tuple[int, ...]] = {
     "stored_responses.cancel_response": (400,),
     "conversation_events.follow_conversation": (410,),
     "sync.sync": (410,),
+    "alerts.list_alerts": (404,),
     "limits.list_rules": (403,),
     "limits.set_rule": (400, 403),
     "limits.remove_rule": (403, 404),

@@ -8,6 +8,13 @@ from typing import Any, Literal
 import msgspec
 
 from axon.billing import InvoiceShown
+from axon.gateway.alert_shapes import (
+    AlertsShown,
+    DeliveriesShown,
+    Redelivery,
+    WebhookMade,
+    WebhooksShown,
+)
 from axon.gateway.openapi_events import EVENTS_ANSWERS
 
 
@@ -324,6 +331,12 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "usage.costs": UsagePage,
     "invoices.list_invoices": InvoicePage,
     "invoices.get_invoice": InvoiceShown,
+    "alerts.list_alerts": AlertsShown,
+    "alerts.list_deliveries": DeliveriesShown,
+    "alerts.redeliver": Redelivery,
+    "alerts.list_webhooks": WebhooksShown,
+    "alerts.add_webhook": WebhookMade,
+    "alerts.remove_webhook": Deleted,
     "limits.get_limits": Limits,
     "limits.list_rules": LimitRules,
     "limits.set_rule": LimitRule,

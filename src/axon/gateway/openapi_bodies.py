@@ -227,6 +227,9 @@ BODIES: dict[str, Body] = {
         needed=("user",),
         example={"user": "ada", "expires_in": 600},
     ),
+    "alerts.add_webhook": Body(
+        types={"url": str}, needed=("url",), example={"url": "https://example.com/axon"}
+    ),
     "limits.set_rule": Body(
         types={
             "id": str,

@@ -108,6 +108,7 @@ _QUERY: dict[str, Sequence[Parameter]] = {
         *_grouping("user_id", "api_key_id", "line_item"),
         _names("line_items", "Only these models."),
     ],
+    "alerts.list_alerts": [_LIMIT, _AFTER],
     "invoices.list_invoices": [
         _query("month", {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}$"}, "As 2026-10."),
     ],

@@ -7,6 +7,13 @@ from http import HTTPStatus
 import msgspec
 
 from axon.accounts import AccountsUnavailable, InvalidCredential, NotPermitted
+from axon.alerts import (
+    AlertsUnavailable,
+    TooManyEndpoints,
+    UnknownAlert,
+    UnknownEndpoint,
+    UnusableUrl,
+)
 from axon.base import AxonError, UnknownId
 from axon.billing import BillingUnavailable, MonthWrong, UnknownInvoice
 from axon.conversations import (
@@ -150,6 +157,7 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
     JournalError: "journal_unavailable",
     UsageUnavailable: "usage_unavailable",
     BillingUnavailable: "billing_unavailable",
+    AlertsUnavailable: "alerts_unavailable",
 }
 """The first that fits; the journal's own kinds stand before it."""
 
@@ -157,6 +165,8 @@ _NOT_FOUND = (
     ConversationNotFound,
     ItemNotFound,
     TurnNotFound,
+    UnknownAlert,
+    UnknownEndpoint,
     UnknownEntitlement,
     UnknownId,
     UnknownInvoice,
@@ -182,6 +192,10 @@ def problem_of(error: AxonError) -> Problem:
         return _problem_of_limit(error)
     if isinstance(error, UnusableRule):
         return Problem(status=400, message=message, code="invalid_value")
+    if isinstance(error, UnusableUrl):
+        return Problem(status=400, message=message, code="unusable_url", param="url")
+    if isinstance(error, TooManyEndpoints):
+        return Problem(status=400, message=message, code="too_many_webhooks")
     if isinstance(error, NotPermitted):
         return Problem(status=403, message=message, kind="permission_error", code="not_permitted")
     if isinstance(error, UnknownModel):

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 
 from axon.gateway import (
+    alerts,
     chat,
     compaction,
     completions,
@@ -59,6 +60,9 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("GET", "/v1/organization/usage/completions"): usage.completions_usage,
     ("GET", "/v1/organization/costs"): usage.costs,
     ("GET", "/v1/invoices"): invoices.list_invoices,
+    ("GET", "/v1/alerts"): alerts.list_alerts,
+    ("GET", "/v1/webhooks"): alerts.list_webhooks,
+    ("POST", "/v1/webhooks"): alerts.add_webhook,
     ("GET", "/v1/limits"): limits.get_limits,
     ("GET", "/v1/limit_rules"): limits.list_rules,
     ("POST", "/v1/limit_rules"): limits.set_rule,
@@ -87,6 +91,9 @@ _WITH_IDS: dict[tuple[str, str, int], Route] = {
     ("GET", "conversations/items", 1): conversations.list_items,
     ("GET", "conversations/items", 2): conversations.get_item,
     ("GET", "invoices", 1): invoices.get_invoice,
+    ("GET", "alerts/deliveries", 1): alerts.list_deliveries,
+    ("POST", "alerts/redeliver", 1): alerts.redeliver,
+    ("DELETE", "webhooks", 1): alerts.remove_webhook,
     ("DELETE", "limit_rules", 1): limits.remove_rule,
     ("DELETE", "conversations/items", 2): conversations.delete_item,
 }

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from axon.accounts import Accounts, AccountsOptions
+from axon.alerts import AdminParts, OwnAlerts
+from axon.app.alerting import allowed_by
 from axon.app.folders import DataFolder
 from axon.app.instances import own_instance
 from axon.app.models import model_table, proxies
@@ -140,6 +142,7 @@ async def open_rooms(
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
+        alerts=_alerts(settings, ground),
         mint=ground.mint,
         clock=ground.clock,
         streams=Streams(),
@@ -159,6 +162,18 @@ async def open_rooms(
         unfinished=unfinished,
         prices=prices,
         tasks=tasks,
+    )
+
+
+def _alerts(settings: Settings, ground: _Ground) -> OwnAlerts:
+    return OwnAlerts(
+        AdminParts(
+            postgres=ground.postgres,
+            keyring=ground.keyring,
+            clock=ground.clock,
+            randomness=ground.randomness,
+            allowed=allowed_by(settings.alerts),
+        )
     )
 
 
