@@ -74,7 +74,7 @@ async def test_a_broker_that_was_away_gets_it_later(broker: Broker) -> None:
 @pytest.mark.failure("kafka", "frozen")
 async def test_a_broker_that_does_not_answer_is_given_up_within_the_bound(broker: Broker) -> None:
     target, sent = sink(broker, SHORT_S), events(5)
-    await target.send(sent)
+    await sink(broker).send(sent)
     broker.answer_after(600_000)
     with pytest.raises(KafkaAway):
         await target.send(sent)

@@ -110,6 +110,8 @@ async def test_who_was_counted_goes_on_without_postgresql(
     running = await admitting.begin(100)
     postgres_server.kill()
     assert not await admitting.limits.refresh()
+    with pytest.raises(LimitsUnavailable):
+        await admitting.admin.rules()
     await admitting.end(running, 40)
     assert await admitting.used("budget") == 40
     await admitting.begin(100)

@@ -10,7 +10,7 @@ import asyncpg
 from axon.limits.calendar import PERIODS
 from axon.limits.errors import UnknownRule, UnusableRule
 from axon.limits.rules import APART, KINDS, MEASURES, Rule, Tier
-from axon.limits.store import rule_of, tier_of
+from axon.limits.store import connected, rule_of, tier_of
 from axon.stores import Postgres
 
 TIMEOUT_S = 10.0
@@ -36,7 +36,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 class LimitsAdmin:
-    """Every method may raise PostgresAway; then the change may or may not have been made."""
+    """Every method may raise LimitsUnavailable; then the change may or may not have been made."""
 
     def __init__(self, postgres: Postgres) -> None:
         """`postgres` is started and stopped by its owner."""
@@ -44,7 +44,7 @@ class LimitsAdmin:
 
     async def rules(self) -> list[Rule]:
         """Return every rule by its id."""
-        async with self._postgres.connection(TIMEOUT_S) as connection:
+        async with connected(self._postgres, TIMEOUT_S) as connection:
             return [
                 rule_of(row)
                 for row in await connection.fetch("SELECT * FROM limits.rules ORDER BY id")
@@ -52,7 +52,7 @@ class LimitsAdmin:
 
     async def tiers(self) -> list[Tier]:
         """Return every tier by its name."""
-        async with self._postgres.connection(TIMEOUT_S) as connection:
+        async with connected(self._postgres, TIMEOUT_S) as connection:
             rows = await connection.fetch("SELECT * FROM limits.tiers ORDER BY name")
         return [tier_of(row) for row in rows]
 
@@ -145,7 +145,7 @@ class LimitsAdmin:
     async def _changing(self) -> AsyncIterator[asyncpg.Connection]:
         """Lend a transaction that gives what it changes a new version."""
         async with (
-            self._postgres.connection(TIMEOUT_S) as connection,
+            connected(self._postgres, TIMEOUT_S) as connection,
             connection.transaction(),
         ):
             await connection.execute("UPDATE limits.version SET number = number + 1")

@@ -38,7 +38,7 @@ async def read_defined(postgres: Postgres, known: int) -> Defined | None:
 
     Raises LimitsUnavailable, also for tables that were emptied: that is no news of no limits.
     """
-    async with _connection(postgres) as connection, connection.transaction():
+    async with connected(postgres) as connection, connection.transaction():
         version = await connection.fetchval("SELECT number FROM limits.version")
         if version is None:
             raise LimitsUnavailable("the database holds no limits any more")
@@ -60,7 +60,7 @@ async def read_counts(
     postgres: Postgres, org_id: str, instance: str, counters: Sequence[Counter]
 ) -> Counted:
     """Return what was used of the counters; raises LimitsUnavailable."""
-    async with _connection(postgres) as connection:
+    async with connected(postgres) as connection:
         rows = await connection.fetch(
             "SELECT instance, bucket, start_us, used::bigint AS used FROM limits.counts"
             " JOIN unnest($2::text[], $3::bigint[]) AS asked (bucket, start_us)"
@@ -171,10 +171,12 @@ def rule_of(row: asyncpg.Record) -> Rule:
 
 
 @asynccontextmanager
-async def _connection(postgres: Postgres) -> AsyncIterator[asyncpg.Connection]:
+async def connected(
+    postgres: Postgres, timeout_s: float = QUERY_TIMEOUT_S
+) -> AsyncIterator[asyncpg.Connection]:
     """Lend a connection; any error of the database means that it cannot be told, not a refusal."""
     try:
-        async with postgres.connection(QUERY_TIMEOUT_S) as connection:
+        async with postgres.connection(timeout_s) as connection:
             yield connection
     except (PostgresAway, asyncpg.PostgresError) as error:
         raise LimitsUnavailable(str(error)) from error

@@ -39,9 +39,9 @@ SELECT schemaname || '.' || sequencename AS place, last_value FROM pg_sequences
 WHERE schemaname = ANY($1) AND last_value IS NOT NULL
 """
 
-# Pages, not rows: to count would read all of it. Migrations fill the rows of `version` and `numbers`
-# (what was numbered is in tables of its own), and define the first tiers and limits; whether those
-# were changed since, their version tells, which the migrations leave at 2.
+# Pages, not rows: to count would read all of it. Migrations fill `version` and `numbers` (what was
+# numbered is in other tables), and define the first tiers and limits; whether those were changed
+# since, their version tells, which the migrations leave at 2.
 _HELD = """
 SELECT n.nspname || '.' || c.relname FROM pg_class AS c JOIN pg_namespace AS n
     ON n.oid = c.relnamespace
