@@ -12,7 +12,7 @@ TARGETS = (("serving", ENGINE), ("postgres", "valkey"), (POWER,))
 """Every process at least once, in few cycles; the projector dies with the power."""
 
 Targets = tuple[tuple[str, ...], ...]
-Run = Callable[[str, Targets], Outcome]
+Run = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def run(tmp_path: Path) -> Iterator[Run]:
     """Run a campaign, each target once, with these faults planted in Axon's processes."""
     installation = Installation(folder=tmp_path, python_path=(ROOT / "tests/chaos/planted",))
 
-    def campaign_with(planted: str, targets: Targets) -> Outcome:
-        installation.environment = {"PLANTED": planted}
+    def campaign_with(planted: str, targets: Targets, sync_takes_s: str = "0.4") -> Outcome:
+        installation.environment = {"PLANTED": planted, "SYNC_TAKES_S": sync_takes_s}
         campaign = Campaign(cycles=len(targets), seed=1, targets=targets, quiet_max_s=0.6)
         return run_campaign(campaign, installation, print)
 
@@ -41,5 +41,5 @@ def test_kills_and_a_power_loss_take_nothing_that_was_acknowledged(run: Run) -> 
 
 def test_an_acknowledgement_before_the_fsync_is_found(run: Run) -> None:
     """The negative control: without it, finding nothing above would mean nothing."""
-    outcome = run("slow-fsync,early-acknowledgement", ((POWER,),))
+    outcome = run("slow-fsync,early-acknowledgement", ((POWER,),), sync_takes_s="1.5")
     assert outcome.verdict.lost

@@ -28,7 +28,8 @@ SLOW = {"PLANTED": "slow-fsync", "SYNC_TAKES_S": "0.1"}
 """A stopped process finishes the flush it is in, so only before one is anything unflushed: a flush
 that begins late leaves time to cut the power there."""
 
-BUG = {"PLANTED": "slow-fsync,early-acknowledgement"}
+BUG = {"PLANTED": "slow-fsync,early-acknowledgement", "SYNC_TAKES_S": "1.5"}
+"""So slow that also on a busy machine the power fails between the two."""
 
 
 def lose_power(folder: Path, campaign: Campaign, planted: dict[str, str]) -> Outcome:
