@@ -11,10 +11,8 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -26,51 +24,44 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from confluent_kafka import Consumer, TopicPartition
 from openai import AsyncOpenAI
 
 from axon.app.embedded import EmbeddedPostgres
-from axon.base import MICROS_PER_SECOND, SystemClock
-from axon.billing import StripeApi, StripeAway, StripeSync
-from axon.stores import Postgres, PostgresAway
-from tests.billing.fake_stripe import KEY, FakeStripe, running
+from axon.base import MICROS_PER_SECOND
+from axon.stores import Postgres
+from tests.billing.fake_stripe import FakeStripe, running
 from tests.failures.ledger_books import (
     HEADINGS,
+    KINDS,
     Difference,
     Spent,
     Sums,
     Tariff,
     compare,
-    engine_book,
     kafka_book,
     read_journals,
     rollups_in,
     sums_of,
-    told_otherwise,
     turns_in,
 )
+from tests.failures.ledger_chaos import (
+    AGREE_WITHIN_S,
+    TARGETS,
+    Campaign,
+    Chaos,
+    LaterClock,
+    Reader,
+    StripeRounds,
+)
+from tests.failures.ledger_engine import engine_book, told_otherwise
 from tests.failures.ledger_load import MODEL, PEOPLE, LedgerLoad
 from tests.gateway.conftest import RunningAxon, start_axon, start_upstream, stop
 from tests.gateway.test_tenants import axon_command
-from tests.kafka.broker import PARTITIONS, TOPIC, Broker
-from tests.promises.outages import healed, status
-
-KILLED = ("serving", "projector", "scheduler", "postgres", "valkey")
-BROKER, STRIPE = "broker", "stripe"
-TARGETS = (*KILLED, BROKER, STRIPE)
-
-AWAY_S = 2.0
-"""How long what is not killed is away; the usage stream gives a delivery up after half of it."""
-
-QUIET_MAX_S = 3.0
-AGREE_WITHIN_S = 180.0
-"""After the load; a backlog of minutes is applied and sent in a small part of this."""
+from tests.kafka.broker import Broker
+from tests.promises.outages import healed
 
 REMEMBERED = 200_000
 """Requests of the longest campaign; the fake upstream's ledger must not forget one."""
-
-HOURS_AHEAD = 2
-"""Stripe is told of hours that are over: its part of the campaign lives a little later."""
 
 TARIFFS = {
     "acme": Tariff(
@@ -84,17 +75,6 @@ TARIFFS = {
 }  # fmt: skip
 """Odd to the last nano-unit, so that no rounding hides behind another."""
 
-_POLL_S = 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Campaign:
-    """How long, and by which chances."""
-
-    minutes: float
-    seed: int = 1
-    quiet_max_s: float = QUIET_MAX_S
-
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
@@ -103,6 +83,8 @@ class Outcome:
     differences: list[Difference] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     strikes: Counter[str] = field(default_factory=Counter)
+    turns: Counter[str] = field(default_factory=Counter)
+    """How many ended how."""
     lines: list[str] = field(default_factory=list)
     """What else is worth knowing."""
 
@@ -115,122 +97,6 @@ class Outcome:
         """Return what to print."""
         strikes = ", ".join(f"{name} {self.strikes[name]}" for name in TARGETS)
         return [*self.lines, f"strikes: {strikes}", HEADINGS, *map(str, self.differences)]
-
-
-class LaterClock:
-    """The machine's clock, some hours ahead."""
-
-    def now_us(self) -> int:
-        """Return the time it will be."""
-        return SystemClock().now_us() + HOURS_AHEAD * 3600 * MICROS_PER_SECOND
-
-    monotonic = staticmethod(time.monotonic)
-
-
-class Reader:
-    """A consumer that follows the usage stream and dedupes by id."""
-
-    def __init__(self, address: str) -> None:
-        """Begin with the first event of every partition."""
-        self.events: dict[str, bytes] = {}
-        self.again = 0
-        """Events that came once more, as they may."""
-        self.wrong: list[str] = []
-        options = {"bootstrap.servers": address, "group.id": "ledger", "log_level": 2}
-        self._consumer = Consumer({**options, "enable.auto.commit": False})
-        self._consumer.assign([TopicPartition(TOPIC, one, 0) for one in range(PARTITIONS)])
-
-    async def follow(self) -> None:
-        """Read until cancelled; a broker that is away is waited for."""
-        while True:
-            for message in await asyncio.to_thread(self._consumer.consume, 500, _POLL_S):
-                if message.error() is None:
-                    self._take(message.value())
-
-    def close(self) -> None:
-        """Leave."""
-        self._consumer.close()
-
-    def _take(self, body: bytes) -> None:
-        event_id = json.loads(body)["id"]
-        if self.events.setdefault(event_id, body) != body:
-            self.wrong.append(f"Kafka has two events {event_id}")
-        self.again += 1
-
-
-class Chaos:
-    """Strikes one installation and what is around it."""
-
-    def __init__(self, axon: RunningAxon, broker: Broker, stripe: FakeStripe) -> None:
-        self._axon = axon
-        self._broker = broker
-        self._stripe = stripe
-
-    async def strike_for(self, campaign: Campaign, strikes: Counter[str]) -> None:
-        """Strike until the time is over, and every target at least once."""
-        chance = random.Random(campaign.seed)
-        ends_s = time.monotonic() + 60 * campaign.minutes
-        while time.monotonic() < ends_s or len(strikes) < len(TARGETS):
-            for target in chance.sample(TARGETS, len(TARGETS)):
-                await asyncio.sleep(chance.uniform(0.2, campaign.quiet_max_s))
-                await self._strike(target)
-                strikes[target] += 1
-                if chance.random() < 1 / 2:
-                    await self._answers()
-
-    async def _strike(self, target: str) -> None:
-        if target == BROKER:
-            self._broker.down()
-            await asyncio.sleep(AWAY_S)
-            self._broker.up()
-        elif target == STRIPE:
-            self._stripe.down, self._stripe.deaf = True, 1
-            await asyncio.sleep(AWAY_S)
-            self._stripe.down = False
-        else:
-            state = json.loads((self._axon.data / "up.json").read_text())
-            for pid in state["pids"].get(target, []):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-
-    async def _answers(self) -> None:
-        async with asyncio.timeout(AGREE_WITHIN_S):
-            while True:
-                try:
-                    await asyncio.to_thread(status, self._axon.origin)
-                except OSError:
-                    await asyncio.sleep(_POLL_S)
-                else:
-                    return
-
-
-class StripeRounds:
-    """Tells the fake Stripe again and again, as the scheduler does, of the hour that runs, too."""
-
-    def __init__(self, postgres: Postgres, stripe: FakeStripe) -> None:
-        self._postgres = postgres
-        self._account = StripeApi(KEY, stripe.url)
-        self._sync = StripeSync(postgres, LaterClock(), self._account)
-
-    async def link(self, orgs: dict[str, str]) -> dict[str, str]:
-        """Have organizations told of; return their customers' ids. Keys are names."""
-        now = StripeSync(self._postgres, SystemClock(), self._account)
-        return {org_id: await now.link(org_id, name) for name, org_id in orgs.items()}
-
-    async def run(self) -> None:
-        """Tell until cancelled."""
-        while True:
-            with contextlib.suppress(PostgresAway, StripeAway):
-                await self._sync.run_round()
-            await asyncio.sleep(1.0)
-
-    async def finish(self) -> None:
-        """Tell until there is nothing left to tell."""
-        async with asyncio.timeout(AGREE_WITHIN_S):
-            while True:
-                told = await self._sync.run_round()
-                if not told.gathered and not told.due:
-                    return
 
 
 async def run_campaign(
@@ -255,14 +121,12 @@ async def run_campaign(
         await _everything_arrived(axon, reader)
         telling.cancel()
         await rounds.finish()
-        held = {
-            (org_id, tariff.currency): stripe.total(
-                f"axon_cost_nano_{tariff.currency.lower()}", customers[org_id]
-            )
-            for org_id, tariff in _by_id(orgs).items()
-        }
+        seen = Seen(
+            axon=axon, load=load, reader=reader, tariffs=_by_id(orgs),
+            stripe=_held(stripe, customers, orgs),
+        )  # fmt: skip
         connection = await asyncpg.connect(url)
-        await _compare(outcome, (axon, load, reader), connection, (_by_id(orgs), held))
+        await _compare(outcome, seen, connection)
         await connection.close()
     finally:
         for task in (loading, telling, following):
@@ -273,6 +137,29 @@ async def run_campaign(
             await client.close()
         await postgres.stop()
     return outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was seen from outside."""
+
+    axon: RunningAxon
+    load: LedgerLoad
+    reader: Reader
+    tariffs: dict[str, Tariff]
+    """By organization's id."""
+    stripe: Sums
+
+
+def _held(stripe: FakeStripe, customers: dict[str, str], orgs: dict[str, str]) -> Sums:
+    """Return what Stripe's meters hold; they know no tokens."""
+    found: Sums = {}
+    for org_id, tariff in _by_id(orgs).items():
+        meter = f"axon_cost_nano_{tariff.currency.lower()}"
+        nano = stripe.total(meter, customers[org_id])
+        key = (org_id, tariff.currency)
+        found[key] = Spent(*key, 0, 0, 0, 0, 0, nano)
+    return found
 
 
 def _by_id(orgs: dict[str, str]) -> dict[str, Tariff]:
@@ -310,47 +197,45 @@ async def _everything_arrived(axon: RunningAxon, reader: Reader) -> None:
     await healed(axon.origin)
 
 
-async def _compare(
-    outcome: Outcome,
-    seen: tuple[RunningAxon, LedgerLoad, Reader],
-    connection: asyncpg.Connection,
-    priced: tuple[dict[str, Tariff], dict[tuple[str, str], int]],
-) -> None:
-    (axon, load, reader), (tariffs, held) = seen, priced
-    runs = [run for run in _ledger_of(axon.upstream) if run["path"].endswith("/chat/completions")]
-    journal = read_journals(axon.data / "journal")
-    engine = engine_book(journal, runs, load.asked, tariffs)
-    truth = journal.turns()
-    sums: Sums = sums_of(truth)
+async def _compare(outcome: Outcome, seen: Seen, connection: asyncpg.Connection) -> None:
+    """Hold every book to the journal."""
+    runs = _runs_of(seen.axon.upstream)
+    journal = read_journals(seen.axon.data / "journal")
+    engine = engine_book(journal, runs, seen.load.asked, seen.tariffs)
+    truth, events = journal.turns(), kafka_book(seen.reader.events)
+    sums = sums_of(truth)
     paid = {key: one for key, one in sums.items() if key[1]}
-    stripe = {key: Spent(*key, 0, 0, 0, 0, 0, nano) for key, nano in held.items() if nano}
     outcome.differences = [
         compare("engine", truth, engine.turns),
         compare("metering.turns", truth, await turns_in(connection)),
+        *(
+            compare(f"metering.{table}", sums, rollup)
+            for table, rollup in (await rollups_in(connection)).items()
+        ),
+        compare("Kafka", truth, events),
+        compare("Stripe", paid, seen.stripe, ("nano",)),
     ]
-    for table, rollup in (await rollups_in(connection)).items():
-        outcome.differences.append(compare(f"metering.{table}", sums, rollup))
-    outcome.differences.append(compare("Kafka", truth, kafka_book(reader.events)))
-    outcome.differences.append(compare("Stripe", paid, stripe, ("nano",)))
-    outcome.wrong += engine.wrong + told_otherwise(journal, load.asked) + reader.wrong
-    most = engine.nameless + PEOPLE * outcome.strikes["serving"]
-    if engine.forgotten > most:
+    outcome.wrong += [*engine.wrong, *told_otherwise(journal, seen.load.asked), *seen.reader.wrong]
+    if engine.forgotten > engine.nameless + PEOPLE * outcome.strikes["serving"]:
         outcome.wrong.append(f"{engine.forgotten} runs of the engine are no turn's")
-    ends = Counter(record.status for record in journal.ended.values())
-    manners = Counter(one.manner for one in load.asked)
-    broken = sum(bool(one.error) for one in load.asked)
-    outcome.lines += [
-        f"asked: {len(load.asked)}, {_counted(manners)}; {broken} of them saw an error",
-        f"turns: {len(truth)}, {_counted(ends)}; {engine.estimated} estimated",
-        f"engine: {len(runs)} runs, {engine.forgotten} said their usage to nobody who lived",
-        f"Kafka: {reader.again - len(reader.events)} events came more than once",
-        f"Stripe: {len(stripe)} meters of customers",
+    asked = seen.load.asked
+    outcome.turns = Counter(record.status for record in journal.ended.values())
+    manners, broken = Counter(one.manner for one in asked), sum(bool(one.error) for one in asked)
+    outcome.lines = [
+        f"asked: {len(asked)}, {_counted(manners)}; {broken} of them saw an error",
+        f"turns: {len(truth)}, {_counted(outcome.turns)}; {engine.estimated} estimated",
+        f"engine: {len(runs)} runs, {engine.forgotten} said their usage and are no turn's",
+        f"Kafka: {seen.reader.received} events for {len(events)} turns",
+        *_totals(sums),
     ]
-    outcome.lines += [
-        f"total {currency}: {one.input} input, {one.cached} cached, {one.written} written, "
-        f"{one.output} output, {one.reasoning} reasoning, {one.nano} nano-units"
+
+
+def _totals(sums: Sums) -> list[str]:
+    return [
+        f"{currency}: "
+        + ", ".join(f"{getattr(one, kind)} {kind}" for kind in KINDS)
+        + ("" if currency else " (nothing to pay)")
         for (_, currency), one in sorted(sums.items())
-        if currency
     ]
 
 
@@ -358,10 +243,11 @@ def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.most_common())
 
 
-def _ledger_of(upstream: str) -> list[dict[str, Any]]:
+def _runs_of(upstream: str) -> list[dict[str, Any]]:
+    """Return the chats of the fake upstream's ledger."""
     with urllib.request.urlopen(f"{upstream}/ledger", timeout=AGREE_WITHIN_S) as answer:
         found: list[dict[str, Any]] = json.load(answer)
-    return found
+    return [run for run in found if run["path"].endswith("/chat/completions")]
 
 
 @contextlib.contextmanager
