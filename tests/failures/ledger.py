@@ -103,13 +103,15 @@ async def run_campaign(
     campaign: Campaign, axon: RunningAxon, broker: Broker, stripe: FakeStripe
 ) -> Outcome:
     """Load, strike, wait until everything has arrived everywhere, and compare."""
-    outcome, orgs, keys = Outcome(), *await asyncio.to_thread(_prepare, axon)
+    outcome = Outcome()
+    made = await asyncio.gather(*(asyncio.to_thread(_prepare, axon, name) for name in TARIFFS))
+    orgs = {name: org_id for name, (org_id, _) in zip(TARIFFS, made, strict=True)}
     url = EmbeddedPostgres(axon.data).url()
     postgres = Postgres(url)
     await postgres.start()
     rounds, reader = StripeRounds(postgres, stripe), Reader(broker.address)
     customers = await rounds.link(orgs)
-    clients = [AsyncOpenAI(base_url=axon.base_url, api_key=key, max_retries=0) for key in keys]
+    clients = [AsyncOpenAI(base_url=axon.base_url, api_key=key, max_retries=0) for _, key in made]
     load = LedgerLoad(clients, campaign.seed)
     following = asyncio.create_task(reader.follow())
     telling = asyncio.create_task(rounds.run())
@@ -166,23 +168,21 @@ def _by_id(orgs: dict[str, str]) -> dict[str, Tariff]:
     return {org_id: TARIFFS[name] for name, org_id in orgs.items()}
 
 
-def _prepare(axon: RunningAxon) -> tuple[dict[str, str], list[str]]:
-    """Make the organizations and their prices; return ids by name, and a key of each."""
-    orgs, keys = {}, []
-    for name, tariff in TARIFFS.items():
-        orgs[name] = str(axon_command(axon, "orgs", "create", name)["org_id"])
-        axon_command(axon, "users", "create", "ada", "--org", name)
-        rates = ["--currency", tariff.currency, "--org", name]
-        for option, nano in (
-            ("--input", tariff.input), ("--cached", tariff.cached),
-            ("--cache-write", tariff.written), ("--output", tariff.output),
-            ("--reasoning", tariff.reasoning), ("--request", tariff.request),
-        ):  # fmt: skip
-            rates += [option, f"{nano // 10**9}.{nano % 10**9:09}"]
-        axon_command(axon, "prices", "set", MODEL, *rates)
-        made = axon_command(axon, "keys", "create", "--org", name, "--user", "ada", "--name", "a")
-        keys.append(str(made["secret"]))
-    return orgs, keys
+def _prepare(axon: RunningAxon, name: str) -> tuple[str, str]:
+    """Make an organization and its prices; return its id and a key of it."""
+    tariff = TARIFFS[name]
+    org_id = str(axon_command(axon, "orgs", "create", name)["org_id"])
+    axon_command(axon, "users", "create", "ada", "--org", name)
+    rates = ["--currency", tariff.currency, "--org", name]
+    for option, nano in (
+        ("--input", tariff.input), ("--cached", tariff.cached),
+        ("--cache-write", tariff.written), ("--output", tariff.output),
+        ("--reasoning", tariff.reasoning), ("--request", tariff.request),
+    ):  # fmt: skip
+        rates += [option, f"{nano // 10**9}.{nano % 10**9:09}"]
+    axon_command(axon, "prices", "set", MODEL, *rates)
+    made = axon_command(axon, "keys", "create", "--org", name, "--user", "ada", "--name", "a")
+    return org_id, str(made["secret"])
 
 
 async def _everything_arrived(axon: RunningAxon, reader: Reader) -> None:
@@ -232,10 +232,9 @@ async def _compare(outcome: Outcome, seen: Seen, connection: asyncpg.Connection)
 
 def _totals(sums: Sums) -> list[str]:
     return [
-        f"{currency}: "
-        + ", ".join(f"{getattr(one, kind)} {kind}" for kind in KINDS)
-        + ("" if currency else " (nothing to pay)")
+        f"{currency}: " + ", ".join(f"{getattr(one, kind)} {kind}" for kind in KINDS)
         for (_, currency), one in sorted(sums.items())
+        if currency
     ]
 
 

@@ -3,11 +3,11 @@
 A turn is one line of a book, its id the key. What must be equal:
 
 - `engine` (ledger_engine): what the fake upstream's ledger says of the one run whose answer the
-  turn kept, which the record names by the engine's own id (`upstream_id`); priced by `Tariff`, whose
-  arithmetic is its own. A turn that was run again after a crash counts that run alone. Where the
-  engine had no chance to say its usage (the turn was cancelled, its process died, the engine failed
-  or never counts), the record is marked as estimated, and its own tokens stand here: their price is
-  still compared, and they may not be more than what the engine had generated is worth.
+  turn kept, which the record names by the engine's own id (`upstream_id`); priced by `Tariff`,
+  whose arithmetic is its own. A turn that was run again after a crash counts that run alone. Where
+  the engine had no chance to say its usage (the turn was cancelled, its process died, the engine
+  failed or never counts), the record is marked as estimated, and its own tokens stand here: their
+  price is still compared, and they may not be more than what the engine had generated is worth.
 - `journal`: the first record that ends the turn. It is the truth, every other book is held to it.
 - `turns`: the rows of `metering.turns`.
 - `kafka`: the events that a consumer got, once for each id.
@@ -30,7 +30,7 @@ from axon.base import MIB
 from axon.journal import JournalReader
 from axon.records import TurnAccepted, TurnCompleted, TurnInterrupted, decode
 
-KINDS = ("input", "cached", "written", "output", "reasoning", "nano")
+KINDS = ("input", "cached", "written", "output", "reasoning", "nano", "turns")
 ROLLUPS = (
     "usage", "usage_quarters", "usage_months", "org_usage", "org_usage_quarters", "org_days",
 )  # fmt: skip
@@ -48,6 +48,7 @@ class Spent(NamedTuple):
     output: int
     reasoning: int
     nano: int
+    turns: int = 1
 
     def off(self, other: "Spent") -> dict[str, int]:
         """Return by how much each kind differs; all of both where somebody else pays."""
@@ -122,7 +123,7 @@ def compare(
     found.foreign = len(other.keys() - truth.keys())
     for key in truth.keys() | other.keys():
         known = truth.get(key) or other[key]
-        nothing = Spent(known.org_id, known.currency, 0, 0, 0, 0, 0, 0)
+        nothing = Spent(known.org_id, known.currency, 0, 0, 0, 0, 0, 0, 0)
         off = truth.get(key, nothing).off(other.get(key, nothing))
         found.off.update({kind: off[kind] for kind in kinds})
     return found
@@ -133,7 +134,7 @@ def sums_of(turns: Turns) -> Sums:
     sums: Sums = {}
     for one in turns.values():
         key = (one.org_id, one.currency)
-        before = sums.get(key, Spent(*key, 0, 0, 0, 0, 0, 0))
+        before = sums.get(key, Spent(*key, 0, 0, 0, 0, 0, 0, 0))
         sums[key] = Spent(*key, *(a + b for a, b in zip(before[2:], one[2:], strict=True)))
     return sums
 
@@ -178,20 +179,20 @@ def spent_of(record: Ended) -> Spent:
 
 async def turns_in(connection: asyncpg.Connection) -> Turns:
     """Return the rows of `metering.turns`."""
-    rows = await connection.fetch("SELECT turn_id AS id, * FROM metering.turns")
-    return {row["id"]: _spent(row, row["org_id"]) for row in rows}
+    rows = await connection.fetch("SELECT * FROM metering.turns")
+    return {row["turn_id"]: _spent(row, row["org_id"]) for row in rows}
 
 
 async def rollups_in(connection: asyncpg.Connection) -> dict[str, Sums]:
     """Return the sums of each table of rollups, by the table's name."""
-    found = {}
+    found: dict[str, Sums] = {table: {} for table in ROLLUPS}
     for table in ROLLUPS:
         rows = await connection.fetch(
             f"SELECT org_id, currency, {_SUMS} FROM metering.{table} GROUP BY 1, 2"
         )
-        found[table] = {
-            (row["org_id"], row["currency"]): _spent(row, row["org_id"]) for row in rows
-        }
+        for row in rows:
+            one = _spent(row, row["org_id"])._replace(turns=row["requests_count"])
+            found[table][one.org_id, one.currency] = one
     return found
 
 
@@ -208,7 +209,7 @@ _SUMS = ", ".join(
     f"sum({name})::bigint AS {name}"
     for name in (
         "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens",
-        "reasoning_tokens", "cost_nano",
+        "reasoning_tokens", "cost_nano", "requests_count",
     )
 )  # fmt: skip
 

@@ -58,6 +58,7 @@ def test_sums_are_found_to_differ_by_what_was_counted_twice() -> None:
     found = compare("rollups", sums_of(BOOK), twice)
     assert found.off == {
         "input": 10, "cached": 3, "written": 1, "output": 5, "reasoning": 2, "nano": 12345,
+        "turns": 1,
     }  # fmt: skip
     assert compare("Stripe", sums_of(BOOK), twice, ("nano",)).off == {"nano": 12345}
 
