@@ -36,7 +36,7 @@ MAVEN ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check lint types floors tests format bench bench-ingest warm usage frozen chaos powerloss \
-	freezes budgets soak restart simulate fuzz kafka conformance lock wheel install clean
+	freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel install clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ freezes: $(STAMP_DEV) ## Freeze Valkey, PostgreSQL and the engine in turn under 
 
 budgets: $(STAMP_DEV) ## Streams against budgets while processes die, every nano-unit counted (ROUNDS=50)
 	$(BIN)/python -m tests.failures.budget_rounds --rounds $(ROUNDS) $(ARGS)
+
+ledger: $(STAMP_DEV) ## Kill everything in turn, then compare every book of the turns (MINUTES=10)
+	$(BIN)/python -m tests.failures.ledger --minutes $(MINUTES) $(ARGS)
 
 soak: $(STAMP_DEV) ## Run under a steady load and see whether anything grows (MINUTES=30)
 	$(BIN)/python -m tests.failures.soak --minutes $(MINUTES) $(ARGS)

@@ -42,12 +42,17 @@ class Reply:
         self.finish = self.markers.get("finish", "tool_calls" if self.tools else "stop")
         prompt = sum(count_words(_plain(message.get("content"))) for message in messages)
         cached = {"cached_tokens": int(self.markers.get("cached", 0))}
+        if "written" in self.markers:
+            cached["cache_write_tokens"] = int(self.markers["written"])
         self.usage = {
             "prompt_tokens": prompt,
             "completion_tokens": self.count,
             "total_tokens": prompt + self.count,
             "prompt_tokens_details": cached,
         }
+        if "thought" in self.markers:
+            thought = {"reasoning_tokens": int(self.markers["thought"])}
+            self.usage["completion_tokens_details"] = thought
 
     def _text(self, messages: list[dict[str, Any]]) -> str:
         shape = self.request.get("response_format") or {}
@@ -116,14 +121,14 @@ class Reply:
             arguments = call["function"]["arguments"]
             first = call | {"function": {"name": call["function"]["name"], "arguments": ""}}
             yield {"role": "assistant", "content": None, "tool_calls": [first]}
-            for piece in _cut(arguments, self.count):
+            for piece in cut(arguments, self.count):
                 yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
         if self.tools:
             return
         if self.refusal:
-            yield from ({"refusal": piece} for piece in _cut(self.refusal, self.count))
+            yield from ({"refusal": piece} for piece in cut(self.refusal, self.count))
             return
-        for place, piece in enumerate(_cut(self.text, self.count)):
+        for place, piece in enumerate(cut(self.text, self.count)):
             yield ({"role": "assistant"} if place == 0 else {}) | {"content": piece + self.pad}
 
     def _chunk(self, delta: dict[str, Any], finish: str | None) -> str:
@@ -231,7 +236,7 @@ def count_prompt(body: dict[str, Any]) -> int:
     return 10 + sum(count_words(_plain(message.get("content"))) for message in body["messages"])
 
 
-def _cut(text: str, pieces: int) -> list[str]:
+def cut(text: str, pieces: int) -> list[str]:
     """Return the text in so many pieces of nearly one length, fewer when it is too short."""
     ends = [len(text) * n // pieces for n in range(pieces + 1)]
     return [text[a:b] for a, b in pairwise(ends) if a < b] or [""]

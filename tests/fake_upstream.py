@@ -19,6 +19,8 @@ the last user message. The last marker of a name wins.
     [[reasoning:words]]    stream these first as `reasoning_content`
     [[finish:REASON]]      finish_reason (default stop, or tool_calls)
     [[cached:N]]           usage says that N prompt tokens were cached
+    [[written:N]]          usage says that N prompt tokens were put into the cache
+    [[thought:N]]          usage says that N tokens of the answer were reasoning
     [[usage:none]]         no usage at all
     [[line_end:crlf|cr]]   how lines of the stream end (default lf)
     [[fault:NNN]]          answer with this HTTP status and an OpenAI error; 429 and 503 carry
@@ -80,17 +82,30 @@ class SeenRequest:
     finished: bool = False
     dropped: bool = False
     """True when the client closed the connection before the answer was complete."""
+    pieces: int = 0
+    """Events with content that were streamed."""
+    usage: Any = None
+    """What the answer said of its tokens; None until it has."""
 
 
 class FakeUpstream:
     """The server; `async with FakeUpstream() as upstream:` starts and stops it."""
 
-    def __init__(self, name: str = "fake", script: str = "", tokenize: str = "none") -> None:
-        """`name` is in every answer's `system_fingerprint` and owns the model `<name>-model`."""
+    def __init__(
+        self,
+        name: str = "fake",
+        script: str = "",
+        tokenize: str = "none",
+        remember: int = LEDGER_REQUESTS_MAX,
+    ) -> None:
+        """`name` is in every answer's `system_fingerprint` and owns the model `<name>-model`.
+
+        The ledger keeps the last `remember` requests.
+        """
         self.name = name
         self.script = script
         self.tokenize = tokenize
-        self.ledger: deque[SeenRequest] = deque(maxlen=LEDGER_REQUESTS_MAX)
+        self.ledger: deque[SeenRequest] = deque(maxlen=remember)
         self.requests = 0
         self.connections = 0
         self.open: set[asyncio.Transport] = set()
@@ -293,15 +308,21 @@ class _Connection(asyncio.Protocol):
             self.send(int(fault), error_body(int(fault)), retry)
             return True
         extra = f"x-padding: {'p' * 131_072}\r\n" if fault == "big_header" else ""
-        whole = await self.stream(reply, extra) if reply.streamed else self.body(reply, extra)
+        whole = (
+            await self.stream(seen, reply, extra)
+            if reply.streamed
+            else self.body(seen, reply, extra)
+        )
         if fault == "stale":
             seen.finished = True
             self.transport.close()
         return whole
 
-    def body(self, reply: Reply, extra: str) -> bool:
+    def body(self, seen: SeenRequest, reply: Reply, extra: str) -> bool:
         if reply.fault != "early_close":
-            self.send(200, reply.completion(), extra)
+            completion = reply.completion()
+            seen.usage = completion.get("usage")
+            self.send(200, completion, extra)
             return True
         data = json.dumps(reply.completion()).encode()
         head = _head(200, f"content-length: {len(data)}\r\n")
@@ -309,12 +330,15 @@ class _Connection(asyncio.Protocol):
         self.transport.close()
         return False
 
-    async def stream(self, reply: Reply, extra: str) -> bool:
+    async def stream(self, seen: SeenRequest, reply: Reply, extra: str) -> bool:
         head = "content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
         out = bytearray(_head(200, head + extra))
         delay_s = int(reply.markers.get("delay_ms", 0)) / 1000
         for event in reply.events():
             out += b"%x\r\n%b\r\n" % (len(event), event) if event else b""
+            seen.pieces += b'"content"' in event
+            if b'"usage"' in event:
+                seen.usage = reply.usage
             fault = "" if event else reply.fault
             if fault == "broken_chunk":
                 out += b"not a chunk size\r\n"
@@ -342,8 +366,9 @@ def _head(status: int, headers: str) -> bytes:
     return f"HTTP/1.1 {status} Said\r\nx-request-id: fake\r\n{kind}{headers}\r\n".encode()
 
 
-async def _serve(port: int, script: str, tokenize: str) -> None:
-    upstream = await FakeUpstream("fake", script, tokenize).start(port)
+async def _serve(arguments: argparse.Namespace) -> None:
+    upstream = FakeUpstream("fake", arguments.script, arguments.tokenize, arguments.remember)
+    await upstream.start(arguments.port)
     print(upstream.base_url, flush=True)
     await asyncio.Event().wait()
 
@@ -353,5 +378,5 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--script", default="", help="markers that hold for every request")
     parser.add_argument("--tokenize", default="none", choices=["none", "llama", "vllm"])
-    arguments = parser.parse_args()
-    asyncio.run(_serve(arguments.port, arguments.script, arguments.tokenize))
+    parser.add_argument("--remember", type=int, default=LEDGER_REQUESTS_MAX, help="requests")
+    asyncio.run(_serve(parser.parse_args()))

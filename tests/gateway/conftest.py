@@ -47,9 +47,9 @@ def _first_line(process: "subprocess.Popen[str]") -> str:
     return line
 
 
-def start_upstream() -> "tuple[subprocess.Popen[str], str]":
+def start_upstream(*options: str) -> "tuple[subprocess.Popen[str], str]":
     """Start the fake upstream in a process of its own; return it and its address."""
-    command = [sys.executable, "-m", "tests.fake_upstream", "--port", "0"]
+    command = [sys.executable, "-m", "tests.fake_upstream", "--port", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     return process, _first_line(process).split()[-1]
 
