@@ -3,7 +3,7 @@
 from axon.base import until_done
 from axon.conversations import WindowTurn
 from axon.inference import estimate_tokens
-from axon.journal import JournalError
+from axon.journal import JournalError, JournalFailed
 from axon.records import SealedItem, TokenUsage, TurnCompleted, TurnInterrupted, encode
 from axon.sealing import item_context, seal
 from axon.turns.answer import Closing, Ending, OutputItem
@@ -27,11 +27,11 @@ async def finish(rooms: TurnRooms, turn: RunningTurn, ending: Ending) -> None:
     usage = turn.answer.usage or within_reservation(turn, _estimated_usage(turn, ending))
     closing = turn.answer.close(ending, usage)
     record = _end_record(rooms, turn, ending, usage, closing)
-    failure = ending.failure
+    failure, may_be_found = ending.failure, False
     try:
         location = await until_done(rooms.journal.append(*encode(record)))
-    except JournalError:
-        failure = NOT_DURABLE
+    except JournalError as error:
+        failure, may_be_found = NOT_DURABLE, isinstance(error, JournalFailed)
     else:
         turn.ended_at = location.sequence
         if turn.head.holds:
@@ -48,7 +48,8 @@ async def finish(rooms: TurnRooms, turn: RunningTurn, ending: Ending) -> None:
     if turn.begun is None:
         return
     if failure is NOT_DURABLE:
-        await rooms.conversations.abort(turn.begun)
+        if not may_be_found:  # else the next process may find it, and no window may deny its place
+            await rooms.conversations.abort(turn.begun)
         return
     await rooms.conversations.commit(turn.begun, _window_turn(turn, record, closing))
 
