@@ -61,6 +61,8 @@ class Node:
     clock: Clock = field(default_factory=SystemClock)
     processes: int = 1
     """How many share the limits."""
+    disk: SystemDisk = field(default_factory=SystemDisk)
+    """Of the journals."""
 
     async def process(self, instance: str = "a", epoch: str = "epoch") -> "Process":
         """Start a process; its journal is `instance`'s, recovered when there is one."""
@@ -111,7 +113,7 @@ class Process:
     def _open_journal(self) -> Journal:
         options = JournalOptions(reserve_bytes=0, low_water_bytes=0)
         environment = JournalEnvironment(
-            disk=SystemDisk(), clock=self.node.clock, on_fatal=lambda _: None
+            disk=self.node.disk, clock=self.node.clock, on_fatal=lambda _: None
         )
         return Journal.open(self.directory, self.instance, options, environment)
 
