@@ -228,10 +228,6 @@ class Dispatcher:
 
     # ---- jobs of a past life ----
 
-    def has_past(self, turn_id: str) -> bool:
-        """Return whether the inbox spoke of a turn that nobody has taken up yet."""
-        return turn_id in self._past
-
     async def reattach(self, turn_id: str, deadline: float) -> JobStream | None:
         """Return the output, from its beginning, of a job that this process's predecessor sent.
 
