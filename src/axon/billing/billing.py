@@ -9,22 +9,15 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from axon.base import Clock, Randomness, utc_from_us
+from axon.base import Clock, Randomness
 from axon.billing import close_store, store
 from axon.billing.close_store import Org
 from axon.billing.counting import Scope, lines_of, unpriced_turns
-from axon.billing.errors import (
-    BillingError,
-    CreditWrong,
-    InvoiceStays,
-    MonthNotOver,
-    ProjectorBehind,
-    SumsDiffer,
-    UnknownInvoice,
-)
+from axon.billing.errors import BillingError, CreditWrong, InvoiceStays, UnknownInvoice
 from axon.billing.invoice import CreditNote, Invoice, State
 from axon.billing.months import Month, month_named
 from axon.billing.places import keep_places
+from axon.billing.refusing import refuse_different, refuse_early
 from axon.billing.scoping import next_scope
 from axon.metering import all_prices
 from axon.stores import Postgres
@@ -133,14 +126,10 @@ class Billing:
                 async with self._changing() as connection:
                     done.append(await self._close(connection, org, wanted, caught_up_us))
             except BillingError as error:
-                done.append(
-                    Closing(
-                        org_id=org.org_id,
-                        org_name=org.name,
-                        outcome="refused",
-                        reason=str(error),
-                    )
+                refused = Closing(
+                    org_id=org.org_id, org_name=org.name, outcome="refused", reason=str(error)
                 )
+                done.append(refused)
         progress(len(done), len(orgs), "")
         return done
 
@@ -261,13 +250,13 @@ class Billing:
         if last is not None and month <= month_named(last.month):
             return await _closed_already(connection, org, month)
         ends_us = month.next().begins_us(ZoneInfo(org.time_zone))
-        _refuse_early(ends_us, self._clock.now_us(), caught_up_us)
+        refuse_early(ends_us, self._clock.now_us(), caught_up_us)
         bill = await self._bill(connection, org, month, "draft")
         if bill is None:
             return Closing(org_id=org.org_id, org_name=org.name, outcome="nothing to bill")
         scope = bill.scope
         drafts = await self._store_drafts(connection, org, bill)
-        await _refuse_different(connection, scope, drafts)
+        await refuse_different(connection, scope, drafts)
         close_id = self._id("close")
         await close_store.insert_close(connection, close_id, org, scope, self._clock.now_us())
         await keep_places(connection, close_id, scope.now)
@@ -305,28 +294,3 @@ async def _closed_already(connection: asyncpg.Connection, org: Org, month: Month
         outcome="already closed",
         invoices=tuple(invoices),
     )
-
-
-def _refuse_early(ends_us: int, now_us: int, caught_up_us: int | None) -> None:
-    ends = utc_from_us(ends_us).isoformat(timespec="minutes")
-    if now_us < ends_us:
-        raise MonthNotOver(f"it ends at {ends}")
-    if caught_up_us is not None and caught_up_us < ends_us:
-        seen = utc_from_us(max(0, caught_up_us)).isoformat(timespec="seconds")
-        raise ProjectorBehind(f"it has what was accepted by {seen}; the month ended at {ends}")
-
-
-async def _refuse_different(
-    connection: asyncpg.Connection, scope: Scope, drafts: Sequence[Invoice]
-) -> None:
-    """Raise SumsDiffer unless all invoices, these included, come to what metering's sums say."""
-    billed = await close_store.billed_nano(connection, scope.org_id)
-    for draft in drafts:
-        billed[draft.currency] = billed.get(draft.currency, 0) + draft.amount_nano
-    metered = await close_store.metered_nano(connection, scope.org_id, scope.ends_us)
-    for currency in sorted({*billed, *metered}):
-        if billed.get(currency, 0) != metered.get(currency, 0):
-            raise SumsDiffer(
-                f"{currency}: {billed.get(currency, 0)} nano-units billed, "
-                f"{metered.get(currency, 0)} metered"
-            )
