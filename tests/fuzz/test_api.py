@@ -23,7 +23,7 @@ EXAMPLES = 6
 UNREACHED_MAX = 4
 """Operations that no made-up request of so few was right for."""
 
-FORBIDDEN = ("/v1/limit_rules", "/v1/webhooks", "/v1/alerts/")
+FORBIDDEN = ("/v1/limit_rules", "/v1/tiers", "/v1/webhooks", "/v1/alerts/")
 """Want permissions the made-up requests do not have: a made-up rule would refuse the others, and a
 made-up webhook would have names looked up."""
 

@@ -20,7 +20,7 @@ _MEANINGS = {
     401: "The key is missing or wrong.",
     403: "The key is not permitted to do this.",
     404: "It is not there, or not the caller's to see.",
-    409: "Another turn of this conversation is still running.",
+    409: "It is in use: by another turn of this conversation, or by organizations of this tier.",
     410: "The cursor is too old.",
     413: "The body is too large.",
     415: "The content type is none that is read.",
@@ -58,6 +58,7 @@ _SPECIAL: dict[str, tuple[int, ...]] = {
     "limits.list_rules": (403,),
     "limits.set_rule": (400, 403),
     "limits.remove_rule": (403, 404),
+    "tiers.remove_tier": (409,),
     "outside_events.send_events": (415,),
 }
 """What an operation can be refused with beside what its parameters and its body say."""

@@ -289,6 +289,32 @@ class LimitRules(msgspec.Struct):
     data: list[LimitRule]
 
 
+class Tier(msgspec.Struct):
+    """A set of rules that organizations are put into."""
+
+    id: str
+    object: Literal["tier"]
+    description: str
+    queue_share: int
+    """Percent of the job queue that is kept for it; 0 for none."""
+
+
+class Tiers(msgspec.Struct):
+    """Every tier."""
+
+    object: Literal["list"]
+    data: list[Tier]
+
+
+class TierDeleted(msgspec.Struct):
+    """A tier that was removed, and the rules that were removed with it."""
+
+    id: str
+    object: Literal["tier.deleted"]
+    deleted: Literal[True]
+    limit_rules: list[str]
+
+
 class State(msgspec.Struct):
     """How the process is."""
 
@@ -341,6 +367,10 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "limits.list_rules": LimitRules,
     "limits.set_rule": LimitRule,
     "limits.remove_rule": Deleted,
+    "tiers.list_tiers": Tiers,
+    "tiers.get_tier": Tier,
+    "tiers.set_tier": Tier,
+    "tiers.remove_tier": TierDeleted,
     **EVENTS_ANSWERS,
     "models.get_model": Model,
     "stored_chat.get_completion": ChatCompletion,

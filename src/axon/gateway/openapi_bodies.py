@@ -230,6 +230,10 @@ BODIES: dict[str, Body] = {
     "alerts.add_webhook": Body(
         types={"url": str}, needed=("url",), example={"url": "https://example.com/axon"}
     ),
+    "tiers.set_tier": Body(
+        types={"description": str, "queue_share": int},
+        example={"description": "first in the queue", "queue_share": 20},
+    ),
     "limits.set_rule": Body(
         types={
             "id": str,

@@ -30,7 +30,14 @@ from axon.conversations import (
 from axon.gateway.limit_headers import limit_headers
 from axon.inference import QueueFull, TurnAlreadySubmitted, UnknownModel
 from axon.journal import DiskLow, EntryTooLarge, JournalError, JournalFull
-from axon.limits import LimitReached, LimitsUnavailable, UnknownRule, UnusableRule
+from axon.limits import (
+    LimitReached,
+    LimitsUnavailable,
+    TierInUse,
+    UnknownRule,
+    UnknownTier,
+    UnusableRule,
+)
 from axon.metering import (
     BatchTooLarge,
     EventWrong,
@@ -172,6 +179,7 @@ _NOT_FOUND = (
     UnknownInvoice,
     UnknownMeter,
     UnknownRule,
+    UnknownTier,
 )
 
 _WORTH_A_RETRY_MS = 60_000
@@ -192,6 +200,8 @@ def problem_of(error: AxonError) -> Problem:
         return _problem_of_limit(error)
     if isinstance(error, UnusableRule):
         return Problem(status=400, message=message, code="invalid_value")
+    if isinstance(error, TierInUse):
+        return Problem(status=409, message=message, kind="conflict_error", code="tier_in_use")
     if isinstance(error, UnusableUrl):
         return Problem(status=400, message=message, code="unusable_url", param="url")
     if isinstance(error, TooManyEndpoints):
