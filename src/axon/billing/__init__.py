@@ -21,7 +21,16 @@ from axon.billing.shown import InvoiceShown, credit_note_shown, invoice_shown
 from axon.billing.statement_csv import csv_statement
 from axon.billing.statement_html import html_statement
 from axon.billing.stripe_api import StripeApi, StripeAway, StripeRefused, StripeUnset
-from axon.billing.stripe_sync import HourDiffers, StripeSync, Told
+from axon.billing.stripe_bills import StripeBills, Terms
+from axon.billing.stripe_invoicing import InvoiceAtStripe, InvoicesTold, StripeInvoicing
+from axon.billing.stripe_reports import (
+    EventUnreadable,
+    ReportRead,
+    Reports,
+    SignatureWrong,
+    StripeWebhook,
+)
+from axon.billing.stripe_sync import HourDiffers, RejectedEvent, StripeSync, Told
 
 __all__ = [
     "FOCUS_COLUMNS",
@@ -34,23 +43,34 @@ __all__ = [
     "CreditNote",
     "CreditWrong",
     "EarlierMonthOpen",
+    "EventUnreadable",
     "HourDiffers",
     "Invoice",
+    "InvoiceAtStripe",
     "InvoiceShown",
     "InvoiceStays",
     "Invoices",
+    "InvoicesTold",
     "Line",
     "MonthNotOver",
     "MonthWrong",
     "Position",
     "Progress",
     "ProjectorBehind",
+    "RejectedEvent",
+    "ReportRead",
+    "Reports",
+    "SignatureWrong",
     "StripeApi",
     "StripeAway",
+    "StripeBills",
+    "StripeInvoicing",
     "StripeRefused",
     "StripeSync",
     "StripeUnset",
+    "StripeWebhook",
     "SumsDiffer",
+    "Terms",
     "Told",
     "UnknownInvoice",
     "credit_note_shown",

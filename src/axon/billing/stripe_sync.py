@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import asyncpg
 
 from axon.base import MICROS_PER_SECOND, Clock
-from axon.billing.stripe_api import HOUR_US, Amount, StripeApi, StripeRefused
+from axon.billing.months import month_named
+from axon.billing.stripe_api import HOUR_US, Amount, Report, StripeApi, StripeRefused
+from axon.billing.stripe_reports import Reports
 from axon.stores import Postgres
 
 TIMEOUT_S = 60.0
@@ -28,6 +30,9 @@ ROUND_EVENTS_MAX = 500
 REJECTED_MAX = 5
 """Events of one hour that may be rejected before an operator has to look."""
 
+LISTED_MAX = 1000
+"""Rejected events shown at once."""
+
 _LOCK = "LOCK TABLE billing.stripe_events IN SHARE ROW EXCLUSIVE MODE"
 
 _GATHER = """
@@ -46,7 +51,7 @@ FROM (
     ) AS m
     LEFT JOIN (
         SELECT org_id, currency, hour_us, max(number) AS number,
-            sum(value_nano) FILTER (WHERE state <> 'rejected')::bigint AS value_nano,
+            sum(value_nano) FILTER (WHERE state IN ('due', 'sent'))::bigint AS value_nano,
             count(*) FILTER (WHERE state = 'rejected') AS rejected
         FROM billing.stripe_events GROUP BY 1, 2, 3
     ) AS t USING (org_id, currency, hour_us)
@@ -74,6 +79,14 @@ WHERE e.at_us >= $1 AND e.at_us < $2 GROUP BY 1, 2, 3, 4 ORDER BY 1, 3, 4
 """
 
 
+_REJECTED = """
+SELECT identifier, org_id, currency, hour_us, value_nano, error,
+    count(*) OVER (PARTITION BY org_id, currency, hour_us) < $2 AS told_again
+FROM billing.stripe_events WHERE state = 'rejected' AND ($1 = '' OR org_id = $1)
+ORDER BY hour_us DESC, org_id, currency, number LIMIT $3
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """What one round did."""
@@ -83,6 +96,20 @@ class Told:
     rejected: int = 0
     due: int = 0
     """What is left for the next round."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedEvent:
+    """An event that Stripe could not use."""
+
+    identifier: str
+    org_id: str
+    currency: str
+    hour_us: int
+    value_nano: int
+    error: str
+    told_again: bool
+    """Whether another event tells its amount, or will; else an operator has to look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +135,18 @@ class StripeSync:
         self._postgres = postgres
         self._clock = clock
         self._stripe = stripe
+        self._reports = Reports(postgres, clock)
 
-    async def link(self, org_id: str, name: str, customer_id: str = "") -> str:
+    async def link(
+        self, org_id: str, name: str, customer_id: str = "", invoices_from: str | None = None
+    ) -> str:
         """Have an organization's cost told from the current hour on; return its customer's id.
 
-        Linked again it stays as it is. Raises StripeRefused for another customer.
+        Its invoices of the month `invoices_from` and later ones become Stripe's; with "" none do.
+        Linked again only that changes. Raises MonthWrong, and StripeRefused for another customer.
         """
+        if invoices_from:
+            month_named(invoices_from)
         async with self._postgres.connection(TIMEOUT_S) as connection:
             sql = "SELECT customer_id FROM billing.stripe_customers WHERE org_id = $1"
             known: str | None = await connection.fetchval(sql, org_id)
@@ -122,13 +155,20 @@ class StripeSync:
             since_us = self._clock.now_us() // HOUR_US * HOUR_US
             async with self._postgres.connection(TIMEOUT_S) as connection:
                 await connection.execute(
-                    "INSERT INTO billing.stripe_customers VALUES ($1, $2, $3)"
+                    "INSERT INTO billing.stripe_customers (org_id, customer_id, since_us)"
+                    " VALUES ($1, $2, $3)"
                     " ON CONFLICT (org_id) DO NOTHING",
                     org_id, made, since_us,
                 )  # fmt: skip
                 known = await connection.fetchval(sql, org_id)
         if known is None or customer_id not in ("", known):
             raise StripeRefused(f"{org_id} is linked to {known}")
+        if invoices_from is not None:
+            async with self._postgres.connection(TIMEOUT_S) as connection:
+                await connection.execute(
+                    "UPDATE billing.stripe_customers SET invoices_from = $2 WHERE org_id = $1",
+                    org_id, invoices_from,
+                )  # fmt: skip
         return known
 
     async def run_round(self) -> Told:
@@ -188,6 +228,25 @@ class StripeSync:
             )  # fmt: skip
         return str(done) == "UPDATE 1"
 
+    async def rejected(self, org_id: str = "") -> list[RejectedEvent]:
+        """Return the events that Stripe rejected, the newest hour first."""
+        async with self._postgres.connection(TIMEOUT_S) as connection:
+            rows = await connection.fetch(_REJECTED, org_id, REJECTED_MAX, LISTED_MAX)
+        return [RejectedEvent(**row) for row in rows]
+
+    async def forgive(self, org_id: str = "") -> int:
+        """Have what was rejected too often told again, its cause corrected; return how many.
+
+        The next round tells each hour's amount, under an identifier of its own.
+        """
+        async with self._postgres.connection(TIMEOUT_S) as connection:
+            done: str = await connection.execute(
+                "UPDATE billing.stripe_events SET state = 'forgiven'"
+                " WHERE state = 'rejected' AND ($1 = '' OR org_id = $1)",
+                org_id,
+            )
+        return int(done.rsplit(maxsplit=1)[-1])
+
     async def _gather(self) -> int:
         ended_us = (self._clock.now_us() - SETTLE_US) // HOUR_US * HOUR_US
         async with self._postgres.connection(TIMEOUT_S) as connection, connection.transaction():
@@ -238,16 +297,24 @@ class StripeSync:
         async with self._postgres.connection(TIMEOUT_S) as connection:
             done: str = await connection.execute(
                 "UPDATE billing.stripe_events SET state = $2, sent_us = $3, error = $4"
-                " WHERE identifier = $1 AND state <> 'rejected'",
+                " WHERE identifier = $1 AND state IN ('due', 'sent')",
                 identifier, state, self._clock.now_us(), error[:500],
             )  # fmt: skip
         return int(done.rsplit(maxsplit=1)[-1])
 
     async def _note_rejections(self) -> int:
+        """Note what reports name that were not read yet: those Stripe lists and those it sent."""
         async with self._postgres.connection(TIMEOUT_S) as connection:
             rows = await connection.fetch("SELECT DISTINCT currency FROM billing.stripe_events")
+        listed = [one for row in rows for one in await self._stripe.report_ids(row["currency"])]
         noted = 0
-        for row in rows:
-            for one in await self._stripe.rejections(row["currency"]):
+        for report_id in await self._reports.unread(listed):
+            try:
+                report = await self._stripe.report(report_id)
+            except StripeRefused as refused:
+                await self._reports.read(report_id, Report([], 0), refused.detail)
+                continue
+            for one in report.rejections:
                 noted += await self._note(one.identifier, "rejected", one.error)
+            await self._reports.read(report_id, report)
         return noted

@@ -315,6 +315,13 @@ class TierDeleted(msgspec.Struct):
     limit_rules: list[str]
 
 
+class StripeEvent(msgspec.Struct):
+    """An event of Stripe's, and whether it was one that somebody waits for."""
+
+    object: Literal["stripe_event"]
+    kept: bool
+
+
 class State(msgspec.Struct):
     """How the process is."""
 
@@ -367,6 +374,7 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "limits.list_rules": LimitRules,
     "limits.set_rule": LimitRule,
     "limits.remove_rule": Deleted,
+    "stripe_events.take_event": StripeEvent,
     "tiers.list_tiers": Tiers,
     "tiers.get_tier": Tier,
     "tiers.set_tier": Tier,

@@ -15,7 +15,13 @@ from axon.alerts import (
     UnusableUrl,
 )
 from axon.base import AxonError, UnknownId
-from axon.billing import BillingUnavailable, MonthWrong, UnknownInvoice
+from axon.billing import (
+    BillingUnavailable,
+    EventUnreadable,
+    MonthWrong,
+    SignatureWrong,
+    UnknownInvoice,
+)
 from axon.conversations import (
     ConversationBusy,
     ConversationNotFound,
@@ -200,6 +206,10 @@ def problem_of(error: AxonError) -> Problem:
         return _problem_of_limit(error)
     if isinstance(error, UnusableRule):
         return Problem(status=400, message=message, code="invalid_value")
+    if isinstance(error, SignatureWrong):
+        return Problem(status=400, message=message, code="invalid_signature")
+    if isinstance(error, EventUnreadable):
+        return Problem(status=400, message=message, code="invalid_event")
     if isinstance(error, TierInUse):
         return Problem(status=409, message=message, kind="conflict_error", code="tier_in_use")
     if isinstance(error, UnusableUrl):

@@ -30,6 +30,7 @@ from axon.gateway import (
     sibling,
     stored_chat,
     stored_responses,
+    stripe_events,
     sync,
     tiers,
     usage,
@@ -68,6 +69,7 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("GET", "/v1/limit_rules"): limits.list_rules,
     ("POST", "/v1/limit_rules"): limits.set_rule,
     ("GET", "/v1/tiers"): tiers.list_tiers,
+    ("POST", "/v1/stripe/events"): stripe_events.take_event,
     ("POST", "/api/v1/events"): outside_events.send_events,
     ("GET", "/api/v1/meters"): meters.list_meters,
 }
@@ -126,6 +128,9 @@ OPERATION: dict[str, Route] = {
     "/metrics": operation.metrics,
     "/openapi.json": openapi,
 }
+
+SIGNED: frozenset[Route] = frozenset({stripe_events.take_event})
+"""Routes that want no key: who asks has signed the request. Any process answers them."""
 
 _CHAT = ["chat", "completions"]
 """The one thing whose name has two parts; `_WITH_IDS` joins them by a space."""

@@ -24,7 +24,7 @@ from axon.base import (
     TaskOwner,
     instance_mark,
 )
-from axon.billing import Invoices
+from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
 from axon.gateway import Door, GatewayOptions, Streams
 from axon.inference import (
@@ -143,6 +143,7 @@ async def open_rooms(
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
         alerts=_alerts(settings, ground),
+        stripe_webhook=_stripe_webhook(settings, ground),
         mint=ground.mint,
         clock=ground.clock,
         streams=Streams(),
@@ -175,6 +176,11 @@ def _alerts(settings: Settings, ground: _Ground) -> OwnAlerts:
             allowed=allowed_by(settings.alerts),
         )
     )
+
+
+def _stripe_webhook(settings: Settings, ground: _Ground) -> StripeWebhook | None:
+    secret = settings.stripe.webhook_secret
+    return StripeWebhook(ground.postgres, ground.clock, secret) if secret else None
 
 
 def _gateway_options(settings: Settings) -> GatewayOptions:
