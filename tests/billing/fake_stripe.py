@@ -102,7 +102,10 @@ class FakeStripe:
             ]
             return {"data": data[::-1], "next_page_url": None, "previous_page_url": None}
         if found := re.fullmatch(r"/v2/core/events/(\w+)", path):
-            return next(one for one in self.reports if one["id"] == found[1])
+            found_reports = [one for one in self.reports if one["id"] == found[1]]
+            if not found_reports:
+                raise Refused(f"No such event: '{found[1]}'", 404, "resource_missing")
+            return found_reports[0]
         if (about_invoices := self.billed.answer(method, path, values)) is not None:
             return about_invoices
         raise Refused(f"Unrecognized request URL ({method}: {path}).", 404)
