@@ -235,7 +235,8 @@ def test_stripe_asks_for_what_was_invoiced(commands: Commands, journal: Journal,
         commands.set("AXON_STRIPE_KEY", KEY)
         commands.set("AXON_STRIPE_BASE_URL", fake.url)
         words = ("billing", "stripe", "invoices")
-        (linked,) = commands.json("billing", "stripe", "link", "acme", "--invoices-from", "2025-10")
+        link = ("billing", "stripe", "link", "acme", "--email", "billing@acme.example")
+        (linked,) = commands.json(*link, "--invoices-from", "2025-10")
         close(commands)
         (invoice,) = commands.json("billing", "list")
         assert commands.json(*words) == []
@@ -252,6 +253,11 @@ def test_stripe_asks_for_what_was_invoiced(commands: Commands, journal: Journal,
         assert (told["state"], told["total"]) == ("final", invoice["total"])
         assert fake.billed.asked_for(linked["customer_id"]) == {invoice["id"]: invoice["total"]}
         assert commands.json(*words, "--check") == [told]
+        credit = ("billing", "credit", "1", "0.50", "--reason", "an outage", "--reference", "7")
+        (note,) = commands.json(*credit)
+        (credited,) = commands.json(*words, "--tell")
+        assert credited == {**told, "credited": note["amount"]}
+        assert commands.run(*words, "--retry", "CN-000001").exit_code == 1
         next(iter(fake.billed.invoices.values()))["inherited"] = 3
         differs = commands.run(*words, "--check")
         assert differs.exit_code == 1 and "INV-000001: " in differs.output

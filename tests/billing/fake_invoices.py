@@ -17,6 +17,7 @@ _DRAFT = {
     "customer", "currency", "auto_advance", "pending_invoice_items_behavior", "discounts",
     "description", "metadata", "collection_method", "days_until_due",
 }  # fmt: skip
+_CREDIT = {"invoice", "amount", "memo", "metadata"}
 _ITEM = {"customer", "invoice", "amount", "currency", "description", "period", "metadata"}
 
 
@@ -30,6 +31,7 @@ class FakeInvoices:
     """Is asked first about drafts and items, and gives them their ids."""
     invoices: dict[str, Body] = field(default_factory=dict)
     items: dict[str, Body] = field(default_factory=dict)
+    credits: dict[str, Body] = field(default_factory=dict)
     subscriptions: list[Body] = field(default_factory=list)
     inherits: int = 0
     """What discounts and pending items of customers add to a draft that does not exclude them."""
@@ -51,6 +53,11 @@ class FakeInvoices:
         if (method, path) == ("GET", "/v1/invoiceitems"):
             on_it = [one for one in self.items.values() if one["invoice"] == values["invoice"]]
             return page(on_it, values, path)
+        if (method, path) == ("POST", "/v1/credit_notes"):
+            return self.credit(values)
+        if (method, path) == ("GET", "/v1/credit_notes"):
+            of_it = [one for one in self.credits.values() if one["invoice"] == values["invoice"]]
+            return page(of_it, values, path)
         if (method, path) == ("GET", "/v1/subscriptions"):
             theirs = [one for one in self.subscriptions if one["customer"] == values["customer"]]
             return page(theirs, values, path)
@@ -66,6 +73,9 @@ class FakeInvoices:
     def draft(self, values: Body) -> Body:
         if not values.keys() <= _DRAFT or values["customer"] not in self.customers:
             raise Refused("Unknown parameters, or no such customer.", code="parameter_unknown")
+        if values["collection_method"] == "send_invoice":
+            if "email" not in self.customers[values["customer"]]:
+                raise Refused("Missing email.")
         if (values["collection_method"] == "send_invoice") != ("days_until_due" in values):
             raise Refused("days_until_due is for invoices that are sent, and must be there.")
         excluded = values.get("discounts") == "" and (
@@ -124,7 +134,33 @@ class FakeInvoices:
 
     def shown(self, invoice: Body) -> Body:
         """Return an invoice as it is answered."""
-        return {**invoice, "total": self.total(invoice)}
+        total = self.total(invoice)
+        notes = [one for one in self.credits.values() if one["invoice"] == invoice["id"]]
+        before = sum(one["amount"] - one["credit_amount"] for one in notes)
+        paid = invoice["status"] == "paid"
+        return {
+            **invoice, "total": total, "amount_remaining": 0 if paid else max(0, total - before),
+            "pre_payment_credit_notes_amount": before,
+            "post_payment_credit_notes_amount": sum(one["credit_amount"] for one in notes),
+        }  # fmt: skip
+
+    def credit(self, values: Body) -> Body:
+        if not _CREDIT <= values.keys() <= {*_CREDIT, "credit_amount"}:
+            raise Refused("Missing or unknown parameters.")
+        invoice = self.shown(self.known(values["invoice"]))
+        amount, credit_amount = int(values["amount"]), int(values.get("credit_amount", 0))
+        if invoice["status"] not in ("open", "paid"):
+            raise Refused("The invoice is neither open nor paid.")
+        if credit_amount != amount - min(amount, invoice["amount_remaining"]):
+            raise Refused("The sum of credit_amount must be what was paid of the credit note.")
+        if amount > invoice["total"] - invoice["pre_payment_credit_notes_amount"]:
+            raise Refused("The credit note is more than the invoice.")
+        made = {
+            **values, "id": f"cn_{len(self.credits) + 1}", "object": "credit_note",
+            "amount": amount, "credit_amount": credit_amount,
+        }  # fmt: skip
+        self.credits[made["id"]] = made
+        return made
 
     def asked_for(self, customer_id: str) -> dict[str, int]:
         """Return what the customer is asked for, by the invoice of ours that it is for."""

@@ -7,6 +7,7 @@ import pytest
 from axon.billing import (
     Billing,
     Invoice,
+    Linking,
     StripeApi,
     StripeBills,
     StripeInvoicing,
@@ -42,7 +43,8 @@ class AtStripe:
         return StripeInvoicing(self.postgres, self.clock, bills)
 
     async def link(self, org_id: str = ORG, invoices_from: str = MONTH) -> str:
-        self.customer = await self.sync.link(org_id, "acme", invoices_from=invoices_from)
+        wanted = Linking(invoices_from=invoices_from, email="billing@acme.example")
+        self.customer = await self.sync.link(org_id, "acme", wanted)
         return self.customer
 
     async def month(self, billing: Billing, month: str = MONTH, org_id: str = ORG) -> Invoice:

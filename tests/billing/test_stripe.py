@@ -10,6 +10,7 @@ from axon.app.settings import StripeSettings
 from axon.app.stripe_telling import StripeTelling
 from axon.base import SystemClock
 from axon.billing import (
+    Linking,
     StripeApi,
     StripeAway,
     StripeRefused,
@@ -80,7 +81,7 @@ async def test_every_hour_is_told_once(
     assert await sync.differences(us("2026-11-10"), us("2026-11-11")) == []
     assert await sync.link(ORG, "acme") == customer and len(fake.customers) == 1
     with pytest.raises(StripeRefused):
-        await sync.link(ORG, "acme", "cus_other")
+        await sync.link(ORG, "acme", Linking(customer_id="cus_other"))
 
 
 async def test_the_scheduler_tells_it_all(

@@ -9,6 +9,7 @@ from axon.app.stripe_telling import StripeTelling
 from axon.billing import (
     Billing,
     InvoicesTold,
+    Linking,
     MonthWrong,
     StripeApi,
     StripeAway,
@@ -184,7 +185,7 @@ async def test_a_draft_that_comes_to_something_else_is_not_asked_for(
     """Somebody has put something onto it at Stripe; and another organization does not wait."""
     await at_stripe.link()
     invoice = await at_stripe.month(billing)
-    await at_stripe.sync.link(OTHER_ORG, "other", invoices_from=MONTH)
+    await at_stripe.link(OTHER_ORG)
     other = await at_stripe.month(billing, org_id=OTHER_ORG)
     countdown = iter([""] * 6 + ["unheard"])
     at_stripe.fake.breaks = lambda call: next(countdown, "")
@@ -200,6 +201,20 @@ async def test_a_draft_that_comes_to_something_else_is_not_asked_for(
     await at_stripe.invoicing.retry(invoice.name)
     assert (await at_stripe.invoicing.run_round()).made == 1
     assert sorted(at_stripe.statuses()) == ["open", "open"] and other.total_minor > 0
+
+
+@pytest.mark.failure("stripe", "refusing")
+async def test_what_stripe_refuses_is_named_and_told_again_when_corrected(
+    at_stripe: AtStripe, billing: Billing
+) -> None:
+    """A customer without an address: Stripe sends it no invoice."""
+    customer = await at_stripe.sync.link(ORG, "acme", Linking(invoices_from=MONTH))
+    invoice = await at_stripe.month(billing)
+    assert (await at_stripe.invoicing.run_round()).refused == 1
+    assert "Missing email" in (await at_stripe.invoicing.standing())[0].error
+    at_stripe.fake.customers[customer]["email"] = "billing@acme.example"
+    await at_stripe.invoicing.retry(invoice.name)
+    assert (await at_stripe.invoicing.run_round()).made == 1
 
 
 async def test_nothing_is_inherited_from_the_customer(

@@ -4,7 +4,14 @@ import asyncio
 
 from axon.app.settings import StripeSettings
 from axon.base import Clock
-from axon.billing import StripeApi, StripeBills, StripeInvoicing, StripeSync, Terms
+from axon.billing import (
+    StripeApi,
+    StripeBills,
+    StripeCrediting,
+    StripeInvoicing,
+    StripeSync,
+    Terms,
+)
 from axon.stores import Postgres
 from axon.telemetry import log
 
@@ -20,7 +27,7 @@ def stripe_bills(settings: StripeSettings, account: StripeApi) -> StripeBills:
 
 
 class StripeTelling:
-    """The rounds of a `StripeSync` and a `StripeInvoicing`; the first one loads the SDK."""
+    """Rounds of telling Stripe; the first one loads the SDK."""
 
     def __init__(self, settings: StripeSettings, postgres: Postgres, clock: Clock) -> None:
         """Nothing is loaded, and Stripe is not asked."""
@@ -28,7 +35,7 @@ class StripeTelling:
         self._postgres = postgres
         self._clock = clock
         self._sync: StripeSync | None = None
-        self._invoicing: StripeInvoicing | None = None
+        self._bills: StripeBills | None = None
 
     async def tell(self) -> None:
         """Tell all that Stripe's meters lack; raises PostgresAway and what `StripeApi` raises."""
@@ -42,13 +49,16 @@ class StripeTelling:
             log.warning("stripe.rejected", f"Stripe has rejected {told.rejected} hours' costs.")
 
     async def invoice(self) -> None:
-        """Have Stripe ask for what was invoiced; raises what `tell` raises."""
-        if self._invoicing is None:
+        """Have Stripe ask for what was invoiced less what was credited; raises as `tell` does."""
+        if self._bills is None:
             account = await asyncio.to_thread(stripe_api, self._settings)
-            bills = stripe_bills(self._settings, account)
-            self._invoicing = StripeInvoicing(self._postgres, self._clock, bills)
-        told = await self._invoicing.run_round()
+            self._bills = stripe_bills(self._settings, account)
+        invoicing = StripeInvoicing(self._postgres, self._clock, self._bills)
+        told = await invoicing.run_round()
+        refused = told.refused
         while told.due and (told.made or told.voided or told.refused):
-            told = await self._invoicing.run_round()
-        if told.refused:
-            log.warning("stripe.invoices", f"Stripe has refused {told.refused} invoices.")
+            told = await invoicing.run_round()
+            refused += told.refused
+        refused += await StripeCrediting(self._postgres, self._clock, self._bills).run_round()
+        if refused:
+            log.warning("stripe.refused", f"Stripe has refused {refused} invoices or credit notes.")

@@ -22,6 +22,7 @@ from axon.billing.statement_csv import csv_statement
 from axon.billing.statement_html import html_statement
 from axon.billing.stripe_api import StripeApi, StripeAway, StripeRefused, StripeUnset
 from axon.billing.stripe_bills import StripeBills, Terms
+from axon.billing.stripe_crediting import StripeCrediting
 from axon.billing.stripe_invoicing import InvoiceAtStripe, InvoicesTold, StripeInvoicing
 from axon.billing.stripe_reports import (
     EventUnreadable,
@@ -30,7 +31,7 @@ from axon.billing.stripe_reports import (
     SignatureWrong,
     StripeWebhook,
 )
-from axon.billing.stripe_sync import HourDiffers, RejectedEvent, StripeSync, Told
+from axon.billing.stripe_sync import HourDiffers, Linking, RejectedEvent, StripeSync, Told
 
 __all__ = [
     "FOCUS_COLUMNS",
@@ -52,6 +53,7 @@ __all__ = [
     "Invoices",
     "InvoicesTold",
     "Line",
+    "Linking",
     "MonthNotOver",
     "MonthWrong",
     "Position",
@@ -64,6 +66,7 @@ __all__ = [
     "StripeApi",
     "StripeAway",
     "StripeBills",
+    "StripeCrediting",
     "StripeInvoicing",
     "StripeRefused",
     "StripeSync",

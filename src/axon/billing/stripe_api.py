@@ -86,11 +86,12 @@ class StripeApi:
         )
         self._meters: dict[str, str] = {}
 
-    async def create_customer(self, org_id: str, name: str) -> str:
+    async def create_customer(self, org_id: str, name: str, email: str) -> str:
         """Return the id of the organization's customer; made once, however often this is called."""
+        address = {"email": email} if email else {}
         made = await self.call(
             self.client.v1.customers.create,
-            {"name": name, "metadata": {"axon_org_id": org_id}},
+            {"name": name, "metadata": {"axon_org_id": org_id}, **address},
             {"idempotency_key": f"axon-customer-{org_id}"},
         )
         return str(made.id)

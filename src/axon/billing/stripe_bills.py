@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from axon.base import MICROS_PER_SECOND
-from axon.billing.invoice import Invoice
+from axon.billing.invoice import CreditNote, Invoice
 from axon.billing.stripe_api import StripeApi
 from axon.billing.stripe_items import Item
 
 _OURS = "axon_invoice_id"
 _ITEM = "axon_item"
+_CREDIT = "axon_credit_note_id"
 """What carries this in its metadata is ours, and what it is of ours."""
 
 _CLOCKS_APART_S = 86_400
@@ -36,6 +37,9 @@ class Bill(NamedTuple):
     total: int
     """In Stripe's smallest unit, before anything that the customer has to its credit."""
     created_s: int
+    remaining: int
+    """What is not paid and not credited."""
+    credited: int
 
 
 class StripeBills:
@@ -135,6 +139,34 @@ class StripeBills:
             take = invoices.delete if bill.status == "draft" else invoices.void_invoice
             await self._api.call(take, bill.stripe_id)
 
+    async def credit(self, bill: Bill, note: CreditNote, amount: int) -> str:
+        """Return the id of Stripe's credit note for ours, made when there is none.
+
+        What is not paid yet need not be; what is stands to the customer's credit, for its next
+        invoice at Stripe.
+        """
+
+        def read() -> list[Any]:
+            asked = {"invoice": bill.stripe_id, "limit": 100}
+            return list(self._api.client.v1.credit_notes.list(asked).auto_paging_iter())
+
+        for one in await self._api.call(read):
+            if _mark(one, _CREDIT) == note.credit_note_id:
+                return str(one.id)
+        paid = amount - min(amount, bill.remaining)
+        made = await self._api.call(
+            self._api.client.v1.credit_notes.create,
+            {
+                "invoice": bill.stripe_id,
+                "amount": amount,
+                "memo": f"{note.name}: {note.reason}",
+                "metadata": {_CREDIT: note.credit_note_id},
+                **({"credit_amount": paid} if paid else {}),
+            },
+            _once(f"axon-credit-{note.credit_note_id}"),
+        )
+        return str(made.id)
+
     async def is_metered(self, customer_id: str, currency: str) -> bool:
         """Return whether a subscription of the customer prices the currency's meter."""
         meter_id = await self._api.meter(currency)
@@ -152,7 +184,15 @@ class StripeBills:
 
 
 def _bill(found: Any) -> Bill:
-    return Bill(found.id, found.status, found.currency.upper(), found.total, found.created)
+    return Bill(
+        stripe_id=found.id,
+        status=found.status,
+        currency=found.currency.upper(),
+        total=found.total,
+        created_s=found.created,
+        remaining=found.amount_remaining,
+        credited=found.pre_payment_credit_notes_amount + found.post_payment_credit_notes_amount,
+    )
 
 
 def _mark(found: Any, name: str) -> str:

@@ -8,7 +8,7 @@ from axon.billing.errors import UnknownInvoice
 from axon.billing.invoice import Invoice
 from axon.billing.stripe_api import StripeRefused
 from axon.billing.stripe_bills import Bill, StripeBills
-from axon.billing.stripe_items import items_of, total_of
+from axon.billing.stripe_items import at_stripe, items_of, total_of
 from axon.stores import Postgres
 
 TIMEOUT_S = 60.0
@@ -43,9 +43,15 @@ WHERE {_IS_DUE}
 """  # noqa: S608 - words of ours alone
 
 _STANDING = """
-SELECT s.*, c.customer_id
+SELECT s.*, c.customer_id, k.credited_minor, k.error AS credit_error
 FROM billing.stripe_invoices AS s JOIN billing.invoices AS i ON i.id = s.invoice_id
 JOIN billing.stripe_customers AS c ON c.org_id = s.org_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(n.amount_minor) FILTER (WHERE k.state = 'final'), 0)::bigint
+        AS credited_minor, coalesce(string_agg(nullif(k.error, ''), '; '), '') AS error
+    FROM billing.stripe_credit_notes AS k JOIN billing.credit_notes AS n ON n.id = k.credit_note_id
+    WHERE n.invoice_id = s.invoice_id
+) AS k
 WHERE ($1 = '' OR s.org_id = $1) ORDER BY i.number DESC LIMIT $2
 """
 
@@ -75,8 +81,10 @@ class InvoiceAtStripe:
     state: str
     """due, final, void or refused."""
     stripe_id: str
+    credited_minor: int
+    """Of our credit notes, what Stripe has taken off."""
     error: str
-    """Why it was refused."""
+    """Why it was refused, or one of its credit notes."""
 
 
 class StripeInvoicing:
@@ -122,7 +130,8 @@ class StripeInvoicing:
                 customer_id=row["customer_id"],
                 state=row["state"],
                 stripe_id=row["stripe_id"],
-                error=row["error"],
+                credited_minor=row["credited_minor"],
+                error=row["error"] or row["credit_error"],
             )
             for row, invoice in zip(rows, found, strict=True)
             if invoice is not None
@@ -164,7 +173,11 @@ class StripeInvoicing:
         if len(asking) > 1:
             raise BillDiffers(f"{' and '.join(asking)} ask for it")
         if one.state == "final":
-            _compare(await self._bills.read(one.stripe_id), one.invoice)
+            bill = await self._bills.read(one.stripe_id)
+            _compare(bill, one.invoice)
+            credited = at_stripe(one.credited_minor, one.invoice.currency)
+            if bill.credited != credited:
+                raise BillDiffers(f"{bill.stripe_id} has {bill.credited} credited, not {credited}")
 
     async def _tell(self, invoice_id: str, customer_id: str) -> str:
         """Bring Stripe to where one of our invoices is; return the state that it is in then."""

@@ -58,7 +58,12 @@ def items_of(invoice: Invoice) -> list[Item]:
 
 def total_of(invoice: Invoice) -> int:
     """Return the invoice's total in Stripe's smallest unit of the currency."""
-    return invoice.total_minor * _times(invoice.currency)
+    return at_stripe(invoice.total_minor, invoice.currency)
+
+
+def at_stripe(minor: int, currency: str) -> int:
+    """Return an amount of minor units in Stripe's smallest unit; raises StripeRefused."""
+    return minor * _times(currency)
 
 
 def _times(currency: str) -> int:

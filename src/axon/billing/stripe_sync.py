@@ -88,6 +88,21 @@ ORDER BY hour_us DESC, org_id, currency, number LIMIT $3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Linking:
+    """How an organization is linked to a customer of Stripe's."""
+
+    customer_id: str = ""
+    """Empty: one is made."""
+    email: str = ""
+    """Of one that is made: where Stripe sends invoices."""
+    invoices_from: str | None = None
+    """The invoices of this month and later ones become Stripe's; with "" none do."""
+
+
+AS_IT_IS = Linking()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """What one round did."""
 
@@ -137,21 +152,21 @@ class StripeSync:
         self._stripe = stripe
         self._reports = Reports(postgres, clock)
 
-    async def link(
-        self, org_id: str, name: str, customer_id: str = "", invoices_from: str | None = None
-    ) -> str:
+    async def link(self, org_id: str, name: str, wanted: Linking = AS_IT_IS) -> str:
         """Have an organization's cost told from the current hour on; return its customer's id.
 
-        Its invoices of the month `invoices_from` and later ones become Stripe's; with "" none do.
-        Linked again only that changes. Raises MonthWrong, and StripeRefused for another customer.
+        Linked again only `invoices_from` changes. Raises MonthWrong, and StripeRefused for another
+        customer.
         """
-        if invoices_from:
-            month_named(invoices_from)
+        if wanted.invoices_from:
+            month_named(wanted.invoices_from)
         async with self._postgres.connection(TIMEOUT_S) as connection:
             sql = "SELECT customer_id FROM billing.stripe_customers WHERE org_id = $1"
             known: str | None = await connection.fetchval(sql, org_id)
         if known is None:
-            made = customer_id or await self._stripe.create_customer(org_id, name)
+            made = wanted.customer_id or await self._stripe.create_customer(
+                org_id, name, wanted.email
+            )
             since_us = self._clock.now_us() // HOUR_US * HOUR_US
             async with self._postgres.connection(TIMEOUT_S) as connection:
                 await connection.execute(
@@ -161,13 +176,13 @@ class StripeSync:
                     org_id, made, since_us,
                 )  # fmt: skip
                 known = await connection.fetchval(sql, org_id)
-        if known is None or customer_id not in ("", known):
+        if known is None or wanted.customer_id not in ("", known):
             raise StripeRefused(f"{org_id} is linked to {known}")
-        if invoices_from is not None:
+        if wanted.invoices_from is not None:
             async with self._postgres.connection(TIMEOUT_S) as connection:
                 await connection.execute(
                     "UPDATE billing.stripe_customers SET invoices_from = $2 WHERE org_id = $1",
-                    org_id, invoices_from,
+                    org_id, wanted.invoices_from,
                 )  # fmt: skip
         return known
 

@@ -20,9 +20,11 @@ from axon.base import SystemClock
 from axon.billing import (
     HourDiffers,
     InvoiceAtStripe,
+    Linking,
     RejectedEvent,
     ReportRead,
     Reports,
+    StripeCrediting,
     StripeInvoicing,
     StripeSync,
 )
@@ -49,22 +51,22 @@ def stripe() -> None:
     examples=[
         "axon billing stripe link acme",
         "axon billing stripe link acme --customer cus_NciAYcXfLnqBoz",
-        "axon billing stripe link acme --invoices-from 2026-11",
+        "axon billing stripe link acme --invoices-from 2026-11 --email billing@acme.example",
     ],
 )
 @click.argument("org")
 @click.option("--customer", default="", help="Of Stripe's; else one is made.")
+@click.option("--email", default="", help="Of the customer that is made: where invoices go.")
 @click.option(
     "--invoices-from", help="Its invoices of this month and later become Stripe's; '' ends that."
 )
 @for_metering
-def link(asked: Metering, org: str, customer: str, invoices_from: str | None) -> None:
+def link(asked: Metering, org: str, customer: str, email: str, invoices_from: str | None) -> None:
     """Have Stripe told of an organization's cost, from this hour on, and of its invoices."""
     accounts = Asked(asked.settings, asked.as_json)
     found: Org = accounts.run(lambda admin: org_named(admin, org))
-    customer_id = _run(
-        asked, lambda sync: sync.link(found.org_id, found.name, customer, invoices_from)
-    )
+    wanted = Linking(customer_id=customer, email=email, invoices_from=invoices_from)
+    customer_id = _run(asked, lambda sync: sync.link(found.org_id, found.name, wanted))
     linked = [{"org_id": found.org_id, "customer_id": customer_id}]
     columns = {"Organization": [found.name], "Customer": [customer_id]}
     show(linked, columns, asked.as_json)
@@ -161,11 +163,11 @@ def rejected(asked: Metering, org: str, retry: bool) -> None:
 )
 @click.option("--org", default="", help="Only of this organization, by name or id.")
 @click.option("--tell", is_flag=True, help="First tell Stripe what is due.")
-@click.option("--retry", default="", metavar="INVOICE", help="First make this one due again.")
+@click.option("--retry", default="", metavar="NUMBER", help="First make this one due again.")
 @click.option("--check", is_flag=True, help="Name those that are something else at Stripe by now.")
 @for_metering
 def invoices(asked: Metering, org: str, tell: bool, retry: str, check: bool) -> None:
-    """List the invoices that Stripe asks for, and how far each is.
+    """List the invoices that Stripe asks for, and how far each is; credit notes go with them.
 
     The exit code is 1 when Stripe refused one, or with --check when one differs.
     """
@@ -175,10 +177,12 @@ def invoices(asked: Metering, org: str, tell: bool, retry: str, check: bool) -> 
         account = stripe_api(asked.settings.stripe)
         bills = stripe_bills(asked.settings.stripe, account)
         invoicing = StripeInvoicing(rooms.postgres, SystemClock(), bills)
+        crediting = StripeCrediting(rooms.postgres, SystemClock(), bills)
         if retry:
-            await invoicing.retry(retry)
+            await (crediting if retry.startswith("CN-") else invoicing).retry(retry)
         if tell:
             await invoicing.run_round()
+            await crediting.run_round()
         differ = await invoicing.differences(org_id) if check else []
         return await invoicing.standing(org_id), [(one.invoice.name, why) for one, why in differ]
 
@@ -186,7 +190,7 @@ def invoices(asked: Metering, org: str, tell: bool, retry: str, check: bool) -> 
     show_at_stripe(found, asked.as_json)
     for name, why in differ:
         Console(stderr=True).print(f"{name}: {why}")
-    sys.exit(bool(differ) or any(one.state == "refused" for one in found))
+    sys.exit(bool(differ) or any(one.error for one in found))
 
 
 def _run(asked: Metering, work: Callable[[StripeSync], Awaitable[Result]]) -> Result:

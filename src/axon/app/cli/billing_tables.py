@@ -43,6 +43,7 @@ class _AtStripe(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     stripe_id: str
     customer_id: str
+    credited: int
     error: str
 
 
@@ -59,6 +60,7 @@ def show_at_stripe(found: Sequence[InvoiceAtStripe], as_json: bool) -> None:
             state=one.state,
             stripe_id=one.stripe_id,
             customer_id=one.customer_id,
+            credited=one.credited_minor,
             error=one.error,
         )
         for one in found
@@ -70,6 +72,7 @@ def show_at_stripe(found: Sequence[InvoiceAtStripe], as_json: bool) -> None:
         "Total": [f"{minor_text(one.total, one.currency)} {one.currency}" for one in shown],
         "State": [one.state for one in shown],
         "At Stripe": [one.stripe_id for one in shown],
+        "Credited": [minor_text(one.credited, one.currency) for one in shown],
         "Why refused": [one.error for one in shown],
     }
     show(shown, columns, as_json)

@@ -14,6 +14,14 @@ CREATE TABLE billing.stripe_invoices (
     error text NOT NULL DEFAULT ''
 );
 
+CREATE TABLE billing.stripe_credit_notes (
+    credit_note_id text PRIMARY KEY REFERENCES billing.credit_notes (id),
+    state text NOT NULL DEFAULT 'due' CHECK (state IN ('due', 'final', 'refused')),
+    stripe_id text NOT NULL DEFAULT '',
+    told_us bigint NOT NULL DEFAULT 0,
+    error text NOT NULL DEFAULT ''
+);
+
 -- Stripe's reports of events that it took and could not use. `errors` is how many one is about, and
 -- `named` how many of them it names.
 CREATE TABLE billing.stripe_reports (
