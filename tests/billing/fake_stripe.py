@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event as Flag
 from threading import Lock, Thread
@@ -79,6 +80,32 @@ class FakeStripe:
             for event in self.events
             if event.currency_event == event_name and customer in (None, event.customer)
         )
+
+    def decide(
+        self, method: str, path: str, values: Body, headers: "Message[str, str]"
+    ) -> tuple[int, Body]:
+        """Return the status and the body of an answer."""
+        with self.lock:
+            self.calls.append(f"{method} {path}")
+            if self.down:
+                return 503, {"error": {"type": "api_error", "message": "It is down."}}
+            if headers.get("authorization") != f"Bearer {KEY}":
+                wrong = {"type": "invalid_request_error", "message": "Invalid API Key."}
+                return 401, {"error": wrong}
+            again = headers.get("idempotency-key", "")
+            known = again.startswith("axon") and self.replayed.get(again)
+            if known and known[:2] == (path, values):
+                return 200, known[2]
+            if known:
+                message = "Keys can only be used with the same parameters."
+                return 400, {"error": {"type": "idempotency_error", "message": message}}
+            try:
+                body = self.answer(method, path, values)
+            except Refused as refused:
+                error = {"type": "invalid_request_error", "message": str(refused)}
+                return refused.status, {"error": {**error, "code": refused.code}}
+            self.replayed[again] = (path, values, body)
+            return 200, body
 
     def answer(self, method: str, path: str, values: Body) -> Body:
         """Return what is answered; raises Refused."""
@@ -210,9 +237,8 @@ def nested(text: str) -> Body:
     return found
 
 
-@contextmanager
-def running(fake: FakeStripe) -> Iterator[FakeStripe]:
-    """Answer on a port of its own until the block ends."""
+def handler_of(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
+    """Return what answers requests as the stand-in does."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -237,12 +263,11 @@ def running(fake: FakeStripe) -> Iterator[FakeStripe]:
             if how == "unheard":
                 self.close_connection = True
                 return
-            status, body = self.decide(method, path, values)
-            if how == "unanswered":
-                self.close_connection = True
-                return
+            status, body = fake.decide(method, path, values, self.headers)
             if status == 200 and fake.deaf and path.endswith("meter_events"):
                 fake.deaf -= 1
+                how = "unanswered"
+            if how == "unanswered":
                 self.close_connection = True
                 return
             data = json.dumps(body).encode()
@@ -252,30 +277,13 @@ def running(fake: FakeStripe) -> Iterator[FakeStripe]:
             self.end_headers()
             self.wfile.write(data)
 
-        def decide(self, method: str, path: str, values: Body) -> tuple[int, Body]:
-            with fake.lock:
-                fake.calls.append(f"{method} {path}")
-                if fake.down:
-                    return 503, {"error": {"type": "api_error", "message": "It is down."}}
-                if self.headers.get("authorization") != f"Bearer {KEY}":
-                    wrong = {"type": "invalid_request_error", "message": "Invalid API Key."}
-                    return 401, {"error": wrong}
-                again = self.headers.get("idempotency-key", "")
-                known = again.startswith("axon") and fake.replayed.get(again)
-                if known and known[:2] == (path, values):
-                    return 200, known[2]
-                if known:
-                    message = "Keys can only be used with the same parameters."
-                    return 400, {"error": {"type": "idempotency_error", "message": message}}
-                try:
-                    body = fake.answer(method, path, values)
-                except Refused as refused:
-                    error = {"type": "invalid_request_error", "message": str(refused)}
-                    return refused.status, {"error": {**error, "code": refused.code}}
-                fake.replayed[again] = (path, values, body)
-                return 200, body
+    return Handler
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+@contextmanager
+def running(fake: FakeStripe) -> Iterator[FakeStripe]:
+    """Answer on a port of its own until the block ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(fake))
     fake.url = f"http://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -8,6 +8,7 @@ from axon.billing import (
     Billing,
     Invoice,
     Linking,
+    RejectedEvents,
     StripeApi,
     StripeBills,
     StripeInvoicing,
@@ -34,6 +35,7 @@ class AtStripe:
         self.postgres = postgres
         self.sync = StripeSync(postgres, clock, StripeApi(KEY, fake.url))
         self.invoicing = self.another()
+        self.rejected = RejectedEvents(postgres)
         prices = [PRICE, price(price_id="price_2", model="big"), price(price_id="p3", model="odd")]
         self.journal = Journal(database, prices)
         self.customer = ""

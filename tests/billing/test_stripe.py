@@ -19,7 +19,7 @@ from axon.billing import (
     stripe_api,
     stripe_sync,
 )
-from axon.billing.stripe_sync import REJECTED_MAX
+from axon.billing.stripe_rejected import REJECTED_MAX
 from axon.metering import Prices, Rates, Rerating, rerate
 from axon.stores import Postgres
 from tests.billing.fake_stripe import KEY, Event, FakeStripe, running

@@ -14,8 +14,8 @@ from axon.billing import (
     SignatureWrong,
     StripeWebhook,
 )
+from axon.billing.stripe_rejected import REJECTED_MAX
 from axon.billing.stripe_reports import FORGOTTEN_AFTER_US, SIGNED_WITHIN_S
-from axon.billing.stripe_sync import REJECTED_MAX
 from axon.stores import Postgres
 from tests.billing.fake_stripe import FakeStripe
 from tests.billing.scene import SetClock
@@ -132,10 +132,10 @@ async def test_what_a_report_names_is_told_again_and_read_once(
     for _ in range(2):
         assert (await at_stripe.sync.run_round()).rejected == 0
     assert fake.calls.count(f"GET /v2/core/events/{report_id}") == 1
-    (rejected,) = await at_stripe.sync.rejected(ORG)
+    (rejected,) = await at_stripe.rejected.list_all(ORG)
     assert rejected.value_nano == at_stripe.journal.cost() and rejected.told_again
     assert rejected.error.startswith("meter_event_value_not_found")
-    assert await at_stripe.sync.rejected(OTHER_ORG) == []
+    assert await at_stripe.rejected.list_all(OTHER_ORG) == []
 
 
 @pytest.mark.failure("stripe", "refusing")
@@ -145,15 +145,15 @@ async def test_what_was_given_up_is_told_again_once_it_is_corrected(
     await rejected_hour(at_stripe, webhook)
     for _ in range(REJECTED_MAX + 2):
         await at_stripe.sync.run_round()
-    found = await at_stripe.sync.rejected()
+    found = await at_stripe.rejected.list_all()
     assert len(found) == REJECTED_MAX and not any(one.told_again for one in found)
     fake.rejects = lambda event: False
     assert (await at_stripe.sync.run_round()).gathered == 0
-    assert await at_stripe.sync.forgive(OTHER_ORG) == 0
-    assert await at_stripe.sync.forgive(ORG) == REJECTED_MAX
+    assert await at_stripe.rejected.forgive(OTHER_ORG) == 0
+    assert await at_stripe.rejected.forgive(ORG) == REJECTED_MAX
     assert (await at_stripe.sync.run_round()).sent == 1
     assert fake.total("axon_cost_nano_usd") == at_stripe.journal.cost()
-    assert await at_stripe.sync.rejected() == []
+    assert await at_stripe.rejected.list_all() == []
 
 
 async def test_reports_that_do_not_say_everything_are_named_and_forgotten_in_the_end(

@@ -24,6 +24,7 @@ from axon.billing.stripe_api import StripeApi, StripeAway, StripeRefused, Stripe
 from axon.billing.stripe_bills import StripeBills, Terms
 from axon.billing.stripe_crediting import StripeCrediting
 from axon.billing.stripe_invoicing import InvoiceAtStripe, InvoicesTold, StripeInvoicing
+from axon.billing.stripe_rejected import RejectedEvent, RejectedEvents
 from axon.billing.stripe_reports import (
     EventUnreadable,
     ReportRead,
@@ -31,7 +32,7 @@ from axon.billing.stripe_reports import (
     SignatureWrong,
     StripeWebhook,
 )
-from axon.billing.stripe_sync import HourDiffers, Linking, RejectedEvent, StripeSync, Told
+from axon.billing.stripe_sync import HourDiffers, Linking, StripeSync, Told
 
 __all__ = [
     "FOCUS_COLUMNS",
@@ -60,6 +61,7 @@ __all__ = [
     "Progress",
     "ProjectorBehind",
     "RejectedEvent",
+    "RejectedEvents",
     "ReportRead",
     "Reports",
     "SignatureWrong",

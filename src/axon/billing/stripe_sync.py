@@ -7,6 +7,7 @@ import asyncpg
 from axon.base import MICROS_PER_SECOND, Clock
 from axon.billing.months import month_named
 from axon.billing.stripe_api import HOUR_US, Amount, Report, StripeApi, StripeRefused
+from axon.billing.stripe_rejected import REJECTED_MAX
 from axon.billing.stripe_reports import Reports
 from axon.stores import Postgres
 
@@ -26,12 +27,6 @@ OLDEST_US = 34 * DAY_US
 
 ROUND_EVENTS_MAX = 500
 """Events sent in one round."""
-
-REJECTED_MAX = 5
-"""Events of one hour that may be rejected before an operator has to look."""
-
-LISTED_MAX = 1000
-"""Rejected events shown at once."""
 
 _LOCK = "LOCK TABLE billing.stripe_events IN SHARE ROW EXCLUSIVE MODE"
 
@@ -79,14 +74,6 @@ WHERE e.at_us >= $1 AND e.at_us < $2 GROUP BY 1, 2, 3, 4 ORDER BY 1, 3, 4
 """
 
 
-_REJECTED = """
-SELECT identifier, org_id, currency, hour_us, value_nano, error,
-    count(*) OVER (PARTITION BY org_id, currency, hour_us) < $2 AS told_again
-FROM billing.stripe_events WHERE state = 'rejected' AND ($1 = '' OR org_id = $1)
-ORDER BY hour_us DESC, org_id, currency, number LIMIT $3
-"""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linking:
     """How an organization is linked to a customer of Stripe's."""
@@ -111,20 +98,6 @@ class Told:
     rejected: int = 0
     due: int = 0
     """What is left for the next round."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RejectedEvent:
-    """An event that Stripe could not use."""
-
-    identifier: str
-    org_id: str
-    currency: str
-    hour_us: int
-    value_nano: int
-    error: str
-    told_again: bool
-    """Whether another event tells its amount, or will; else an operator has to look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,25 +215,6 @@ class StripeSync:
                 differs.org_id, differs.currency, differs.hour_us, lacking, HOUR_US,
             )  # fmt: skip
         return str(done) == "UPDATE 1"
-
-    async def rejected(self, org_id: str = "") -> list[RejectedEvent]:
-        """Return the events that Stripe rejected, the newest hour first."""
-        async with self._postgres.connection(TIMEOUT_S) as connection:
-            rows = await connection.fetch(_REJECTED, org_id, REJECTED_MAX, LISTED_MAX)
-        return [RejectedEvent(**row) for row in rows]
-
-    async def forgive(self, org_id: str = "") -> int:
-        """Have what was rejected too often told again, its cause corrected; return how many.
-
-        The next round tells each hour's amount, under an identifier of its own.
-        """
-        async with self._postgres.connection(TIMEOUT_S) as connection:
-            done: str = await connection.execute(
-                "UPDATE billing.stripe_events SET state = 'forgiven'"
-                " WHERE state = 'rejected' AND ($1 = '' OR org_id = $1)",
-                org_id,
-            )
-        return int(done.rsplit(maxsplit=1)[-1])
 
     async def _gather(self) -> int:
         ended_us = (self._clock.now_us() - SETTLE_US) // HOUR_US * HOUR_US

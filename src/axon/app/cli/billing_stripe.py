@@ -22,6 +22,7 @@ from axon.billing import (
     InvoiceAtStripe,
     Linking,
     RejectedEvent,
+    RejectedEvents,
     ReportRead,
     Reports,
     StripeCrediting,
@@ -136,11 +137,10 @@ def rejected(asked: Metering, org: str, retry: bool) -> None:
     org_id = org_id_of(asked, org) if org else ""
 
     async def work(rooms: MeteringRooms) -> tuple[list[RejectedEvent], list[ReportRead], int]:
-        clock = SystemClock()
-        sync = StripeSync(rooms.postgres, clock, stripe_api(asked.settings.stripe))
-        found = await sync.rejected(org_id)
-        unclear = await Reports(rooms.postgres, clock).unclear()
-        return found, unclear, await sync.forgive(org_id) if retry else 0
+        events = RejectedEvents(rooms.postgres)
+        found = await events.list_all(org_id)
+        unclear = await Reports(rooms.postgres, SystemClock()).unclear()
+        return found, unclear, await events.forgive(org_id) if retry else 0
 
     found, unclear, forgiven = asked.run(work)
     show_rejected(found, asked.as_json)

@@ -41,7 +41,7 @@ from axon.inference import (
 )
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
-from axon.metering import FollowerOptions, PriceBook, PriceFollower, Usage
+from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, PostgresOptions, Valkey
 from axon.telemetry import log
@@ -136,9 +136,7 @@ async def open_rooms(
         models=ModelDirectory(serving.models, serving.engines, ground.clock),
         turns=turns,
         usage=Usage(ground.postgres),
-        events=outside_events(
-            settings.metering, journal, ground.postgres, ground.mint, ground.clock
-        ),
+        events=_events(settings, ground, journal),
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
@@ -176,6 +174,10 @@ def _alerts(settings: Settings, ground: _Ground) -> OwnAlerts:
             allowed=allowed_by(settings.alerts),
         )
     )
+
+
+def _events(settings: Settings, ground: _Ground, journal: Journal) -> OutsideEvents:
+    return outside_events(settings.metering, journal, ground.postgres, ground.mint, ground.clock)
 
 
 def _stripe_webhook(settings: Settings, ground: _Ground) -> StripeWebhook | None:
