@@ -1,6 +1,9 @@
 """Stripe asks for what a closed invoice asks for: once, to the cent, whatever happens meanwhile."""
 
 import asyncio
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -27,6 +30,8 @@ from tests.billing.stripe_scene import MONTH, AtStripe, at_stripe, fake
 from tests.metering.scene import ORG, OTHER_ORG
 
 __all__ = ["at_stripe", "fake"]
+
+Process = subprocess.Popen[bytes]
 
 
 async def test_a_closed_month_is_asked_for_once_and_to_the_cent(
@@ -79,6 +84,33 @@ async def test_a_call_that_is_cut_off_anywhere_asks_for_nothing_twice(
         asked = at_stripe.fake.billed.asked_for(customer)
         assert asked == {invoice.invoice_id: invoice.total_minor}, cut
         assert len(at_stripe.fake.billed.invoices) == 1, cut
+
+
+async def test_a_killed_process_leaves_what_the_next_one_finishes(
+    database: str, at_stripe: AtStripe, billing: Billing
+) -> None:
+    """SIGKILL while Stripe reads a call, and while it answers one; three times in one invoice."""
+    customer = await at_stripe.link()
+    invoice = await at_stripe.month(billing)
+    command = [sys.executable, "-m", "tests.billing.telling", database, at_stripe.fake.url]
+    for how, last in (("unheard", "items"), ("unanswered", "items"), ("unanswered", "finalize")):
+        process = await asyncio.to_thread(subprocess.Popen, command)
+
+        def kill(call: str, process: Process = process, how: str = how, last: str = last) -> str:
+            if call.startswith("POST") and call.endswith(last):
+                process.kill()
+                process.wait()
+                return how
+            return ""
+
+        at_stripe.fake.breaks = kill
+        assert await asyncio.to_thread(process.wait) == -signal.SIGKILL, last
+        assert [one.state for one in await at_stripe.invoicing.standing()] == ["due"]
+    at_stripe.fake.breaks = lambda call: ""
+    assert at_stripe.fake.billed.asked_for(customer) == {invoice.invoice_id: invoice.total_minor}
+    assert await asyncio.to_thread(subprocess.call, command) == 0
+    assert [one.state for one in await at_stripe.invoicing.standing()] == ["final"]
+    assert len(at_stripe.fake.billed.invoices) == 1 and len(at_stripe.fake.billed.items) == 3
 
 
 async def test_a_database_from_a_backup_asks_for_nothing_twice(
