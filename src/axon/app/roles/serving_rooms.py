@@ -8,42 +8,23 @@ from axon.accounts import Accounts, AccountsOptions
 from axon.alerts import AdminParts, OwnAlerts
 from axon.app.alerting import allowed_by
 from axon.app.folders import DataFolder
-from axon.app.instances import own_instance
-from axon.app.models import model_table, proxies
+from axon.app.roles.ground import Ground, open_ground
+from axon.app.roles.inference_rooms import InferenceRooms, open_inference
 from axon.app.roles.metered_events import outside_events
 from axon.app.roles.own_journal import open_journal
 from axon.app.roles.reading_back import read_journal
 from axon.app.roles.relaying import relay_between
 from axon.app.settings import Settings, TurnsSettings
-from axon.base import (
-    Clock,
-    IdMint,
-    Randomness,
-    SystemClock,
-    SystemRandomness,
-    TaskOwner,
-    instance_mark,
-)
+from axon.base import TaskOwner
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
 from axon.gateway import Door, GatewayOptions, Streams
-from axon.inference import (
-    Dispatcher,
-    DispatcherParts,
-    Engines,
-    Inference,
-    LocalBus,
-    LocalQueue,
-    ModelDirectory,
-    ModelTable,
-    Near,
-    Worker,
-)
+from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Worker
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
 from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
-from axon.sealing import Keyring, KeyStore
-from axon.stores import Postgres, PostgresOptions, Valkey
+from axon.sealing import KeyStore
+from axon.stores import Postgres, Valkey
 from axon.telemetry import log
 from axon.turns import TurnOptions, TurnRooms, Turns
 
@@ -73,29 +54,6 @@ class ServingRooms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
-    """What every room stands on."""
-
-    clock: Clock
-    randomness: Randomness
-    keyring: Keyring
-    mint: IdMint
-    keys: KeyStore
-    postgres: Postgres
-    valkey: Valkey
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Inference:
-    """The queue and the bus, and who stands at their other end: a worker, or the way to some."""
-
-    models: ModelTable
-    engines: Engines
-    worker: Worker | Dispatcher
-    inference: Inference
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Allowance:
     """What turns cost, and what they may use."""
 
@@ -111,7 +69,7 @@ async def open_rooms(
     Raises AxonError when the journal, the keyring or a setting is unusable. PostgreSQL and Valkey
     may be away.
     """
-    ground = await _open_ground(settings, folder)
+    ground = await open_ground(settings, folder)
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = _accounts(settings, folder, ground)
     await accounts.start()
@@ -119,7 +77,7 @@ async def open_rooms(
     prices = _prices(folder, ground, book)
     await prices.start()
     conversations = _conversations(settings, folder, ground, journal)
-    serving = _inference(settings, ground, journal.instance)
+    serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
     allowance = _Allowance(prices=book, limits=_limits(settings, folder, ground, journal))
     rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
@@ -164,7 +122,7 @@ async def open_rooms(
     )
 
 
-def _alerts(settings: Settings, ground: _Ground) -> OwnAlerts:
+def _alerts(settings: Settings, ground: Ground) -> OwnAlerts:
     return OwnAlerts(
         AdminParts(
             postgres=ground.postgres,
@@ -176,11 +134,11 @@ def _alerts(settings: Settings, ground: _Ground) -> OwnAlerts:
     )
 
 
-def _events(settings: Settings, ground: _Ground, journal: Journal) -> OutsideEvents:
+def _events(settings: Settings, ground: Ground, journal: Journal) -> OutsideEvents:
     return outside_events(settings.metering, journal, ground.postgres, ground.mint, ground.clock)
 
 
-def _stripe_webhook(settings: Settings, ground: _Ground) -> StripeWebhook | None:
+def _stripe_webhook(settings: Settings, ground: Ground) -> StripeWebhook | None:
     secret = settings.stripe.webhook_secret
     return StripeWebhook(ground.postgres, ground.clock, secret) if secret else None
 
@@ -194,7 +152,7 @@ def _gateway_options(settings: Settings) -> GatewayOptions:
 def _own_journal(
     settings: Settings,
     folder: DataFolder,
-    ground: _Ground,
+    ground: Ground,
     on_fatal: Callable[[BaseException], None],
 ) -> Journal:
     instance = folder.journal_instance(settings, ground.randomness)
@@ -202,10 +160,10 @@ def _own_journal(
 
 
 def _turn_rooms(
-    ground: _Ground,
+    ground: Ground,
     journal: Journal,
     conversations: Conversations,
-    serving: _Inference,
+    serving: InferenceRooms,
     allowance: _Allowance,
 ) -> TurnRooms:
     return TurnRooms(
@@ -233,7 +191,7 @@ def _turn_options(settings: TurnsSettings) -> TurnOptions:
     )
 
 
-def _accounts(settings: Settings, folder: DataFolder, ground: _Ground) -> Accounts:
+def _accounts(settings: Settings, folder: DataFolder, ground: Ground) -> Accounts:
     options = AccountsOptions(
         snapshot_path=folder.accounts_snapshot,
         staleness_max_s=settings.accounts.staleness_max_s,
@@ -243,13 +201,13 @@ def _accounts(settings: Settings, folder: DataFolder, ground: _Ground) -> Accoun
     return Accounts(ground.postgres, ground.keyring, ground.clock, ground.randomness, options)
 
 
-def _prices(folder: DataFolder, ground: _Ground, book: PriceBook) -> PriceFollower:
+def _prices(folder: DataFolder, ground: Ground, book: PriceBook) -> PriceFollower:
     options = FollowerOptions(snapshot_path=folder.prices_snapshot)
     return PriceFollower(ground.postgres, book, ground.randomness, options)
 
 
 def _conversations(
-    settings: Settings, folder: DataFolder, ground: _Ground, journal: Journal
+    settings: Settings, folder: DataFolder, ground: Ground, journal: Journal
 ) -> Conversations:
     return Conversations(
         ConversationsParts(
@@ -272,7 +230,7 @@ def _conversations(
     )
 
 
-def _limits(settings: Settings, folder: DataFolder, ground: _Ground, journal: Journal) -> Limits:
+def _limits(settings: Settings, folder: DataFolder, ground: Ground, journal: Journal) -> Limits:
     return Limits(
         LimitsParts(
             postgres=ground.postgres,
@@ -285,59 +243,6 @@ def _limits(settings: Settings, folder: DataFolder, ground: _Ground, journal: Jo
             processes=settings.http.processes,
             poll_every_ms=settings.accounts.poll_every_ms,
         )
-    )
-
-
-def _inference(settings: Settings, ground: _Ground, instance: str) -> _Inference:
-    models = model_table(settings)
-    engines = Engines(models.served(), ground.clock, proxies())
-    apart = settings.workers.processes > 0
-    queue, bus = LocalQueue(name="valkey" if apart else "in_process"), LocalBus(ground.clock)
-    worker = Worker(queue, bus, engines, ground.clock)
-    dispatcher = None
-    if apart:
-        dispatcher = Dispatcher(
-            Near(queue=queue, bus=bus, worker=worker),
-            DispatcherParts(
-                url=settings.valkey.url,
-                instance=instance,
-                secret=ground.keyring.derive("bus"),
-                clock=ground.clock,
-                randomness=ground.randomness,
-            ),
-        )
-        dispatcher.start(models.served())
-    else:
-        worker.serve(models.served())
-    return _Inference(
-        models=models,
-        engines=engines,
-        worker=worker if dispatcher is None else dispatcher,  # an idle one has a length of 0
-        inference=Inference(queue, bus, engines, dispatcher),
-    )
-
-
-async def _open_ground(settings: Settings, folder: DataFolder) -> _Ground:
-    clock, randomness = SystemClock(), SystemRandomness()
-    keyring = Keyring.open(folder.keyring, randomness)
-    postgres = Postgres(
-        settings.database.url,
-        PostgresOptions(
-            connections_max=settings.database.connections_max,
-            statement_timeout_s=settings.database.timeout_s,
-            schema_wanted=True,
-        ),
-        clock,
-    )
-    await postgres.start()
-    return _Ground(
-        clock=clock,
-        randomness=randomness,
-        keyring=keyring,
-        mint=IdMint(keyring.identity, clock, randomness, instance_mark(own_instance(settings))),
-        keys=KeyStore(folder.key_store, keyring, clock, randomness),
-        postgres=postgres,
-        valkey=Valkey(settings.valkey.url, settings.valkey.timeout_ms, clock),
     )
 
 
