@@ -281,6 +281,25 @@ async def test_a_void_invoice_is_taken_back(at_stripe: AtStripe, billing: Billin
     assert await at_stripe.invoicing.differences() == []
 
 
+async def test_a_void_invoice_that_was_refused_leaves_nothing_at_stripe(
+    at_stripe: AtStripe, billing: Billing
+) -> None:
+    at_stripe.fake.breaks = lambda call: "unheard" if call.endswith("invoiceitems") else ""
+    await at_stripe.link()
+    invoice = await at_stripe.month(billing)
+    with pytest.raises(StripeAway):
+        await at_stripe.invoicing.run_round()
+    next(iter(at_stripe.fake.billed.invoices.values()))["inherited"] = 7
+    at_stripe.fake.breaks = lambda call: ""
+    assert (await at_stripe.invoicing.run_round()).refused == 1
+    assert at_stripe.statuses() == ["draft"]
+    at_stripe.clock.set("2026-12-15T13:00")
+    await billing.void(invoice.name, "wrong price")
+    assert (await at_stripe.invoicing.run_round()).voided == 1
+    assert at_stripe.statuses() == []
+    assert await at_stripe.invoicing.run_round() == InvoicesTold()
+
+
 @pytest.mark.failure("stripe", "refusing")
 async def test_what_was_paid_cannot_be_taken_back_and_is_named(
     at_stripe: AtStripe, billing: Billing
@@ -292,6 +311,7 @@ async def test_what_was_paid_cannot_be_taken_back_and_is_named(
     there["status"] = "paid"
     await billing.void(invoice.name, "wrong price")
     assert (await at_stripe.invoicing.run_round()).refused == 1
+    assert await at_stripe.invoicing.run_round() == InvoicesTold(), "it is not tried for ever"
     (standing,) = await at_stripe.invoicing.standing()
     assert "void open invoices" in standing.error and standing.stripe_id == there["id"]
 

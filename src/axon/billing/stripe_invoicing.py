@@ -27,7 +27,8 @@ ON CONFLICT DO NOTHING
 """
 
 _IS_DUE = """
-    ((i.state = 'final' AND s.state = 'due') OR (i.state = 'void' AND s.state IN ('due', 'final')))
+    ((i.state = 'final' AND s.state = 'due') OR (i.state = 'void' AND (
+        s.state IN ('due', 'final') OR (s.state = 'refused' AND s.told_us < i.voided_us))))
 """
 
 _DUE = f"""
