@@ -14,6 +14,7 @@ from axon.gateway.routing import (
     INTERNAL,
     NO_SUCH_ROUTE,
     OPERATION,
+    SIGNED,
     Route,
     find_route,
     methods_of,
@@ -119,6 +120,9 @@ class Gateway:
         plain = OPERATION.get(call.path)
         if plain is not None and call.method in ("GET", "HEAD"):
             await plain(self._operation, call, relay)
+            return
+        if route in SIGNED:
+            await route(self._door, call)
             return
         authorization = call.headers.get(b"authorization", b"")
         accounts = self._door.accounts

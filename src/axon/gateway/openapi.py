@@ -20,7 +20,7 @@ _MEANINGS = {
     401: "The key is missing or wrong.",
     403: "The key is not permitted to do this.",
     404: "It is not there, or not the caller's to see.",
-    409: "Another turn of this conversation is still running.",
+    409: "It is in use: by another turn of this conversation, or by organizations of this tier.",
     410: "The cursor is too old.",
     413: "The body is too large.",
     415: "The content type is none that is read.",
@@ -58,9 +58,15 @@ _SPECIAL: dict[str, tuple[int, ...]] = {
     "limits.list_rules": (403,),
     "limits.set_rule": (400, 403),
     "limits.remove_rule": (403, 404),
+    "tiers.remove_tier": (409,),
+    "stripe_events.take_event": (404,),
     "outside_events.send_events": (415,),
 }
 """What an operation can be refused with beside what its parameters and its body say."""
+
+
+SIGNED = frozenset({"stripe_events.take_event"})
+"""Operations that want a signature instead of a key."""
 
 
 class RouteShown(NamedTuple):
@@ -123,11 +129,11 @@ def _operation(route: RouteShown, ids: Sequence[str]) -> Schema:
     summary, _, rest = inspect.cleandoc(route.answered_by.__doc__ or "").partition("\n\n")
     parts = route.path.strip("/").split("/")
     of_events = parts[0] == "api"
-    is_open = parts[0] != "v1" and not of_events
+    is_open = name in SIGNED or (parts[0] != "v1" and not of_events)
     shown: Schema = {
         "operationId": name.replace(".", "_"),
         "summary": summary,
-        "tags": ["operation" if is_open else parts[2 if of_events else 1]],
+        "tags": ["operation" if parts[0] not in ("v1", "api") else parts[2 if of_events else 1]],
         "parameters": parameters_of(name, ids),
         "responses": dict(_responses(name, ids, is_open)),
     }
@@ -156,11 +162,13 @@ def _responses(name: str, ids: Sequence[str], is_open: bool) -> Iterator[tuple[s
     else:
         content = content or {"text/plain": {"schema": {"type": "string"}}}
         yield "200", {"description": "As asked.", "content": content}
-    if is_open:
+    if is_open and name not in SIGNED:
         if name == "operation.readyz":
             yield "503", {"description": "No turns can be taken now.", "content": content}
         return
-    statuses = {401, 403, 503, *_SPECIAL.get(name, ())}
+    statuses = {503, *_SPECIAL.get(name, ())}
+    if not is_open:
+        statuses |= {401, 403}
     if name in BODIES:
         statuses |= {400, 413}
     if asks_anything(name):

@@ -174,6 +174,9 @@ _HEADERS: dict[str, Sequence[Parameter]] = {
     "conversations.create_items": [_IDEMPOTENCY_KEY],
     "conversation_regenerate.regenerate": [_IDEMPOTENCY_KEY],
     "conversation_events.follow_conversation": [_LAST_EVENT_ID],
+    "stripe_events.take_event": [
+        _header("Stripe-Signature", _TEXT, "When it was signed, and the signatures.")
+    ],
 }
 
 

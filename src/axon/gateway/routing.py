@@ -30,7 +30,9 @@ from axon.gateway import (
     sibling,
     stored_chat,
     stored_responses,
+    stripe_events,
     sync,
+    tiers,
     usage,
 )
 from axon.gateway.call import Call
@@ -66,6 +68,8 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("GET", "/v1/limits"): limits.get_limits,
     ("GET", "/v1/limit_rules"): limits.list_rules,
     ("POST", "/v1/limit_rules"): limits.set_rule,
+    ("GET", "/v1/tiers"): tiers.list_tiers,
+    ("POST", "/v1/stripe/events"): stripe_events.take_event,
     ("POST", "/api/v1/events"): outside_events.send_events,
     ("GET", "/api/v1/meters"): meters.list_meters,
 }
@@ -95,6 +99,9 @@ _WITH_IDS: dict[tuple[str, str, int], Route] = {
     ("POST", "alerts/redeliver", 1): alerts.redeliver,
     ("DELETE", "webhooks", 1): alerts.remove_webhook,
     ("DELETE", "limit_rules", 1): limits.remove_rule,
+    ("GET", "tiers", 1): tiers.get_tier,
+    ("PUT", "tiers", 1): tiers.set_tier,
+    ("DELETE", "tiers", 1): tiers.remove_tier,
     ("DELETE", "conversations/items", 2): conversations.delete_item,
 }
 """Routes `/v1/<thing>/<id>[/items[/<id>]]`, by method, name and number of ids."""
@@ -122,6 +129,9 @@ OPERATION: dict[str, Route] = {
     "/openapi.json": openapi,
 }
 
+SIGNED: frozenset[Route] = frozenset({stripe_events.take_event})
+"""Routes that want no key: who asks has signed the request. Any process answers them."""
+
 _CHAT = ["chat", "completions"]
 """The one thing whose name has two parts; `_WITH_IDS` joins them by a space."""
 
@@ -134,7 +144,7 @@ INTERNAL: dict[str, InternalRoute] = {
 _ONE_MODEL = "/v1/models/{id}"
 """The one route whose id may hold slashes."""
 
-_METHODS = ("GET", "POST", "DELETE")
+_METHODS = ("GET", "POST", "PUT", "DELETE")
 
 _API = ["api", "v1"]
 

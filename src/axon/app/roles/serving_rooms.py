@@ -16,13 +16,13 @@ from axon.app.roles.reading_back import read_journal
 from axon.app.roles.relaying import relay_between
 from axon.app.settings import Settings, TurnsSettings
 from axon.base import TaskOwner
-from axon.billing import Invoices
+from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
 from axon.gateway import Door, GatewayOptions, Streams
 from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Worker
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
-from axon.metering import FollowerOptions, PriceBook, PriceFollower, Usage
+from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
 from axon.sealing import KeyStore
 from axon.stores import Postgres, Valkey
 from axon.telemetry import log
@@ -94,13 +94,12 @@ async def open_rooms(
         models=ModelDirectory(serving.models, serving.engines, ground.clock),
         turns=turns,
         usage=Usage(ground.postgres),
-        events=outside_events(
-            settings.metering, journal, ground.postgres, ground.mint, ground.clock
-        ),
+        events=_events(settings, ground, journal),
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
         alerts=_alerts(settings, ground),
+        stripe_webhook=_stripe_webhook(settings, ground),
         mint=ground.mint,
         clock=ground.clock,
         streams=Streams(),
@@ -133,6 +132,15 @@ def _alerts(settings: Settings, ground: Ground) -> OwnAlerts:
             allowed=allowed_by(settings.alerts),
         )
     )
+
+
+def _events(settings: Settings, ground: Ground, journal: Journal) -> OutsideEvents:
+    return outside_events(settings.metering, journal, ground.postgres, ground.mint, ground.clock)
+
+
+def _stripe_webhook(settings: Settings, ground: Ground) -> StripeWebhook | None:
+    secret = settings.stripe.webhook_secret
+    return StripeWebhook(ground.postgres, ground.clock, secret) if secret else None
 
 
 def _gateway_options(settings: Settings) -> GatewayOptions:
