@@ -124,7 +124,8 @@ class Flags:
                     yield told
                     continue
                 try:
-                    await asyncio.wait_for(moved.wait(), keep_alive_s)
+                    async with asyncio.timeout(keep_alive_s):
+                        await moved.wait()
                 except TimeoutError:
                     yield None
         finally:
@@ -139,7 +140,8 @@ class Flags:
         every_s = self._parts.poll_every_ms / 1000
         while True:
             with suppress(TimeoutError):  # nothing was heard: it asks all the same
-                await asyncio.wait_for(self._news.wait(), every_s)
+                async with asyncio.timeout(every_s):
+                    await self._news.wait()
             self._news.clear()
             await self._refresh()
             await self._carry_out_due()
