@@ -116,3 +116,12 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None = None
     detail: str = ""
     """Why it is off, for people: of DISABLED and ERROR."""
+
+
+def variant_name(value: JsonValue) -> str | None:
+    """Return the variant that a targeting's result names; None when it names none."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else None
