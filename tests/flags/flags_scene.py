@@ -115,7 +115,10 @@ class KeepingFlags:
 
     async def change(self, why: str = "", **wanted: bytes) -> Changed:
         """Change flags by their names; an empty definition archives."""
-        return await self.flags.changes.make(Asked(author=ADA, why=why, wanted=wanted))
+        defined = split_document(document(**{name: one for name, one in wanted.items() if one}))
+        gone = {name: b"" for name, one in wanted.items() if not one}
+        both = {**defined, **gone}
+        return await self.flags.changes.make(Asked(author=ADA, why=why, wanted=both))
 
     async def bring(self, content: bytes, why: str = "") -> Changed:
         """Change what a document defines."""

@@ -47,7 +47,7 @@ async def test_files_become_changes_like_any_other(node: FlagsNode, folder: Path
     [
         ("a.json", b'{"flags": {', "a.json: $: not JSON"),
         ("a.json", b'{"flags": {"tone": 5}}', "a.json: $.flags"),
-        ("a.json", document(tone=b'{"state": "ENABLED"}'), 'a.json: $.flags["tone"].variants'),
+        ("a.json", document(tone=b'{"state": "ENABLED"}'), "a.json: $.flags.tone.variants"),
         ("z.json", document(tone=flag("off")), "z.json: tone is in a.json already"),
         ("a.json", document(**{"a/b": flag("on")}), "a.json: $.flags"),
     ],

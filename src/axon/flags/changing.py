@@ -9,7 +9,7 @@ import msgspec
 
 from axon.base import Clock, IdMint, until_done
 from axon.flags.definition import read_definitions
-from axon.flags.documents import canonical, is_name, join_document, same, with_bucketing
+from axon.flags.documents import is_name, join_document, path_of, same, with_bucketing
 from axon.flags.errors import DefinitionInvalid, Mistake
 from axon.flags.kept import Defined, FlagVersion, KeptFlag, Schedule
 from axon.flags.refusals import (
@@ -63,7 +63,8 @@ class Asked:
     """api, folder or schedule."""
     why: str = ""
     wanted: Mapping[str, bytes] = field(default_factory=dict)
-    """Definitions as JSON by name; empty to archive it. What a folder wants is all it has."""
+    """Definitions by name, as split_document returns them; empty to archive it. What a folder
+    wants is all it has."""
     expected: Mapping[str, int] = field(default_factory=dict)
     """Versions that the names must still have; 0 for one that must not be there."""
     due_us: int = 0
@@ -260,7 +261,7 @@ class FlagChanges:
             was, version, origin = _state(standing.get(name))
             if not definition and not version:
                 raise UnknownFlag(name)
-            after = with_bucketing(canonical(definition), was) if definition else b""
+            after = with_bucketing(definition, was) if definition else b""
             taken_over = from_folder and origin == "api" and after
             if same(after, was) and not taken_over:
                 continue
@@ -292,7 +293,7 @@ def _check(asked: Asked) -> None:
         raise ChangeWrong(f"its reason has at most {WHY_CHARS_MAX} characters, and no U+0000")
     for name in asked.wanted:
         if not is_name(name):
-            raise DefinitionInvalid([Mistake(f'$.flags["{name}"]', "no flag can be called so")])
+            raise DefinitionInvalid([Mistake(path_of(name), "no flag can be called so")])
 
 
 def _check_versions(asked: Asked, standing: Mapping[str, KeptFlag]) -> None:

@@ -6,22 +6,22 @@ from typing import Any
 
 import msgspec
 
+from axon.flags.bucketing import BUCKETING_DEFAULT
 from axon.flags.definition import read_definitions
-from axon.flags.errors import DefinitionInvalid, Mistake
+from axon.flags.document import read_json
+from axon.flags.errors import DefinitionInvalid
 from axon.flags.flag import Flag
 from axon.flags.flag_set import FlagSet
+from axon.flags.metadata import BUCKETING
+from axon.flags.mistakes import ROOT, Mistakes, Path
+from axon.flags.values import JsonValue
 
 RULE_MARK = "$"
 """Begins the name under which a rule that flags share is kept (flagd's `$evaluators`)."""
 
 NAME_CHARS_MAX = 128
 
-BUCKETING = "axon.bucketing"
-"""In a flag's metadata: how its splits place people (docs/flags.md)."""
-
-BUCKETING_OF_NEW_FLAGS = "v3"
-"""What flagd's newest cores do; written into a definition that names none, so that nobody moves
-when this changes."""
+_MEMBERS = frozenset({"$schema", "flags", "$evaluators", "metadata"})
 
 Definitions = Mapping[str, bytes]
 """By name: JSON. Empty where a change archives it."""
@@ -29,43 +29,53 @@ Definitions = Mapping[str, bytes]
 _NAME = re.compile(rf"\$?[A-Za-z0-9_][A-Za-z0-9._:-]{{0,{NAME_CHARS_MAX - 1}}}")
 
 
-class _Document(msgspec.Struct):
-    """A document of flagd; other members, as `$schema`, say nothing here."""
-
-    flags: dict[str, dict[str, Any]]
-    metadata: dict[str, Any] = {}
-    evaluators: dict[str, Any] = msgspec.field(default_factory=dict, name="$evaluators")
-
-
-_document = msgspec.json.Decoder(_Document)
 _value = msgspec.json.Decoder()
 
 
 def split_document(document: bytes) -> dict[str, bytes]:
     """Return the definitions of a document by their names; raises DefinitionInvalid.
 
-    What holds for the whole set, its `metadata`, becomes part of each flag. The definitions
-    themselves are not looked at.
+    What holds for the whole set, its `metadata`, becomes part of each flag. Whether the definitions
+    mean anything is not looked at.
     """
-    try:
-        found = _document.decode(document)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        path, message = _place_of(error)
-        raise DefinitionInvalid([Mistake(path, message)]) from error
-    mistakes: list[Mistake] = []
+    mistakes = Mistakes()
+    content = read_json(document, mistakes)
+    mistakes.end()
+    found = content if isinstance(content, dict) else {}
+    for member in set(found) - _MEMBERS:
+        mistakes.add(ROOT / member, f"not one of {', '.join(sorted(_MEMBERS))}")
+    flags = _object(found, "flags", mistakes)
+    rules = _object(found, "$evaluators", mistakes)
+    metadata = _object(found, "metadata", mistakes)
+    if "flags" not in found:
+        mistakes.add(ROOT / "flags", "missing")
     definitions: dict[str, bytes] = {}
-    for name, rule in found.evaluators.items():
-        _check_name(f"{RULE_MARK}{name}", f'$["$evaluators"]["{name}"]', mistakes)
+    for name, rule in rules.items():
+        _check_name(f"{RULE_MARK}{name}", ROOT / "$evaluators" / name, mistakes)
         definitions[f"{RULE_MARK}{name}"] = msgspec.json.encode(rule)
-    for key, flag in found.flags.items():
-        _check_name(key, f'$.flags["{key}"]', mistakes)
-        own = flag.get("metadata", {})
-        if found.metadata and isinstance(own, dict):
-            own = {**found.metadata, **own}
-        definitions[key] = msgspec.json.encode({**flag, "metadata": own} if own else flag)
-    if mistakes:
-        raise DefinitionInvalid(mistakes)
+    for key, flag in flags.items():
+        _check_name(key, ROOT / "flags" / key, mistakes)
+        definitions[key] = msgspec.json.encode(_with_metadata(flag, metadata))
+    mistakes.end()
     return definitions
+
+
+def _object(
+    content: Mapping[str, JsonValue], name: str, mistakes: Mistakes
+) -> dict[str, JsonValue]:
+    found = content.get(name, {})
+    if isinstance(found, dict):
+        return found
+    mistakes.add(ROOT / name, "not an object")
+    return {}
+
+
+def _with_metadata(flag: JsonValue, metadata: Mapping[str, JsonValue]) -> JsonValue:
+    """Return the flag's definition with the metadata of its set under its own."""
+    own = flag.get("metadata", {}) if isinstance(flag, dict) else None
+    if not metadata or not isinstance(flag, dict) or not isinstance(own, dict):
+        return flag
+    return {**flag, "metadata": {**metadata, **own}}
 
 
 def join_document(definitions: Definitions) -> bytes:
@@ -105,18 +115,10 @@ def usable_set(definitions: Definitions) -> tuple[FlagSet, dict[str, DefinitionI
     return FlagSet(good, {}, ""), bad
 
 
-def canonical(definition: bytes) -> bytes:
-    """Return the JSON without its spaces; raises DefinitionInvalid for what is none."""
-    try:
-        return msgspec.json.encode(_value.decode(definition))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DefinitionInvalid([Mistake("$", f"not JSON: {error}")]) from error
-
-
 def with_bucketing(definition: bytes, before: bytes) -> bytes:
     """Return the definition with the way its splits place people, as it was before if it says none.
 
-    Only what splits needs one.
+    So nobody moves when the default changes. A flag without targeting places nobody.
     """
     found = _value.decode(definition)
     if not isinstance(found, dict) or not found.get("targeting"):
@@ -126,7 +128,7 @@ def with_bucketing(definition: bytes, before: bytes) -> bytes:
         return definition
     was: Any = _value.decode(before) if before else {}
     pinned = was.get("metadata", {}).get(BUCKETING) if isinstance(was, dict) else None
-    metadata = {**metadata, BUCKETING: pinned or BUCKETING_OF_NEW_FLAGS}
+    metadata = {**metadata, BUCKETING: pinned or BUCKETING_DEFAULT}
     return msgspec.json.encode({**found, "metadata": metadata})
 
 
@@ -137,20 +139,19 @@ def same(one: bytes, other: bytes) -> bool:
     return bool(_value.decode(one) == _value.decode(other))
 
 
-def _check_name(name: str, path: str, mistakes: list[Mistake]) -> None:
+def _check_name(name: str, path: Path, mistakes: Mistakes) -> None:
     if not is_name(name):
         message = f"a name is 1 to {NAME_CHARS_MAX} letters, digits and . _ : -"
-        mistakes.append(Mistake(path, message))
+        mistakes.add(path, message)
+
+
+def path_of(name: str) -> str:
+    """Return where a definition of this name stands in a document."""
+    if name.startswith(RULE_MARK):
+        return str(ROOT / "$evaluators" / name.removeprefix(RULE_MARK))
+    return str(ROOT / "flags" / name)
 
 
 def is_name(name: str) -> bool:
     """Return whether a flag, or a rule behind its mark, can be called so."""
     return _NAME.fullmatch(name) is not None
-
-
-def _place_of(error: Exception) -> tuple[str, str]:
-    """Return where in the document msgspec found what, as a path and a sentence."""
-    text, _, path = str(error).partition(" - at `")
-    if not isinstance(error, msgspec.ValidationError):
-        return "$", f"not JSON: {text}"
-    return path.removesuffix("`") or "$", text[:1].lower() + text[1:]

@@ -22,6 +22,10 @@ LISTENERS_MAX = 2048
 """Who waits for changes in one process; each has a connection open."""
 
 
+_LAST_LOOK_S = 1.0
+"""How long a look at PostgreSQL that has begun may still take at the end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagsParts:
     """What the flags of a process need."""
@@ -65,6 +69,7 @@ class Flags:
         self._listeners = 0
         self._closed = False
         self._tasks = TaskOwner(_task_failed)
+        self._listening = TaskOwner(_task_failed)
 
     @property
     def flag_set(self) -> FlagSet:
@@ -91,7 +96,7 @@ class Flags:
         await self._replica.load()
         await self._refresh()
         await self._notices.start()
-        self._tasks.start(self._notices.follow(), "hear of changed flags")
+        self._listening.start(self._notices.follow(), "hear of changed flags")
         self._tasks.start(self._keep_up(), "keep up with the flags")
         if self._watch is not None:
             self._tasks.start(self._watch.watch(), "watch the folder of flags")
@@ -104,8 +109,12 @@ class Flags:
     async def stop(self) -> None:
         """Keep up no more."""
         self.close()
-        await self._tasks.cancel()
+        self._news.set()
+        if self._watch is not None:
+            self._watch.stop()
+        await self._listening.cancel()
         await self._notices.stop()
+        await self._tasks.finish(_LAST_LOOK_S)
 
     async def numbers(self, keep_alive_s: float) -> AsyncIterator[int | None]:
         """Yield the number as it is and whenever it moves, None when it was quiet for so long.
@@ -143,6 +152,8 @@ class Flags:
                 async with asyncio.timeout(every_s):
                     await self._news.wait()
             self._news.clear()
+            if self._closed:
+                return
             await self._refresh()
             await self._carry_out_due()
 

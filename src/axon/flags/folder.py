@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from axon.base import MIB, AxonError
-from axon.flags.documents import RULE_MARK, same, split_document
+from axon.flags.documents import RULE_MARK, path_of, same, split_document
 from axon.flags.errors import DefinitionInvalid
 
 FILES_MAX = 1000
@@ -73,15 +73,13 @@ def blamed(found: FolderRead, error: DefinitionInvalid) -> str:
     """Return what is wrong with the definitions, and in which file, for a person."""
     mistake = error.errors[0]
     for name, file in found.whence.items():
-        if mistake.path.startswith(_path_of(name)):
+        if _is_below(mistake.path, path_of(name)):
             return f"{file}: {error.detail}"
     return error.detail
 
 
-def _path_of(name: str) -> str:
-    if name.startswith(RULE_MARK):
-        return f'$["$evaluators"]["{name.removeprefix(RULE_MARK)}"]'
-    return f'$.flags["{name}"]'
+def _is_below(path: str, above: str) -> bool:
+    return path.startswith(above) and path[len(above) : len(above) + 1] in ("", ".", "[")
 
 
 def _shared(name: str, one: bytes, other: bytes) -> bool:

@@ -1,6 +1,7 @@
 """Follows the folder of flags: what it holds becomes a change like any other, or none."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from axon.base import Clock
@@ -32,6 +33,7 @@ class FolderWatch:
         self._changes = changes
         self._clock = clock
         self._taken: Signature | None = None
+        self._stopped = asyncio.Event()
         self._health = Health(True, clock.now_us(), "")
 
     @property
@@ -40,16 +42,22 @@ class FolderWatch:
         return self._health
 
     async def watch(self) -> None:
-        """Look for ever."""
-        while True:
+        """Look until it is stopped."""
+        while not self._stopped.is_set():
+            waits_s = LOOK_EVERY_S
             try:
                 await self._look()
+                self._tell("")
             except (FolderUnusable, FlagsUnavailable, JournalError) as error:
                 self._tell(str(error))
-                await asyncio.sleep(AGAIN_EVERY_S)
-            else:
-                self._tell("")
-                await asyncio.sleep(LOOK_EVERY_S)
+                waits_s = AGAIN_EVERY_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(waits_s):
+                    await self._stopped.wait()
+
+    def stop(self) -> None:
+        """Look no more once the look that has begun is over."""
+        self._stopped.set()
 
     async def _look(self) -> None:
         """Take over the files if they changed; raises why they cannot be, and keeps what is."""
