@@ -163,7 +163,7 @@ async def test_who_listens_is_told_of_every_change_and_let_go_at_the_end(
     heard: list[int | str | None] = []
 
     async def listen() -> None:
-        numbers = process.flags.numbers(keep_alive_s=0.05)
+        numbers = process.flags.listen().numbers(keep_alive_s=0.05)
         while (number := await anext(numbers, "over")) != "over":
             heard.append(number)  # one by one, for the test looks on
 

@@ -8,6 +8,7 @@ from axon.flags.flag import Flag
 from axon.flags.flag_set import EMPTY, FlagSet
 from axon.flags.flags import Flags, FlagsParts
 from axon.flags.kept import Defined, FlagVersion, KeptFlag, Schedule
+from axon.flags.listening import Listener
 from axon.flags.projector import FlagsProjector
 from axon.flags.refusals import (
     ChangeWrong,
@@ -82,6 +83,7 @@ __all__ = [
     "FlagsUnavailable",
     "JsonValue",
     "KeptFlag",
+    "Listener",
     "Mistake",
     "Primitive",
     "Schedule",

@@ -1,7 +1,6 @@
 """START HERE: the flags of one process: asked in memory, kept up to date, and changed."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +9,17 @@ from axon.base import Clock, IdMint, TaskOwner
 from axon.flags.changing import ChangingParts, FlagChanges
 from axon.flags.flag_set import FlagSet
 from axon.flags.kept import Schedule
+from axon.flags.listening import Listener, Listeners
 from axon.flags.notices import Notices
-from axon.flags.refusals import FlagsUnavailable, TooManyListeners, UnknownSchedule
+from axon.flags.refusals import FlagsUnavailable, UnknownSchedule
 from axon.flags.replica import FlagsReplica
 from axon.flags.watching import FolderWatch
 from axon.journal import Journal, JournalError
 from axon.stores import Health, Postgres, Valkey
 from axon.telemetry import log
 
-LISTENERS_MAX = 2048
-"""Who waits for changes in one process; each has a connection open."""
-
+_AGAIN_S = 0.02
+"""Between looks for a change of which somebody has heard."""
 
 _LAST_LOOK_S = 1.0
 """How long a look at PostgreSQL that has begun may still take at the end."""
@@ -65,8 +64,7 @@ class Flags:
         self._news = asyncio.Event()
         self._notices = Notices(parts.valkey, parts.valkey_url, parts.clock, self._news.set)
         self._watch = FolderWatch(parts.folder, self.changes, parts.clock) if parts.folder else None
-        self._moved = asyncio.Event()
-        self._listeners = 0
+        self._listeners = Listeners(lambda: self.number)
         self._closed = False
         self._tasks = TaskOwner(_task_failed)
         self._listening = TaskOwner(_task_failed)
@@ -104,7 +102,7 @@ class Flags:
     def close(self) -> None:
         """Let those who listen go; from now on nobody is told of anything."""
         self._closed = True
-        self._moved.set()
+        self._listeners.close()
 
     async def stop(self) -> None:
         """Keep up no more."""
@@ -116,29 +114,17 @@ class Flags:
         await self._notices.stop()
         await self._tasks.finish(_LAST_LOOK_S)
 
-    async def numbers(self, keep_alive_s: float) -> AsyncIterator[int | None]:
-        """Yield the number as it is and whenever it moves, None when it was quiet for so long.
+    def listen(self) -> Listener:
+        """Return what hears of changes; its caller closes it. Raises TooManyListeners."""
+        return self._listeners.listen()
 
-        Several changes at once are one. Ends with `close`; raises TooManyListeners.
-        """
-        if self._listeners >= LISTENERS_MAX:
-            raise TooManyListeners
-        self._listeners += 1
-        try:
-            told = -1
-            while not self._closed:
-                moved = self._moved
-                if self.number != told:
-                    told = self.number
-                    yield told
-                    continue
-                try:
-                    async with asyncio.timeout(keep_alive_s):
-                        await moved.wait()
-                except TimeoutError:
-                    yield None
-        finally:
-            self._listeners -= 1
+    async def catch_up(self, number: int, within_s: float) -> None:
+        """Return when a change is known here, or when that takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self.number < number:
+                    await self._refresh()
+                    await asyncio.sleep(_AGAIN_S)
 
     async def _made(self, number: int) -> None:
         """Know a change that was made here, and tell the others."""
@@ -163,9 +149,8 @@ class Flags:
             changed = await self._replica.refresh()
         except FlagsUnavailable:
             return
-        if changed and not self._closed:
-            self._moved.set()
-            self._moved = asyncio.Event()
+        if changed:
+            self._listeners.tell()
 
     async def _carry_out_due(self) -> None:
         now_us = self._parts.clock.now_us()

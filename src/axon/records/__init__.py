@@ -4,7 +4,7 @@ from axon.records.codec import KINDS, Record, UnknownRecord, decode, encode
 from axon.records.content import Charge, SealedItem, TokenUsage
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.events import EventsReceived, OutsideEvent
-from axon.records.flags import FlagChange, FlagSchedule, FlagsChanged
+from axon.records.flags import FlagChange, FlagsChanged, FlagSchedule
 from axon.records.turn import (
     Assignment,
     Hold,
