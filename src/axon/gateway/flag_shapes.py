@@ -22,7 +22,7 @@ class ScheduledChange(msgspec.Struct):
     """The id of the key that asked."""
 
 
-class Flag(msgspec.Struct):
+class FlagShown(msgspec.Struct):
     """A flag; a key that begins with `$` is a rule that flags share."""
 
     object: Literal["flag"]
@@ -43,7 +43,7 @@ class FlagPage(msgspec.Struct):
     object: Literal["list"]
     number: int
     """Of the newest change of the installation."""
-    data: list[Flag]
+    data: list[FlagShown]
 
 
 class FlagChanges(msgspec.Struct):
@@ -84,10 +84,10 @@ class FlagHistory(msgspec.Struct):
     has_more: bool
 
 
-def flag_shown(flag: KeptFlag, schedules: tuple[Schedule, ...]) -> Flag:
+def flag_shown(flag: KeptFlag, schedules: tuple[Schedule, ...]) -> FlagShown:
     """Return a flag, with what waits for its time."""
     waiting = [schedule_shown(one) for one in schedules]
-    return Flag(
+    return FlagShown(
         object="flag",
         key=flag.name,
         version=flag.version,
@@ -180,7 +180,7 @@ class OfrepProblem(msgspec.Struct, rename="camel"):
 FLAG_ANSWERS: dict[str, Any] = {
     "flags.list_flags": FlagPage,
     "flags.change_flags": FlagChanges,
-    "flags.get_flag": Flag,
+    "flags.get_flag": FlagShown,
     "flags.set_flag": FlagChanges,
     "flags.archive_flag": FlagChanges,
     "flags.flag_history": FlagHistory,
