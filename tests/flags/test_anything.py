@@ -12,7 +12,7 @@ from axon.flags import DefinitionInvalid, EvaluationContext, FlagSet, read_defin
 from axon.flags.bucketing import BUCKETINGS
 from axon.flags.coercion import LogicFailed
 from axon.flags.fractional import Splitting
-from axon.flags.logic import Compiler, Spot
+from axon.flags.logic import Compiler, SharedRules, Spot
 from axon.flags.mistakes import ROOT, Mistakes
 from axon.flags.run import Run
 from axon.flags.values import DEFAULT, DISABLED, ERROR, ERROR_CODES, REASONS
@@ -89,7 +89,7 @@ def test_compiled_logic_says_what_it_says_worked_out_part_by_part(
     shared = {"one": one, "two": two}
     splitting = Splitting("flag", bucketing, "user")
     mistakes = Mistakes()
-    rule = Compiler(splitting, {}, shared, mistakes).compile(logic, Spot(ROOT))
+    rule = Compiler(splitting, {}, SharedRules(shared, mistakes)).compile(logic, Spot(ROOT))
     assume(not mistakes)
 
     def compiled() -> object:
