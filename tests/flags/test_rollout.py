@@ -180,12 +180,12 @@ def test_the_ramp_reaches_both_sides_of_a_split_evenly() -> None:
 
 @pytest.mark.parametrize("placing", ["layer", "holdout", "ramp"])
 def test_a_unit_that_is_not_known_cannot_be_placed(placing: str) -> None:
-    said: dict[str, Any] = {
+    placings: dict[str, dict[str, Any]] = {
         "layer": {"layer": "l", "layer_from": 0, "layer_to": 100},
         "holdout": {"holdout": "h", "holdout_percent": 1},
         "ramp": {"ramp": "2025-01-01T00:00:00Z 100"},
-    }[placing]
-    flags = flag_set({"flag": half(unit="org", **said)})
+    }
+    flags = flag_set({"flag": half(unit="org", **placings[placing])})
     found = flags.evaluate("flag", someone())
     assert (found.variant, found.reason, found.error_code) == (None, ERROR, TARGETING_KEY_MISSING)
     assert found.detail == "the org is not known"
