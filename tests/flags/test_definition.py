@@ -1,13 +1,19 @@
 """Documents: what can be read, and every mistake told at once with its place."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from axon.flags import DefinitionInvalid, read_definitions
+from axon.flags import DISABLED, DefinitionInvalid, read_definitions
+from axon.flags.logic import Compiler
+from axon.flags.metadata import _READERS, REQUIRES
+from axon.flags.operators import OPERATORS
 from tests.flags.definitions import flag_set, half, mistakes_of, someone, switch
 
+ROOT = Path(__file__).resolve().parents[2]
 NO_VARIANT = '"yes" is no variant of the flag "flag"'
 WEIGHT = "a weight is a whole number of at least 0"
 SUM, LIMITS = "the weights add up to", "not 1 to 2147483647"
@@ -153,3 +159,16 @@ def test_metadata_of_the_set_holds_for_every_flag_that_says_nothing_else() -> No
 
 def test_an_empty_document_holds_no_flags() -> None:
     assert flag_set({}).evaluate_all(someone()) == []
+
+
+def test_the_documents_example_and_names_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "flag-definitions.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    flags = read_definitions(example.encode())
+    assert flags.evaluate("assistant-model", someone()).reason == DISABLED  # it begins later
+    table = page.partition("## What `metadata` can say")[2].partition("##")[0]
+    names = set(re.findall(r"`(axon\.[a-z_]+\.?)", table.partition("|---|")[2]))
+    assert names == {*_READERS, REQUIRES}
+    operations = page.partition("Operations: ")[2].partition("They mean")[0]
+    named = set(re.findall(r"`([^`]+)`", operations))
+    assert named == {*OPERATORS, *Compiler._SPECIAL}
