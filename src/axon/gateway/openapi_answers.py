@@ -15,6 +15,7 @@ from axon.gateway.alert_shapes import (
     WebhookMade,
     WebhooksShown,
 )
+from axon.gateway.flag_shapes import FLAG_ANSWERS
 from axon.gateway.openapi_events import EVENTS_ANSWERS
 
 
@@ -342,6 +343,7 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "limits.set_rule": LimitRule,
     "limits.remove_rule": Deleted,
     **EVENTS_ANSWERS,
+    **FLAG_ANSWERS,
     "models.get_model": Model,
     "stored_chat.get_completion": ChatCompletion,
     "stored_chat.update_completion": ChatCompletion,
@@ -381,6 +383,7 @@ STREAMS = frozenset(
         "stored_responses.get_response",
         "conversation_regenerate.regenerate",
         "conversation_events.follow_conversation",
+        "ofrep.follow_changes",
     }
 )
 """The operations that can answer with server-sent events."""

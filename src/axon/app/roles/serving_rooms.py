@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from axon.accounts import Accounts, AccountsOptions
 from axon.alerts import AdminParts, OwnAlerts
@@ -26,6 +27,7 @@ from axon.base import (
 )
 from axon.billing import Invoices
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
+from axon.flags import Flags, FlagsParts
 from axon.gateway import Door, GatewayOptions, Streams
 from axon.inference import (
     Dispatcher,
@@ -128,6 +130,7 @@ async def open_rooms(
     await ground.valkey.start()
     await conversations.open()
     await allowance.limits.start()
+    flags = await _flags(settings, folder, ground, journal)
     await turns.recover(left_open)
     tasks = TaskOwner(_task_failed)
     door = Door(
@@ -139,6 +142,7 @@ async def open_rooms(
         events=outside_events(
             settings.metering, journal, ground.postgres, ground.mint, ground.clock
         ),
+        flags=flags,
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
@@ -146,7 +150,7 @@ async def open_rooms(
         mint=ground.mint,
         clock=ground.clock,
         streams=Streams(),
-        options=_gateway_options(settings),
+        options=_gateway_options(settings, ground.keyring),
         relay=relay_between(settings, folder, ground.mint, ground.clock, tasks),
         without_postgresql=lambda: not ground.postgres.available,
     )
@@ -177,9 +181,11 @@ def _alerts(settings: Settings, ground: _Ground) -> OwnAlerts:
     )
 
 
-def _gateway_options(settings: Settings) -> GatewayOptions:
+def _gateway_options(settings: Settings, keyring: Keyring) -> GatewayOptions:
     return GatewayOptions(
-        body_bytes_max=settings.http.body_bytes_max, issuer=settings.billing.issuer
+        body_bytes_max=settings.http.body_bytes_max,
+        issuer=settings.billing.issuer,
+        events_secret=keyring.derive("flag events"),
     )
 
 
@@ -280,6 +286,30 @@ def _limits(settings: Settings, folder: DataFolder, ground: _Ground, journal: Jo
     )
 
 
+async def _flags(
+    settings: Settings, folder: DataFolder, ground: _Ground, journal: Journal
+) -> Flags:
+    flags = Flags(
+        FlagsParts(
+            postgres=ground.postgres,
+            valkey=ground.valkey,
+            valkey_url=settings.valkey.url,
+            journal=journal,
+            mint=ground.mint,
+            clock=ground.clock,
+            snapshot=folder.flags_snapshot,
+            folder=_watched(settings.flags.folder),
+            poll_every_ms=settings.accounts.poll_every_ms,
+        )
+    )
+    await flags.start()
+    return flags
+
+
+def _watched(folder: str) -> Path | None:
+    return Path(folder).expanduser().absolute() if folder else None
+
+
 def _inference(settings: Settings, ground: _Ground, instance: str) -> _Inference:
     models = model_table(settings)
     engines = Engines(models.served(), ground.clock, proxies())
@@ -343,6 +373,7 @@ async def close_rooms(rooms: ServingRooms) -> None:
     if rooms.door.relay is not None:
         rooms.door.relay.siblings.close()
     await rooms.worker.stop(_JOBS_END_S)
+    await rooms.door.flags.stop()
     await rooms.journal.close()
     rooms.unfinished.close()
     await rooms.engines.close()

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from axon.app.settings.alerts import AlertsSettings
+from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.metering import MeteringSettings
 from axon.app.settings.upstreams import EngineSettings, ModelSettings, WildcardSettings
 from axon.app.settings.usage_stream import UsageStreamSettings
@@ -296,4 +297,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     metering: MeteringSettings = MeteringSettings()
     usage_stream: UsageStreamSettings = UsageStreamSettings()
     alerts: AlertsSettings = AlertsSettings()
+    flags: FlagsSettings = FlagsSettings()
     log: LogSettings = LogSettings()
