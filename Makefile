@@ -37,7 +37,7 @@ KAFKA ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/axon/kafka-4.3.1
 MAVEN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench bench-ingest warm usage frozen chaos powerloss \
+.PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags warm usage frozen chaos powerloss \
 	freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel install clean
 
 help: ## Show the commands
@@ -72,6 +72,9 @@ bench: $(STAMP_DEV) ## Measure against nginx, fdatasync and PostgreSQL in one ru
 
 bench-ingest: $(STAMP_DEV) ## Measure durable outside events a second against PostgreSQL (ARGS="--rounds 3")
 	$(BIN)/python -m bench.ingest $(ARGS)
+
+bench-flags: $(STAMP_DEV) ## Measure what a flag's answer costs beside flagd's own core (ARGS="--rounds 9")
+	$(BIN)/python -m bench.flags $(ARGS)
 
 warm: $(STAMP_DEV) ## Measure how fast a wiped cache is warm again (ARGS="--conversations 100000")
 	$(BIN)/python -m bench.warm $(ARGS)

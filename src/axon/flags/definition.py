@@ -11,7 +11,7 @@ from axon.flags.errors import DefinitionInvalid, Mistake
 from axon.flags.flag import Flag, FlagParts
 from axon.flags.flag_set import FlagSet
 from axon.flags.fractional import Splitting
-from axon.flags.logic import Compiler, Spot, evaluator_path
+from axon.flags.logic import Compiler, SharedRules, Spot, evaluator_path
 from axon.flags.metadata import read_metadata, read_rollout
 from axon.flags.mistakes import ROOT, Mistakes, Path
 from axon.flags.relations import relate
@@ -59,13 +59,14 @@ class _Reader:
         self._mistakes = mistakes
         self._flags = self._object(content.get("flags"), ROOT / "flags", FLAGS_MAX)
         rules = content.get("$evaluators", {})
-        self._evaluators = self._object(rules, ROOT / "$evaluators", EVALUATORS_MAX)
+        evaluators = self._object(rules, ROOT / "$evaluators", EVALUATORS_MAX)
+        self._shared = SharedRules(evaluators, mistakes)
         self.metadata = read_metadata(content.get("metadata", {}), ROOT / "metadata", mistakes)
         for name in content:
             if name not in _SET_FIELDS:
                 mistakes.add(ROOT / name, f"not one of {', '.join(_SET_FIELDS)}")
-        for name in self._evaluators:  # also those that no flag refers to
-            compiler = Compiler(Splitting("", V3, UNITS[0]), {}, self._evaluators, mistakes)
+        for name in evaluators:  # also those that no flag refers to
+            compiler = Compiler(Splitting("", V3, UNITS[0]), {}, self._shared)
             compiler.compile({"$ref": name}, Spot(evaluator_path(name)))
 
     def flags(self) -> dict[str, Flag]:
@@ -93,7 +94,7 @@ class _Reader:
         metadata = {**self.metadata, **own}
         rollout = read_rollout(metadata, path / "metadata", self._mistakes)
         splitting = Splitting(key, rollout.bucketing, rollout.unit)
-        compiler = Compiler(splitting, variants, self._evaluators, self._mistakes)
+        compiler = Compiler(splitting, variants, self._shared)
         default_variant = self._default(given, variants, path / "defaultVariant")
         targeting = self._targeting(given, compiler, path / "targeting")
         said: JsonValue = [given, metadata, compiler.referred, rollout.bucketing]

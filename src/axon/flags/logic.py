@@ -27,6 +27,9 @@ LOGIC_NODES_MAX = 2_000
 """Operations and values of one flag with all it refers to: references that refer to references
 could otherwise stand for billions."""
 
+LOGIC_NODES_IN_ALL_MAX = 200_000
+"""Of all flags of a document: half a second's work for whoever reads it."""
+
 
 class Spot(NamedTuple):
     """Where a part of the logic stands."""
@@ -55,6 +58,16 @@ class Call(NamedTuple):
         return Spot(path, self.spot.depth, self.spot.at_root, names)
 
 
+class SharedRules:
+    """What the flags of one document share while they are compiled."""
+
+    def __init__(self, evaluators: Mapping[str, JsonValue], mistakes: Mistakes) -> None:
+        """`evaluators` are the rules that flags refer to, by name."""
+        self.evaluators = evaluators
+        self.mistakes = mistakes
+        self.nodes = 0
+
+
 Special: TypeAlias = "tuple[Callable[[Compiler, Call], Rule], int, int | None]"
 """How an operation is compiled, and how many values it takes."""
 
@@ -63,17 +76,12 @@ class Compiler:
     """Compiles the targeting of one flag, and tells of everything that is wrong with it."""
 
     def __init__(
-        self,
-        splitting: Splitting,
-        variants: Mapping[str, JsonValue],
-        evaluators: Mapping[str, JsonValue],
-        mistakes: Mistakes,
+        self, splitting: Splitting, variants: Mapping[str, JsonValue], shared: SharedRules
     ) -> None:
-        """`evaluators` are the shared rules by name."""
+        """What `variants` a flag has is what its targeting may name."""
         self._splitting = splitting
         self._variants = variants
-        self._evaluators = evaluators
-        self._mistakes = mistakes
+        self._shared = shared
         self._nodes = 0
         self._within: list[str] = []
         self.referred: dict[str, JsonValue] = {}
@@ -81,30 +89,41 @@ class Compiler:
 
     def compile(self, logic: JsonValue, spot: Spot) -> Rule:
         """Return the rule of a part of the logic; of what is wrong, one that says null."""
-        self._nodes += 1
-        if self._nodes > LOGIC_NODES_MAX:
-            if self._nodes == LOGIC_NODES_MAX + 1:
-                self._wrong(spot, f"more than {LOGIC_NODES_MAX} operations and values")
+        if self._is_too_large(spot):
             return rules.constant(None)
-        if spot.depth > LOGIC_DEPTH_MAX:
-            return self._wrong(spot, f"more than {LOGIC_DEPTH_MAX} levels of operations")
-        spot = spot._replace(depth=spot.depth + 1)
+        path, depth = spot.path, spot.depth + 1
         if isinstance(logic, list):
             if _plain(logic):  # however long: many name thousands of people
                 return rules.copied(logic)
-            spot = spot._replace(names_variant=False)
             items = enumerate(logic)
             return rules.new_list(
-                [self.compile(item, spot._replace(path=spot.path / at)) for at, item in items]
+                [self.compile(item, Spot(path / at, depth, spot.at_root)) for at, item in items]
             )
         if not isinstance(logic, dict):
             return self._value(logic, spot)
         if len(logic) != 1:
             return self._wrong(spot, "an operation is an object with exactly one name")
         ((name, given),) = logic.items()
-        bare = not isinstance(given, list)
-        values = [given] if bare else given
-        return self._operation(Call(name, values, spot._replace(path=spot.path / name), bare))
+        here = Spot(path / name, depth, spot.at_root, spot.names_variant)
+        if isinstance(given, list):
+            return self._operation(Call(name, given, here, bare=False))
+        return self._operation(Call(name, [given], here, bare=True))
+
+    def _is_too_large(self, spot: Spot) -> bool:
+        """Count one part more, and tell of the first that is too much."""
+        self._nodes += 1
+        self._shared.nodes += 1
+        if self._nodes > LOGIC_NODES_MAX:
+            if self._nodes == LOGIC_NODES_MAX + 1:
+                self._wrong(spot, f"more than {LOGIC_NODES_MAX} operations and values")
+            return True
+        if self._shared.nodes > LOGIC_NODES_IN_ALL_MAX:
+            self._wrong(spot, f"more than {LOGIC_NODES_IN_ALL_MAX} operations in all flags")
+            return True
+        if spot.depth > LOGIC_DEPTH_MAX:
+            self._wrong(spot, f"more than {LOGIC_DEPTH_MAX} levels of operations")
+            return True
+        return False
 
     def _operation(self, call: Call) -> Rule:
         special = self._SPECIAL.get(call.name)
@@ -120,7 +139,7 @@ class Compiler:
         return compile_it(self, call)
 
     def _wrong(self, spot: Spot, message: str) -> Rule:
-        self._mistakes.add(spot.path, message)
+        self._shared.mistakes.add(spot.path, message)
         return rules.constant(None)
 
     def _value(self, value: JsonValue, spot: Spot) -> Rule:
@@ -263,13 +282,15 @@ class Compiler:
         name = call.values[0]
         if not call.bare or not isinstance(name, str):
             return self._wrong(call.spot, "the name of a shared rule is a text")
-        if name not in self._evaluators:
+        if name not in self._shared.evaluators:
             return self._wrong(call.spot, f'there is no shared rule "{name}"')
         if name in self._within:
             return self._wrong(call.spot, f'the shared rule "{name}" comes back to itself')
-        self.referred[name] = self._evaluators[name]
+        self.referred[name] = self._shared.evaluators[name]
         self._within.append(name)
-        rule = self.compile(self._evaluators[name], call.spot._replace(path=evaluator_path(name)))
+        rule = self.compile(
+            self._shared.evaluators[name], call.spot._replace(path=evaluator_path(name))
+        )
         self._within.pop()
         return rule
 
