@@ -18,10 +18,12 @@ from axon.gateway import (
     earlier_tries,
     embeddings,
     entitlements,
+    flags,
     invoices,
     limits,
     meters,
     models,
+    ofrep,
     operation,
     outside_events,
     passes,
@@ -66,6 +68,10 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("GET", "/v1/limits"): limits.get_limits,
     ("GET", "/v1/limit_rules"): limits.list_rules,
     ("POST", "/v1/limit_rules"): limits.set_rule,
+    ("GET", "/v1/flags"): flags.list_flags,
+    ("POST", "/v1/flags"): flags.change_flags,
+    ("POST", "/ofrep/v1/evaluate/flags"): ofrep.evaluate_flags,
+    ("GET", ofrep.EVENTS_PATH): ofrep.follow_changes,
     ("POST", "/api/v1/events"): outside_events.send_events,
     ("GET", "/api/v1/meters"): meters.list_meters,
 }
@@ -95,6 +101,12 @@ _WITH_IDS: dict[tuple[str, str, int], Route] = {
     ("POST", "alerts/redeliver", 1): alerts.redeliver,
     ("DELETE", "webhooks", 1): alerts.remove_webhook,
     ("DELETE", "limit_rules", 1): limits.remove_rule,
+    ("GET", "flags", 1): flags.get_flag,
+    ("PUT", "flags", 1): flags.set_flag,
+    ("DELETE", "flags", 1): flags.archive_flag,
+    ("GET", "flags/history", 1): flags.flag_history,
+    ("POST", "flags/rollback", 1): flags.roll_back_flag,
+    ("DELETE", "flag_schedules", 1): flags.call_off_schedule,
     ("DELETE", "conversations/items", 2): conversations.delete_item,
 }
 """Routes `/v1/<thing>/<id>[/items[/<id>]]`, by method, name and number of ids."""
@@ -134,7 +146,12 @@ INTERNAL: dict[str, InternalRoute] = {
 _ONE_MODEL = "/v1/models/{id}"
 """The one route whose id may hold slashes."""
 
-_METHODS = ("GET", "POST", "DELETE")
+_ONE_FLAG = "/ofrep/v1/evaluate/flags/{id}"
+
+WITHOUT_KEY: frozenset[Route] = frozenset({ofrep.follow_changes})
+"""Routes that know their callers by something else than a key."""
+
+_METHODS = ("GET", "POST", "PUT", "DELETE")
 
 _API = ["api", "v1"]
 
@@ -150,6 +167,8 @@ def find_route(method: str, path: str) -> tuple[Route | None, tuple[str, ...], s
     parts = path.strip("/").split("/")
     if parts[:2] == _API:
         return _find_of_events(method, parts[2:])
+    if method == "POST" and path == _ONE_FLAG.format(id=parts[-1]):
+        return ofrep.evaluate_flag, (parts[-1],), _ONE_FLAG
     if parts[0] != "v1" or len(parts) < 3:
         known = path in OPERATION or path in INTERNAL
         return None, (), path if known else NO_SUCH_ROUTE
@@ -204,6 +223,7 @@ def _all() -> list[RouteShown]:
         name, *below = thing.split("/")
         path = "/".join(["/v1", name.replace(" ", "/"), "{id}", *below])
         found.append(RouteShown(method, path + "/{id}" * (ids - 1), route))
+    found.append(RouteShown("POST", _ONE_FLAG, ofrep.evaluate_flag))
     for (method, name), route in _OF_EVENTS.items():
         found.append(RouteShown(method, f"/api/v1/{name}", route))
     return found + [RouteShown("GET", path, route) for path, route in OPERATION.items()]
