@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKS_RUN := requirements/run.txt requirements/model.txt requirements/client.txt
-LOCKS := $(LOCKS_RUN) requirements/dev.txt
+# The other version of a package that dev.txt has: it lives in a folder of its own.
+LOCK_FLAGD := requirements/flagd-v2.txt
+LOCKS := $(LOCKS_RUN) requirements/dev.txt $(LOCK_FLAGD)
 # What is installed is known by the content of the locks, so that a second run has nothing to do
 # and a changed lock is never missed.
 KEY_RUN := $(shell cat $(LOCKS_RUN) pyproject.toml | cksum | tr ' ' -)
@@ -35,7 +37,7 @@ KAFKA ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/axon/kafka-4.3.1
 MAVEN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench bench-ingest warm usage frozen chaos powerloss \
+.PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags warm usage frozen chaos powerloss \
 	freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel install clean
 
 help: ## Show the commands
@@ -70,6 +72,9 @@ bench: $(STAMP_DEV) ## Measure against nginx, fdatasync and PostgreSQL in one ru
 
 bench-ingest: $(STAMP_DEV) ## Measure durable outside events a second against PostgreSQL (ARGS="--rounds 3")
 	$(BIN)/python -m bench.ingest $(ARGS)
+
+bench-flags: $(STAMP_DEV) ## Measure what a flag's answer costs beside flagd's own core (ARGS="--rounds 9")
+	$(BIN)/python -m bench.flags $(ARGS)
 
 warm: $(STAMP_DEV) ## Measure how fast a wiped cache is warm again (ARGS="--conversations 100000")
 	$(BIN)/python -m bench.warm $(ARGS)
@@ -122,6 +127,7 @@ lock: $(STAMP_DEV) ## Lock the newest allowed versions of every dependency again
 	$(LOCK) --upgrade --group client -c requirements/run.txt -o requirements/client.txt
 	$(LOCK) --upgrade --group dev -c requirements/run.txt -c requirements/client.txt pyproject.toml \
 	  -o requirements/dev.txt
+	echo "openfeature-flagd-core==1.0.0" | $(LOCK) --no-deps - -o $(LOCK_FLAGD)
 
 wheel: $(STAMP_DEV) ## Build the wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel
@@ -149,6 +155,8 @@ $(STAMP_RUN): | $(BIN)/python
 $(STAMP_DEV): | $(STAMP_RUN)
 	@echo "Installing what the tests and the bench need (again only when the locks change)"
 	@$(PIP) -r requirements/dev.txt | $(SHOW)
+	@rm -rf $(VENV)/flagd-v2
+	@$(PIP) --no-deps --target $(VENV)/flagd-v2 -r $(LOCK_FLAGD) | $(SHOW)
 	@rm -f $(VENV)/.installed-dev-*; touch $@
 
 # A link needs no build tool: a .pth file that names src/, and the command's two-line script.

@@ -235,11 +235,13 @@ async def test_what_other_memories_hold_is_forgotten(scene: Scene) -> None:
     folder.valkey_epoch.write_bytes(b"old")
     folder.accounts_snapshot.write_bytes(b"old")
     folder.limits_snapshot.write_bytes(b"old")
+    folder.flags_snapshot.write_bytes(b"old")
     folder.prices_snapshot.write_bytes(b"old")
     await scene.restore(backup)
     assert not folder.valkey_epoch.exists()
     assert not folder.accounts_snapshot.exists()
     assert not folder.limits_snapshot.exists()
+    assert not folder.flags_snapshot.exists()
     assert not folder.prices_snapshot.exists()
 
 

@@ -12,6 +12,9 @@ from axon.records import (
     Charge,
     ConversationChanged,
     EventsReceived,
+    FlagChange,
+    FlagsChanged,
+    FlagSchedule,
     Hold,
     ItemsAppended,
     OutsideEvent,
@@ -178,6 +181,19 @@ EXAMPLES: dict[int, Record] = {
                 late=True,
             )
         ],
+    ),
+    9: FlagsChanged(
+        change_id="flc_55",
+        number=56,
+        org_id="org_04",
+        user=57,
+        credential_id="key_05",
+        at_us=1_790_000_000_000_058,
+        origin="api",
+        why="größer",
+        changes=[FlagChange("tone", 59, "edited", b'{"state":"DISABLED"}', b'{"state":"ENABLED"}')],
+        scheduled=[FlagSchedule("fls_60", 1_790_000_000_000_061, b'{"tone":null}')],
+        ended=["fls_62"],
     ),
 }
 

@@ -61,7 +61,7 @@ async def development_key(folder: DataFolder, database_url: str) -> str:
     """
     secret = _kept_secret(folder.development_key)
     async with accounts_admin(folder.keyring, database_url) as admin:
-        await admin.register_key(secret, "development", "developer")
+        await admin.register_key(secret, "development", "developer", ["flags"])
     return secret
 
 

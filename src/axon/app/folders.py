@@ -68,6 +68,11 @@ class DataFolder:
         return self.root / "limits.json"
 
     @property
+    def flags_snapshot(self) -> Path:
+        """Return the file of the flags known at the last look."""
+        return self.root / "flags.json"
+
+    @property
     def development_key(self) -> Path:
         """Return the file holding the one key kept in clear."""
         return self.root / "development-key"

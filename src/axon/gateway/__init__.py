@@ -3,6 +3,7 @@
 from axon.gateway.bodies import Bodies
 from axon.gateway.call import AsgiApp
 from axon.gateway.door import Door, GatewayOptions
+from axon.gateway.flag_shapes import FlagHistory, FlagPage, FlagShown
 from axon.gateway.gateway import Gateway
 from axon.gateway.operation import Operation, Status
 from axon.gateway.problems import Problem
@@ -15,6 +16,9 @@ __all__ = [
     "AsgiApp",
     "Bodies",
     "Door",
+    "FlagHistory",
+    "FlagPage",
+    "FlagShown",
     "Gateway",
     "GatewayOptions",
     "Operation",

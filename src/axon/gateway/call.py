@@ -26,6 +26,10 @@ OPENMETER_PREFIX = "/api/"
 """Below it clients of OpenMeter ask, and read errors as that has them."""
 
 
+OFREP_PREFIX = "/ofrep/"
+"""Below it clients of OpenFeature ask, and read errors as OFREP has them."""
+
+
 class ClientGone(Exception):
     """The client closed the connection before its request was complete."""
 
@@ -94,6 +98,14 @@ class Call:
         """Return why the server cut the connection off, "" when it did not."""
         why: str = self._scope.get("axon.cut", "")
         return why
+
+    def authorization(self) -> bytes:
+        """Return the header that names the caller; OFREP's clients may have it in another one."""
+        given = self.headers.get(b"authorization")
+        if given is None and self.path.startswith(OFREP_PREFIX):
+            key = self.headers.get(b"x-api-key")
+            return b"" if key is None else b"Bearer " + key
+        return given or b""
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value, its name given in lower case."""
@@ -198,7 +210,9 @@ class Call:
         """Answer with an error."""
         self.log["error.code"] = problem.code or problem.kind
         kind, body = _JSON, problem.body()
-        if self.path.startswith(OPENMETER_PREFIX):
+        if self.path.startswith(OFREP_PREFIX):
+            body = problem.ofrep()
+        elif self.path.startswith(OPENMETER_PREFIX):
             kind, body = _PROBLEM_JSON, problem.details(self.request_id)
         await self.reply(problem.status, body, [kind, *problem.headers(), *(headers or ())])
 

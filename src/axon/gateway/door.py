@@ -10,6 +10,7 @@ from axon.alerts import OwnAlerts
 from axon.base import Clock, IdMint, SystemRandomness, UnknownId
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, Owner, RequestKey, StoredTurn
+from axon.flags import Flags
 from axon.gateway.call import AnsweredElsewhere, Call, Headers
 from axon.gateway.limit_headers import limit_headers
 from axon.gateway.members import member
@@ -46,6 +47,8 @@ class GatewayOptions:
     slow_client_s: float = 30.0
     issuer: str = "Axon"
     """Who issues the invoices, as they say it."""
+    events_secret: bytes = b""
+    """Makes the URLs under which clients of OpenFeature hear of changed flags."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,7 @@ class Door:
     turns: Turns
     usage: Usage
     events: OutsideEvents
+    flags: Flags
     limits: Limits
     limits_admin: LimitsAdmin
     invoices: Invoices

@@ -14,7 +14,7 @@ from axon.gateway.routing import (
     INTERNAL,
     NO_SUCH_ROUTE,
     OPERATION,
-    SIGNED,
+    WITHOUT_KEY,
     Route,
     find_route,
     methods_of,
@@ -121,10 +121,10 @@ class Gateway:
         if plain is not None and call.method in ("GET", "HEAD"):
             await plain(self._operation, call, relay)
             return
-        if route in SIGNED:
+        if route is not None and route in WITHOUT_KEY:
             await route(self._door, call)
             return
-        authorization = call.headers.get(b"authorization", b"")
+        authorization = call.authorization()
         accounts = self._door.accounts
         call.principal = accounts.known(authorization) or await accounts.verify(authorization)
         if route is None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from axon import __version__
+from axon.gateway.flag_shapes import OfrepProblem
 from axon.gateway.openapi_answers import ANSWERS, NO_CONTENT, OTHER_FORMS, STREAMS, Error
 from axon.gateway.openapi_bodies import BODIES, ITEM, Body, Schema
 from axon.gateway.openapi_events import OF_OPENMETER, ProblemDetails
@@ -20,7 +21,7 @@ _MEANINGS = {
     401: "The key is missing or wrong.",
     403: "The key is not permitted to do this.",
     404: "It is not there, or not the caller's to see.",
-    409: "It is in use: by another turn of this conversation, or by organizations of this tier.",
+    409: "Something else is in the way: a running turn, another change, or what uses it.",
     410: "The cursor is too old.",
     413: "The body is too large.",
     415: "The content type is none that is read.",
@@ -61,6 +62,10 @@ _SPECIAL: dict[str, tuple[int, ...]] = {
     "tiers.remove_tier": (409,),
     "stripe_events.take_event": (404,),
     "outside_events.send_events": (415,),
+    "flags.change_flags": (409,),
+    "flags.set_flag": (409,),
+    "flags.archive_flag": (409,),
+    "flags.roll_back_flag": (409,),
 }
 """What an operation can be refused with beside what its parameters and its body say."""
 
@@ -129,11 +134,12 @@ def _operation(route: RouteShown, ids: Sequence[str]) -> Schema:
     summary, _, rest = inspect.cleandoc(route.answered_by.__doc__ or "").partition("\n\n")
     parts = route.path.strip("/").split("/")
     of_events = parts[0] == "api"
-    is_open = name in SIGNED or (parts[0] != "v1" and not of_events)
+    of_flags = parts[0] == "ofrep"
+    is_open = name in SIGNED or (parts[0] != "v1" and not of_events and not of_flags)
     shown: Schema = {
         "operationId": name.replace(".", "_"),
         "summary": summary,
-        "tags": ["operation" if parts[0] not in ("v1", "api") else parts[2 if of_events else 1]],
+        "tags": [_tag(parts)],
         "parameters": parameters_of(name, ids),
         "responses": dict(_responses(name, ids, is_open)),
     }
@@ -145,6 +151,14 @@ def _operation(route: RouteShown, ids: Sequence[str]) -> Schema:
     if body is not None:
         shown["requestBody"] = {"required": body.must_be_there, "content": dict(_media(body))}
     return shown
+
+
+def _tag(parts: Sequence[str]) -> str:
+    if parts[0] == "api":
+        return parts[2]
+    if parts[0] == "v1":
+        return parts[1]
+    return "ofrep" if parts[0] == "ofrep" else "operation"
 
 
 def _responses(name: str, ids: Sequence[str], is_open: bool) -> Iterator[tuple[str, Schema]]:
@@ -176,6 +190,8 @@ def _responses(name: str, ids: Sequence[str], is_open: bool) -> Iterator[tuple[s
     if ids:
         statuses.add(404)
     error = {"application/json": {"schema": _ref(Error.__name__)}}
+    if name.startswith("ofrep."):
+        error = {"application/json": {"schema": _ref(OfrepProblem.__name__)}}
     if name in OF_OPENMETER:
         error = {"application/problem+json": {"schema": _ref(ProblemDetails.__name__)}}
     for status in sorted(statuses):
@@ -213,7 +229,7 @@ def _body_schema(body: Body) -> Schema:
 
 def _schemas() -> Schema:
     """Return every schema that others refer to."""
-    kinds: list[Any] = [Error, ProblemDetails, *filter(None, ANSWERS.values())]
+    kinds: list[Any] = [Error, ProblemDetails, OfrepProblem, *filter(None, ANSWERS.values())]
     for body in BODIES.values():
         kinds += body.types.values()
     _, named = msgspec.json.schema_components(kinds, ref_template=_REF)

@@ -15,6 +15,7 @@ from axon.gateway.alert_shapes import (
     WebhookMade,
     WebhooksShown,
 )
+from axon.gateway.flag_shapes import FLAG_ANSWERS
 from axon.gateway.openapi_conversations import CONVERSATION_ANSWERS
 from axon.gateway.openapi_events import EVENTS_ANSWERS
 from axon.gateway.openapi_turns import TURN_ANSWERS
@@ -221,6 +222,7 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "tiers.set_tier": Tier,
     "tiers.remove_tier": TierDeleted,
     **EVENTS_ANSWERS,
+    **FLAG_ANSWERS,
     "models.get_model": Model,
     "stored_chat.delete_completion": Deleted,
     "stored_responses.delete_response": Deleted,
@@ -245,6 +247,7 @@ STREAMS = frozenset(
         "stored_responses.get_response",
         "conversation_regenerate.regenerate",
         "conversation_events.follow_conversation",
+        "ofrep.follow_changes",
     }
 )
 """The operations that can answer with server-sent events."""

@@ -5,6 +5,7 @@ route reads by name. Members that are not named pass on to the engine, so none i
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -139,6 +140,14 @@ class Body:
 _COUNTED = {"input": "How long is this?"}
 _SAID: Schema = {"role": "user", "content": "Hello!"}
 
+_CHANGE: Types = {"why": str, "at": datetime}
+_CONTEXT: Schema = {"context": {"targetingKey": "ada"}}
+FLAG_EXAMPLE: Schema = {
+    "state": "ENABLED",
+    "variants": {"warm": "Be kind.", "plain": "Be brief."},
+    "defaultVariant": "plain",
+}
+
 BODIES: dict[str, Body] = {
     "outside_events.send_events": Body(
         types=EVENT_TYPES,
@@ -238,6 +247,26 @@ BODIES: dict[str, Body] = {
     "tiers.set_tier": Body(
         types={"description": str, "queue_share": int},
         example={"description": "first in the queue", "queue_share": 20},
+    ),
+    "flags.change_flags": Body(
+        types={**_CHANGE, "flags": dict[str, dict[str, Any]], "metadata": dict[str, Any]},
+        needed=("flags",),
+        schemas={"$evaluators": {"type": "object"}, "$schema": {"type": "string"}},
+        example={"flags": {"tone": FLAG_EXAMPLE}, "why": "a try"},
+    ),
+    "flags.set_flag": Body(
+        types={**_CHANGE, "definition": dict[str, Any], "version": int},
+        needed=("definition",),
+        example={"definition": FLAG_EXAMPLE, "why": "a try"},
+    ),
+    "flags.roll_back_flag": Body(
+        types={"version": int, "why": str}, example={"why": "too many errors"}
+    ),
+    "ofrep.evaluate_flag": Body(
+        types={"context": dict[str, Any]}, example=_CONTEXT, must_be_there=False
+    ),
+    "ofrep.evaluate_flags": Body(
+        types={"context": dict[str, Any]}, example=_CONTEXT, must_be_there=False
     ),
     "limits.set_rule": Body(
         types={

@@ -42,6 +42,7 @@ _METADATA: Parameter = {
     "schema": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 512}},
     "description": "Only those that carry each of these pairs: `metadata[key]=value`.",
 }
+_WHY = _query("why", {"type": "string", "maxLength": 1000}, "Why, for the history.")
 _PAGE = [_LIMIT, _AFTER, _ORDER]
 _SEARCHED = [_LIMIT, _query("after", _TEXT, "The `cursor` of the page before.")]
 
@@ -109,6 +110,21 @@ _QUERY: dict[str, Sequence[Parameter]] = {
         _names("line_items", "Only these models."),
     ],
     "alerts.list_alerts": [_LIMIT, _AFTER],
+    "flags.list_flags": [_query("archived", {"enum": ["true", "false"]}, "Archived ones too.")],
+    "flags.archive_flag": [
+        _WHY,
+        _query("version", {"type": "integer", "minimum": 0}, "Only while it has this version."),
+    ],
+    "flags.call_off_schedule": [_WHY],
+    "flags.flag_history": [
+        _LIMIT,
+        _query("after", {"type": "integer", "minimum": 0}, "The `last_id` of the page before."),
+    ],
+    "ofrep.evaluate_flags": [
+        _query("flagConfigEtag", _TEXT, "The `etag` of the event that made the client ask."),
+        _query("flagConfigLastModified", _TEXT, "The `lastModified` of that event."),
+    ],
+    "ofrep.follow_changes": [_query("token", _TEXT, "As in the answer's URL.", required=True)],
     "invoices.list_invoices": [
         _query("month", {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}$"}, "As 2026-10."),
     ],
@@ -166,6 +182,8 @@ _IDEMPOTENCY_KEY = _header(
 )
 _LAST_EVENT_ID = _header("Last-Event-ID", _TEXT, "The id of the last event seen.")
 
+_IF_NONE_MATCH = _header("If-None-Match", _TEXT, "The `ETag` of the answer that is at hand.")
+
 _HEADERS: dict[str, Sequence[Parameter]] = {
     "chat.create_completion": [_IDEMPOTENCY_KEY],
     "completions.create_completion": [_IDEMPOTENCY_KEY],
@@ -177,6 +195,7 @@ _HEADERS: dict[str, Sequence[Parameter]] = {
     "stripe_events.take_event": [
         _header("Stripe-Signature", _TEXT, "When it was signed, and the signatures.")
     ],
+    "ofrep.evaluate_flags": [_IF_NONE_MATCH],
 }
 
 

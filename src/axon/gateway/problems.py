@@ -33,6 +33,16 @@ from axon.conversations import (
     TailFull,
     TurnNotFound,
 )
+from axon.flags import (
+    ChangeWrong,
+    DefinitionInvalid,
+    FlagChangedMeanwhile,
+    FlagFromFile,
+    FlagsUnavailable,
+    UnknownFlag,
+    UnknownSchedule,
+    UnknownVersion,
+)
 from axon.gateway.limit_headers import limit_headers
 from axon.inference import QueueFull, TurnAlreadySubmitted, UnknownModel
 from axon.journal import DiskLow, EntryTooLarge, JournalError, JournalFull
@@ -65,8 +75,15 @@ from axon.turns import (
     UnsupportedItem,
 )
 
+MISTAKES_SHOWN = 20
+"""Of a flag's definition, in one message."""
+
 RETRY_AFTER_MS = 1000
 """When a client may try again after a refusal that passes by itself."""
+
+
+_OFREP_CODES = ("PARSE_ERROR", "INVALID_CONTEXT")
+"""Those that a request can be refused with before a flag is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +108,12 @@ class Problem:
             "code": self.code,
         }
         return msgspec.json.encode({"error": error})
+
+    def ofrep(self) -> bytes:
+        """Return the body that clients of OpenFeature know; `param` is the flag's key."""
+        known = self.code if self.code in _OFREP_CODES else "GENERAL"
+        told = {"errorCode": known, "errorDetails": self.message}
+        return msgspec.json.encode({"key": self.param, **told} if self.param else told)
 
     def details(self, request_id: str) -> bytes:
         """Return the body as a problem of RFC 7807, which OpenMeter's clients know."""
@@ -171,6 +194,7 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
     UsageUnavailable: "usage_unavailable",
     BillingUnavailable: "billing_unavailable",
     AlertsUnavailable: "alerts_unavailable",
+    FlagsUnavailable: "flags_unavailable",
 }
 """The first that fits; the journal's own kinds stand before it."""
 
@@ -192,12 +216,18 @@ _NOT_FOUND = (
     UnknownAlert,
     UnknownEndpoint,
     UnknownEntitlement,
+    UnknownFlag,
     UnknownId,
     UnknownInvoice,
     UnknownMeter,
     UnknownRule,
     UnknownTier,
+    UnknownSchedule,
+    UnknownVersion,
 )
+
+_ONCE = ((b"x-should-retry", b"false"),)
+"""The SDK would repeat a 409, and get it again."""
 
 _WORTH_A_RETRY_MS = 60_000
 """The SDK waits no longer; beyond it a retry is one more refusal."""
@@ -217,6 +247,15 @@ def problem_of(error: AxonError) -> Problem:
         return _problem_of_limit(error)
     if isinstance(error, TierInUse):
         return Problem(status=409, message=message, kind="conflict_error", code="tier_in_use")
+    if isinstance(error, UnusableRule):
+        return Problem(status=400, message=message, code="invalid_value")
+    if isinstance(error, DefinitionInvalid):
+        return _problem_of_definition(error)
+    if isinstance(error, ChangeWrong):
+        return Problem(status=400, message=message, code="invalid_value")
+    if isinstance(error, FlagChangedMeanwhile | FlagFromFile):
+        code = "flag_from_file" if isinstance(error, FlagFromFile) else "flag_changed"
+        return Problem(status=409, message=message, kind="conflict_error", code=code, beside=_ONCE)
     if isinstance(error, UnusableUrl):
         return Problem(status=400, message=message, code="unusable_url", param="url")
     if isinstance(error, NotPermitted):
@@ -255,6 +294,15 @@ def problem_of(error: AxonError) -> Problem:
         if isinstance(error, kind):
             return unavailable(message, code)
     return Problem(status=500, message="The server failed.", kind="server_error")
+
+
+def _problem_of_definition(error: DefinitionInvalid) -> Problem:
+    """Return everything that is wrong with flags; `param` is where the first of it stands."""
+    shown = [f"{one.path}: {one.message}" for one in error.errors[:MISTAKES_SHOWN]]
+    left = len(error.errors) - len(shown)
+    message = "; ".join([*shown, *([f"and {left} more"] if left else [])]) + "."
+    path = error.errors[0].path
+    return Problem(status=400, message=message, code="invalid_flag", param=path)
 
 
 def _problem_of_limit(error: LimitReached) -> Problem:

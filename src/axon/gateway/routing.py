@@ -18,10 +18,12 @@ from axon.gateway import (
     earlier_tries,
     embeddings,
     entitlements,
+    flags,
     invoices,
     limits,
     meters,
     models,
+    ofrep,
     operation,
     outside_events,
     passes,
@@ -70,6 +72,10 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("POST", "/v1/limit_rules"): limits.set_rule,
     ("GET", "/v1/tiers"): tiers.list_tiers,
     ("POST", "/v1/stripe/events"): stripe_events.take_event,
+    ("GET", "/v1/flags"): flags.list_flags,
+    ("POST", "/v1/flags"): flags.change_flags,
+    ("POST", "/ofrep/v1/evaluate/flags"): ofrep.evaluate_flags,
+    ("GET", ofrep.EVENTS_PATH): ofrep.follow_changes,
     ("POST", "/api/v1/events"): outside_events.send_events,
     ("GET", "/api/v1/meters"): meters.list_meters,
 }
@@ -102,6 +108,12 @@ _WITH_IDS: dict[tuple[str, str, int], Route] = {
     ("GET", "tiers", 1): tiers.get_tier,
     ("PUT", "tiers", 1): tiers.set_tier,
     ("DELETE", "tiers", 1): tiers.remove_tier,
+    ("GET", "flags", 1): flags.get_flag,
+    ("PUT", "flags", 1): flags.set_flag,
+    ("DELETE", "flags", 1): flags.archive_flag,
+    ("GET", "flags/history", 1): flags.flag_history,
+    ("POST", "flags/rollback", 1): flags.roll_back_flag,
+    ("DELETE", "flag_schedules", 1): flags.call_off_schedule,
     ("DELETE", "conversations/items", 2): conversations.delete_item,
 }
 """Routes `/v1/<thing>/<id>[/items[/<id>]]`, by method, name and number of ids."""
@@ -129,9 +141,6 @@ OPERATION: dict[str, Route] = {
     "/openapi.json": openapi,
 }
 
-SIGNED: frozenset[Route] = frozenset({stripe_events.take_event})
-"""Routes that want no key: who asks has signed the request. Any process answers them."""
-
 _CHAT = ["chat", "completions"]
 """The one thing whose name has two parts; `_WITH_IDS` joins them by a space."""
 
@@ -143,6 +152,11 @@ INTERNAL: dict[str, InternalRoute] = {
 
 _ONE_MODEL = "/v1/models/{id}"
 """The one route whose id may hold slashes."""
+
+_ONE_FLAG = "/ofrep/v1/evaluate/flags/{id}"
+
+WITHOUT_KEY: frozenset[Route] = frozenset({ofrep.follow_changes, stripe_events.take_event})
+"""Routes that want no key: what their callers bring is signed. Any process answers them."""
 
 _METHODS = ("GET", "POST", "PUT", "DELETE")
 
@@ -160,6 +174,8 @@ def find_route(method: str, path: str) -> tuple[Route | None, tuple[str, ...], s
     parts = path.strip("/").split("/")
     if parts[:2] == _API:
         return _find_of_events(method, parts[2:])
+    if method == "POST" and path == _ONE_FLAG.format(id=parts[-1]):
+        return ofrep.evaluate_flag, (parts[-1],), _ONE_FLAG
     if parts[0] != "v1" or len(parts) < 3:
         known = path in OPERATION or path in INTERNAL
         return None, (), path if known else NO_SUCH_ROUTE
@@ -214,6 +230,7 @@ def _all() -> list[RouteShown]:
         name, *below = thing.split("/")
         path = "/".join(["/v1", name.replace(" ", "/"), "{id}", *below])
         found.append(RouteShown(method, path + "/{id}" * (ids - 1), route))
+    found.append(RouteShown("POST", _ONE_FLAG, ofrep.evaluate_flag))
     for (method, name), route in _OF_EVENTS.items():
         found.append(RouteShown(method, f"/api/v1/{name}", route))
     return found + [RouteShown("GET", path, route) for path, route in OPERATION.items()]

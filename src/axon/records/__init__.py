@@ -4,6 +4,7 @@ from axon.records.codec import KINDS, Record, UnknownRecord, decode, encode
 from axon.records.content import Charge, SealedItem, TokenUsage
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.events import EventsReceived, OutsideEvent
+from axon.records.flags import FlagChange, FlagsChanged, FlagSchedule
 from axon.records.turn import (
     Assignment,
     Hold,
@@ -20,6 +21,9 @@ __all__ = [
     "Charge",
     "ConversationChanged",
     "EventsReceived",
+    "FlagChange",
+    "FlagSchedule",
+    "FlagsChanged",
     "Hold",
     "ItemsAppended",
     "OutsideEvent",

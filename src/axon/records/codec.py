@@ -5,6 +5,7 @@ import msgspec
 from axon.base import AxonError
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.events import EventsReceived
+from axon.records.flags import FlagsChanged
 from axon.records.turn import (
     TurnAccepted,
     TurnCompleted,
@@ -21,6 +22,7 @@ Record = (
     | ConversationChanged
     | SubjectErased
     | EventsReceived
+    | FlagsChanged
 )
 
 KINDS: dict[int, type[Record]] = {
@@ -32,6 +34,7 @@ KINDS: dict[int, type[Record]] = {
     6: ConversationChanged,
     7: SubjectErased,
     8: EventsReceived,
+    9: FlagsChanged,
 }
 """Kind 0 is reserved so that zeroed disk never reads as a record. A number is never reused and a
 written field never changes. A field may be added at the end, with a default that is true of all

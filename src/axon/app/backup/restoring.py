@@ -110,13 +110,14 @@ def _forget_what_was_known(place: Place, journals: list[JournalGoesOn]) -> None:
 
     Before the commit: all of it is made anew when missing, and none may outlive what it is about.
     Without the epoch's file nothing that Valkey remembers is believed any more, and without the
-    snapshots the keys, prices and limits come from the restored tables.
+    snapshots the keys, prices, limits and flags come from the restored tables.
     """
     lower_marks(journals)
     place.folder.valkey_epoch.unlink(missing_ok=True)
     place.folder.accounts_snapshot.unlink(missing_ok=True)
     place.folder.prices_snapshot.unlink(missing_ok=True)
     place.folder.limits_snapshot.unlink(missing_ok=True)
+    place.folder.flags_snapshot.unlink(missing_ok=True)
     SystemDisk().sync_directory(place.folder.root)
 
 

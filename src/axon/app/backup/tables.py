@@ -46,7 +46,7 @@ _HELD = """
 SELECT n.nspname || '.' || c.relname FROM pg_class AS c JOIN pg_namespace AS n
     ON n.oid = c.relnamespace
 WHERE n.nspname = ANY($1) AND c.relkind = 'r' AND pg_relation_size(c.oid) > 0
-    AND NOT (n.nspname IN ('accounts', 'limits') AND c.relname = 'version')
+    AND NOT (n.nspname IN ('accounts', 'flags', 'limits') AND c.relname = 'version')
     AND NOT (n.nspname = 'limits' AND c.relname IN ('tiers', 'rules'))
     AND NOT (n.nspname = 'billing' AND c.relname = 'numbers')
     AND n.nspname <> 'sealing'

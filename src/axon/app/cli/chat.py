@@ -8,13 +8,8 @@ from rich.console import Console
 
 from axon.app.chat import Chat, ChatClient
 from axon.app.cli.command import ExampleCommand, config_option, data_option, settings_from
+from axon.app.cli.reaching import reached
 from axon.app.folders import DataFolder
-from axon.app.up import read_running
-from axon.base import AxonError
-
-
-class NothingRuns(AxonError):
-    """No Axon runs with this data folder: start `axon up`, or name --base-url and --api-key."""
 
 
 @click.command(
@@ -47,7 +42,7 @@ def chat(message: tuple[str, ...], resume: bool, **options: str | Path | None) -
     folder = DataFolder.of(
         settings_from(config if isinstance(config, Path) else None, {"AXON_DATA": options["data"]})
     )
-    client = ChatClient(*_reached(folder, options["base_url"], options["api_key"]))
+    client = ChatClient(*reached(folder, options["base_url"], options["api_key"]))
     remembered = folder.root / "last-conversation"
     model = str(options["model"] or client.first_model())
     conversation = Chat(client, model, remembered, Console(highlight=False))
@@ -59,16 +54,3 @@ def chat(message: tuple[str, ...], resume: bool, **options: str | Path | None) -
         conversation.say(text)
     else:
         conversation.talk()
-
-
-def _reached(folder: DataFolder, base_url: object, api_key: object) -> tuple[str, str]:
-    """Return the address and the key to use; raises NothingRuns when one is not known."""
-    running = read_running(folder)
-    address = str(base_url or (running.base_url if running else ""))
-    try:
-        key = str(api_key or folder.development_key.read_text().strip())
-    except FileNotFoundError:
-        key = ""
-    if not address or not key:
-        raise NothingRuns(str(folder.root))
-    return address, key

@@ -13,6 +13,7 @@ from axon.app.cli.billing import billing
 from axon.app.cli.chat import chat
 from axon.app.cli.command import ExampleGroup
 from axon.app.cli.doctor import doctor
+from axon.app.cli.flags import flags
 from axon.app.cli.journal import journal
 from axon.app.cli.keyring import keyring
 from axon.app.cli.keys import keys
@@ -52,7 +53,7 @@ def axon() -> None:
 for command in (
     up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
     parked, prices, usage, reconcile, settings, limits, tiers, billing,
-    usage_stream_group, alerts, webhooks,
+    usage_stream_group, alerts, webhooks, flags,
 ):  # fmt: skip
     axon.add_command(command)
 

@@ -66,6 +66,8 @@ class Dependencies:
         found.update(self._upstreams())
         found["journal-disk"] = self._since("journal-disk", self._journal_reason())
         found["snapshot"] = self._since("snapshot", rooms.door.accounts.snapshot_trouble)
+        if rooms.door.flags.folder_health is not None:
+            found["flags-folder"] = rooms.door.flags.folder_health
         found["clock"] = self._since("clock", self._clock_reason())
         if self._looked:
             found["projector"] = self._since("projector", self._projector_reason())

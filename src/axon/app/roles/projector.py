@@ -14,6 +14,7 @@ from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
 from axon.base import SystemClock, SystemRandomness, TaskOwner
 from axon.conversations import ConversationsProjector
+from axon.flags import FlagsProjector
 from axon.limits import LimitsProjector
 from axon.metering import MeteringProjector
 from axon.projection import Projection
@@ -103,7 +104,12 @@ async def _projection_into(postgres: Postgres, settings: Settings) -> AsyncItera
         yield Projection(
             postgres,
             folder.journals,
-            [ConversationsProjector(), MeteringProjector(), LimitsProjector()],
+            [
+                ConversationsProjector(),
+                MeteringProjector(),
+                LimitsProjector(),
+                FlagsProjector(),
+            ],
             clock,
             before_batch=keys.upload,  # a row is never there without the key that opens it
         )

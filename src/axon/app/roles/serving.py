@@ -78,6 +78,7 @@ async def _serve(settings: Settings) -> int:
         upkeep.draining = True
         server.should_exit = True
         rooms.door.conversations.hub.close()  # or those who follow a conversation hold the drain
+        rooms.door.flags.close()
         if rooms.door.relay is not None:
             rooms.door.relay.siblings.stop_waiting()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from axon.accounts import Accounts, AccountsOptions
 from axon.alerts import AdminParts, OwnAlerts
@@ -18,12 +19,13 @@ from axon.app.settings import Settings, TurnsSettings
 from axon.base import TaskOwner
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
+from axon.flags import Flags, FlagsParts
 from axon.gateway import Door, GatewayOptions, Streams
 from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Worker
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
 from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
-from axon.sealing import KeyStore
+from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, Valkey
 from axon.telemetry import log
 from axon.turns import TurnOptions, TurnRooms, Turns
@@ -86,6 +88,7 @@ async def open_rooms(
     await ground.valkey.start()
     await conversations.open()
     await allowance.limits.start()
+    flags = await _flags(settings, folder, ground, journal)
     await turns.recover(left_open)
     tasks = TaskOwner(_task_failed)
     door = Door(
@@ -95,6 +98,7 @@ async def open_rooms(
         turns=turns,
         usage=Usage(ground.postgres),
         events=_events(settings, ground, journal),
+        flags=flags,
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
@@ -103,7 +107,7 @@ async def open_rooms(
         mint=ground.mint,
         clock=ground.clock,
         streams=Streams(),
-        options=_gateway_options(settings),
+        options=_gateway_options(settings, ground.keyring),
         relay=relay_between(settings, folder, ground.mint, ground.clock, tasks),
         without_postgresql=lambda: not ground.postgres.available,
     )
@@ -143,9 +147,11 @@ def _stripe_webhook(settings: Settings, ground: Ground) -> StripeWebhook | None:
     return StripeWebhook(ground.postgres, ground.clock, secret) if secret else None
 
 
-def _gateway_options(settings: Settings) -> GatewayOptions:
+def _gateway_options(settings: Settings, keyring: Keyring) -> GatewayOptions:
     return GatewayOptions(
-        body_bytes_max=settings.http.body_bytes_max, issuer=settings.billing.issuer
+        body_bytes_max=settings.http.body_bytes_max,
+        issuer=settings.billing.issuer,
+        events_secret=keyring.derive("flag events"),
     )
 
 
@@ -246,6 +252,28 @@ def _limits(settings: Settings, folder: DataFolder, ground: Ground, journal: Jou
     )
 
 
+async def _flags(settings: Settings, folder: DataFolder, ground: Ground, journal: Journal) -> Flags:
+    flags = Flags(
+        FlagsParts(
+            postgres=ground.postgres,
+            valkey=ground.valkey,
+            valkey_url=settings.valkey.url,
+            journal=journal,
+            mint=ground.mint,
+            clock=ground.clock,
+            snapshot=folder.flags_snapshot,
+            folder=_watched(settings.flags.folder),
+            poll_every_ms=settings.accounts.poll_every_ms,
+        )
+    )
+    await flags.start()
+    return flags
+
+
+def _watched(folder: str) -> Path | None:
+    return Path(folder).expanduser().absolute() if folder else None
+
+
 def _task_failed(name: str, error: BaseException) -> None:
     log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
 
@@ -256,6 +284,7 @@ async def close_rooms(rooms: ServingRooms) -> None:
     if rooms.door.relay is not None:
         rooms.door.relay.siblings.close()
     await rooms.worker.stop(_JOBS_END_S)
+    await rooms.door.flags.stop()
     await rooms.journal.close()
     rooms.unfinished.close()
     await rooms.engines.close()

@@ -1,6 +1,7 @@
 """One typed tree of settings, read from axon.toml and AXON_* variables, checked as a whole."""
 
 from axon.app.settings.alerts import AlertsSettings
+from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.loading import SettingsWrong, load_settings
 from axon.app.settings.metering import (
     EntitlementSettings,
@@ -37,6 +38,7 @@ __all__ = [
     "DatabaseSettings",
     "EngineSettings",
     "EntitlementSettings",
+    "FlagsSettings",
     "HttpSettings",
     "JournalSettings",
     "LogSettings",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from axon.app.settings.alerts import AlertsSettings
+from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.metering import MeteringSettings
 from axon.app.settings.scheduler import SchedulerSettings
 from axon.app.settings.turns import ConversationsSettings, TurnsSettings
@@ -256,4 +257,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     metering: MeteringSettings = MeteringSettings()
     usage_stream: UsageStreamSettings = UsageStreamSettings()
     alerts: AlertsSettings = AlertsSettings()
+    flags: FlagsSettings = FlagsSettings()
     log: LogSettings = LogSettings()

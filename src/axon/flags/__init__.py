@@ -1,0 +1,97 @@
+"""What is decided for whom: flag definitions, and the variant that a turn or a client gets."""
+
+from axon.flags.changing import Asked, Author, Changed, FlagChanges
+from axon.flags.definition import read_definitions
+from axon.flags.documents import RULE_MARK, is_name, split_document
+from axon.flags.errors import DefinitionInvalid, FlagsError, Mistake
+from axon.flags.flag import Flag
+from axon.flags.flag_set import EMPTY, FlagSet
+from axon.flags.flags import Flags, FlagsParts
+from axon.flags.kept import Defined, FlagVersion, KeptFlag, Schedule
+from axon.flags.listening import Listener
+from axon.flags.projector import FlagsProjector
+from axon.flags.refusals import (
+    ChangeWrong,
+    FlagChangedMeanwhile,
+    FlagFromFile,
+    FlagsUnavailable,
+    TooManyListeners,
+    UnknownFlag,
+    UnknownSchedule,
+    UnknownVersion,
+)
+from axon.flags.values import (
+    BOOLEAN,
+    DEFAULT,
+    DISABLED,
+    ERROR,
+    FLAG_NOT_FOUND,
+    GENERAL,
+    NUMBER,
+    OBJECT,
+    PARSE_ERROR,
+    SPLIT,
+    STATIC,
+    STRING,
+    TARGETING_KEY_MISSING,
+    TARGETING_MATCH,
+    TYPE_MISMATCH,
+    UNITS,
+    Evaluation,
+    EvaluationContext,
+    JsonValue,
+    Primitive,
+)
+
+__all__ = [
+    "BOOLEAN",
+    "DEFAULT",
+    "DISABLED",
+    "EMPTY",
+    "ERROR",
+    "FLAG_NOT_FOUND",
+    "GENERAL",
+    "NUMBER",
+    "OBJECT",
+    "PARSE_ERROR",
+    "RULE_MARK",
+    "SPLIT",
+    "STATIC",
+    "STRING",
+    "TARGETING_KEY_MISSING",
+    "TARGETING_MATCH",
+    "TYPE_MISMATCH",
+    "UNITS",
+    "Asked",
+    "Author",
+    "ChangeWrong",
+    "Changed",
+    "Defined",
+    "DefinitionInvalid",
+    "Evaluation",
+    "EvaluationContext",
+    "Flag",
+    "FlagChangedMeanwhile",
+    "FlagChanges",
+    "FlagFromFile",
+    "FlagSet",
+    "FlagVersion",
+    "Flags",
+    "FlagsError",
+    "FlagsParts",
+    "FlagsProjector",
+    "FlagsUnavailable",
+    "JsonValue",
+    "KeptFlag",
+    "Listener",
+    "Mistake",
+    "Primitive",
+    "Schedule",
+    "TooManyListeners",
+    "UnknownFlag",
+    "UnknownSchedule",
+    "UnknownVersion",
+    "is_name",
+    "read_definitions",
+    "split_document",
+]
