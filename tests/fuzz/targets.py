@@ -258,7 +258,8 @@ _BODY = segment(_PAYLOADS)[SEGMENT_HEADER_BYTES:]
 
 _FLAGS = b"""{"flags": {"f": {"state": "ENABLED", "variants": {"on": true, "off": false},
 "defaultVariant": "off", "targeting": {"if": [{"$ref": "eu"},
-{"fractional": [["on", 1], ["off", 1]]}, {"var": "a.0"}]}, "metadata": {"axon.bucketing": "v2", "axon.ramp": "2026-01-01T00:00:00Z 9"}}},
+{"fractional": [["on", 1], ["off", 1]]}, {"var": "a.0"}]},
+"metadata": {"axon.bucketing": "v2", "axon.ramp": "2026-01-01T00:00:00Z 9"}}},
 "$evaluators": {"eu": {"sem_ver": [{"var": "v"}, ">", "1.2.3"]}}}"""
 _CONTEXT = EvaluationContext(
     now_us=2_000_000_000_000_000, targeting_key="u", claimed={"v": "1.3.0", "a": ["on", {"b": 1}]}
