@@ -43,7 +43,13 @@ from axon.inference import (
 )
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
-from axon.metering import FollowerOptions, PriceBook, PriceFollower, Usage
+from axon.metering import (
+    FollowerOptions,
+    OutsideEvents,
+    PriceBook,
+    PriceFollower,
+    Usage,
+)
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, PostgresOptions, Valkey
 from axon.telemetry import log
@@ -139,9 +145,7 @@ async def open_rooms(
         models=ModelDirectory(serving.models, serving.engines, ground.clock),
         turns=turns,
         usage=Usage(ground.postgres),
-        events=outside_events(
-            settings.metering, journal, ground.postgres, ground.mint, ground.clock
-        ),
+        events=_events(settings, ground, journal),
         flags=flags,
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
@@ -284,6 +288,10 @@ def _limits(settings: Settings, folder: DataFolder, ground: _Ground, journal: Jo
             poll_every_ms=settings.accounts.poll_every_ms,
         )
     )
+
+
+def _events(settings: Settings, ground: _Ground, journal: Journal) -> OutsideEvents:
+    return outside_events(settings.metering, journal, ground.postgres, ground.mint, ground.clock)
 
 
 async def _flags(
