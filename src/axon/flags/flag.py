@@ -48,6 +48,10 @@ class FlagParts(NamedTuple):
     rollout: Rollout
     version: str
     """Names exactly this definition, by its content."""
+    source: bytes
+    """Equal for equal definitions in sets that share the same."""
+    nodes: int
+    """Operations and values of its targeting."""
 
 
 class Flag:
@@ -64,8 +68,10 @@ class Flag:
         "key",
         "kind",
         "metadata",
+        "nodes",
         "required",
         "rollout",
+        "source",
         "variants",
         "version",
     )
@@ -79,6 +85,8 @@ class Flag:
         self.metadata = parts.metadata
         self.rollout = parts.rollout
         self.version = parts.version
+        self.source = parts.source
+        self.nodes = parts.nodes
         self.required: tuple[tuple[Flag, frozenset[str]], ...] = ()
         """Other flags, each with the variants it must answer for this one to be on."""
         self._targeting = parts.targeting

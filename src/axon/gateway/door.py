@@ -47,6 +47,8 @@ class GatewayOptions:
     slow_client_s: float = 30.0
     issuer: str = "Axon"
     """Who issues the invoices, as they say it."""
+    flag_origins: frozenset[str] = frozenset()
+    """The web pages whose scripts may ask for flags."""
     events_secret: bytes = b""
     """Makes the URLs under which clients of OpenFeature hear of changed flags."""
 

@@ -151,6 +151,7 @@ def _gateway_options(settings: Settings, keyring: Keyring) -> GatewayOptions:
     return GatewayOptions(
         body_bytes_max=settings.http.body_bytes_max,
         issuer=settings.billing.issuer,
+        flag_origins=settings.flags.allowed_origins(),
         events_secret=keyring.derive("flag events"),
     )
 
