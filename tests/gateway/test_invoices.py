@@ -93,8 +93,9 @@ def test_issued_invoices_are_listed_and_drafts_are_not(billed: Tenant) -> None:
     assert found["org_id"] == billed.org_id and "lines" not in found
     assert billed.billing.get("/invoices?month=2025-11").json()["data"] == []
     assert billed.billing.get("/invoices?month=2025-10").json()["data"] == [found]
-    answer = billed.billing.get("/invoices?month=October")
-    assert answer.status_code == 400 and "2026-10" in answer.json()["error"]["message"]
+    for wrong in ("October", ""):
+        answer = billed.billing.get(f"/invoices?month={wrong}")
+        assert answer.status_code == 400 and "2026-10" in answer.json()["error"]["message"]
 
 
 def test_an_invoice_is_read_by_its_id_and_its_number(billed: Tenant) -> None:

@@ -336,6 +336,13 @@ def test_a_wrong_question_is_a_400(shop: Tenant, query: str) -> None:
     assert refused.body["status"] == 400 and refused.body["detail"]
 
 
+@pytest.mark.parametrize("time", ["", "noon", "2026-01-01T00:00:00"])
+def test_an_entitlement_at_a_wrong_instant_is_a_400(shop: Tenant, time: str) -> None:
+    value = "/api/v1/subjects/customer-1/entitlements/assistant/value"
+    refused = shop.ask(f"{value}?time={time}")
+    assert refused.status == 400 and "Invalid 'time'" in refused.body["detail"]
+
+
 @pytest.mark.failure("postgresql", "frozen")
 def test_events_are_taken_and_nothing_is_guessed_while_postgresql_is_away(
     metered: RunningAxon,

@@ -32,6 +32,9 @@ TURNS_TIMEOUT_S = 600.0
 ISSUED = ("final", "void")
 """The states in which somebody other than the operator may see an invoice."""
 
+LISTED = ("draft", *ISSUED)
+"""All of them; who may not see drafts asks for less."""
+
 _CORRECTIONS = """
 SELECT t.turn_id, t.user_id, t.instance, t.sequence, t.accepted_us, 1 AS quantity, c.cost_nano
 FROM billing.billed_corrections AS b
@@ -51,15 +54,15 @@ class Invoices:
         self._asking = 0
 
     async def list_all(
-        self, org_id: str = "", month: str = "", states: Sequence[str] = ("draft", *ISSUED)
+        self, org_id: str = "", month: str | None = None, states: Sequence[str] = LISTED
     ) -> list[Invoice]:
         """Return invoices without lines, the newest month first; raises BillingUnavailable.
 
-        An empty choice is no choice. At most store.LISTED_MAX are returned.
+        Without an organization or a month, of all. At most store.LISTED_MAX are returned.
         """
-        if month:
+        if month is not None:
             month_named(month)
-        return await self._ask(lambda one: store.list_invoices(one, org_id, month, states))
+        return await self._ask(lambda one: store.list_invoices(one, org_id, month or "", states))
 
     async def read(self, name: str, org_id: str = "") -> Invoice:
         """Return an invoice by its id or number; raises UnknownInvoice, BillingUnavailable.

@@ -34,7 +34,7 @@ async def _answer(door: Door, call: Call, subject: str, key: str) -> None:
         raise not_found("No subject is named so.")
     at_us = door.clock.now_us()
     time = call.query().get("time")
-    if time:
+    if time is not None:
         try:
             at_us = instant_us(msgspec.convert(time, _Instant))
         except msgspec.ValidationError as error:

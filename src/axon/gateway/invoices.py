@@ -27,7 +27,7 @@ _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 async def list_invoices(door: Door, call: Call) -> None:
     """Answer with the organization's issued invoices without lines, the newest month first."""
     _permitted(call)
-    month = call.query().get("month", "")
+    month = call.query().get("month")
     found = await door.invoices.list_all(call.caller.org_id, month, ISSUED)
     data = [invoice_shown(one, whole=False) for one in found]
     await call.reply_value({"object": "list", "data": data})

@@ -141,7 +141,8 @@ def list_invoices(asked: Metering, month: str, org: str, states: tuple[str, ...]
     org_id = _org_id(asked, org)
     chosen = states or _STATES
     show_invoices(
-        asked.run(lambda rooms: rooms.invoices.list_all(org_id, month, chosen)), asked.as_json
+        asked.run(lambda rooms: rooms.invoices.list_all(org_id, month or None, chosen)),
+        asked.as_json,
     )
 
 

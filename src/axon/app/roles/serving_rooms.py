@@ -88,7 +88,6 @@ async def open_rooms(
     await ground.valkey.start()
     await conversations.open()
     await allowance.limits.start()
-    flags = await _flags(settings, folder, ground, journal)
     await turns.recover(left_open)
     tasks = TaskOwner(_task_failed)
     door = Door(
@@ -98,7 +97,7 @@ async def open_rooms(
         turns=turns,
         usage=Usage(ground.postgres),
         events=_events(settings, ground, journal),
-        flags=flags,
+        flags=await _flags(settings, folder, ground, journal),
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
