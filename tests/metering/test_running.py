@@ -22,6 +22,7 @@ from axon.app.folders import DataFolder
 from axon.app.reconcile import Report, reconcile
 from axon.app.reconcile.journals import batches
 from axon.journal import read_durable
+from axon.metering import ROLLUPS
 from axon.records import TokenUsage, TurnCompleted, TurnInterrupted, decode
 from tests.gateway.conftest import RunningAxon, start_axon, stop, upstream_address
 
@@ -220,10 +221,7 @@ async def test_reconcile_names_what_was_changed_by_hand(axon: RunningAxon) -> No
         turn_id, user = changed
         found = {(one.kind, one.name) for one in (await compared(axon)).differences}
         assert ("usage", turn_id) in found
-        assert {kind for kind, _ in found} == {
-            "usage", "usage_quarters", "usage_months", "org_usage", "org_usage_quarters",
-            "org_days",
-        }  # fmt: skip
+        assert {kind for kind, _ in found} == set(ROLLUPS)
         await connection.execute(
             "UPDATE metering.turns SET cost_nano = cost_nano - 1"
             " WHERE turn_id = $1 AND user_id = $2",

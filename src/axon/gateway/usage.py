@@ -30,9 +30,9 @@ _SECONDS_DIGITS_MAX = 11
 _CHOICES_MAX = 100
 """Of keys, models or users that one request may name."""
 
-_PAGE_SUMS_MAX = 5_000
-"""Of one page, which ends with the bucket before they are more: some 20 ms to ask and to encode, and
-as long is every other turn of the process kept waiting at most."""
+PAGE_SUMS_MAX = 5_000
+"""Of one page, which ends with the bucket before they are more: it takes some 20 ms to decode and
+encode, and no turn of the process is served meanwhile."""
 
 _USER_DIGITS = 16
 _DAY_S = 86_400
@@ -78,7 +78,7 @@ async def completions_usage(door: Door, call: Call) -> None:
     values = _values(call, organization=True)
     asked = _asked(door, values, _COMPLETIONS, call.caller.org_id)
     groups = _groups(values, ("user_id", "api_key_id", "model"))
-    answer = await door.usage.ask_page(_grouped(asked.question, groups), _PAGE_SUMS_MAX)
+    answer = await door.usage.ask_page(_grouped(asked.question, groups), PAGE_SUMS_MAX)
     await call.reply_value(
         _page(answer, asked, lambda sums: completions_results(without_money(sums)))
     )
@@ -89,7 +89,7 @@ async def costs(door: Door, call: Call) -> None:
     values = _values(call, organization=True)
     asked = _asked(door, values, _COSTS, call.caller.org_id)
     groups = _groups(values, ("user_id", "api_key_id", "line_item"))
-    answer = await door.usage.ask_page(_grouped(asked.question, groups), _PAGE_SUMS_MAX)
+    answer = await door.usage.ask_page(_grouped(asked.question, groups), PAGE_SUMS_MAX)
     await call.reply_value(_page(answer, asked, costs_results))
 
 

@@ -86,13 +86,11 @@ class _Chosen:
     def __init__(self, question: UsageQuestion) -> None:
         of_persons = bool(question.users) or "user_id" in question.group_by
         of_keys = bool(question.credentials) or "credential_id" in question.group_by
-        if of_persons:
-            months = question.width == "month" and not of_keys
-            self.days = "metering.usage_months" if months else "metering.usage"
-            self.quarters = "metering.usage_quarters"
-        else:
-            self.days = "metering.org_usage" if of_keys else "metering.org_days"
-            self.quarters = "metering.org_usage_quarters"
+        kept = "usage" if of_persons else "org_usage" if of_keys else "org"
+        days = f"{kept}_days" if kept == "org" else kept
+        months = question.width == "month" and kept != "org"
+        self.days = f"metering.{kept}_months" if months else f"metering.{days}"
+        self.quarters = f"metering.{kept}_quarters"
         self.parameters: list[Any] = []
         wheres = [
             f"{column} = ANY({self._parameter(list(chosen), f'{kind}[]')})"
