@@ -27,6 +27,7 @@ from axon.gateway.usage_shapes import costs_results
 from axon.metering import Dimension, Usage, UsageQuestion
 from axon.metering.usage_query import ROWS_MAX, select_sums
 from axon.stores import Postgres, PostgresOptions
+from bench.cores import family_seconds
 from bench.run import scratch
 from bench.usage_fill import (
     BUSY,
@@ -92,26 +93,28 @@ def _us(at: datetime) -> int:
     return int(at.timestamp()) * 1_000_000
 
 
-async def measure(url: str, explained: bool) -> None:
+async def measure(server: EmbeddedServer, explained: bool) -> None:
     """Ask each question some times and print how long it took."""
     options = PostgresOptions(connections_max=2, statement_timeout_s=60.0)
-    postgres = Postgres(url, options, SystemClock())
+    postgres = Postgres(server.url, options, SystemClock())
     await postgres.start()
     usage = Usage(postgres)
-    print(f"{'one organization':32}{'first':>8}{'p50 ms':>8}{'p99 ms':>8}{'sums':>8} in periods")
+    print(f"{'':32}{'first':>8}{'p50 ms':>8}{'p99 ms':>8}{'CPU ms':>8}{'sums':>8}  in periods")
     for name, question in questions().items():
         took = []
+        used = family_seconds(server.pid)
         for _ in range(ASKED_TIMES):
             begins = time.perf_counter()
             answer = await usage.ask_page(question, PAGE_SUMS_MAX)
             msgspec.json.encode(costs_results(answer.sums))
             took.append((time.perf_counter() - begins) * 1000)
+        used = (family_seconds(server.pid) - used) * 1000 / ASKED_TIMES
         first, p50, p99 = took[0], statistics.median(took), sorted(took)[-1 - ASKED_TIMES // 100]
         periods = f"{len(answer.edges) - 1} of {len(question.edges()) - 1}"
-        figures = f"{first:8.1f}{p50:8.1f}{p99:8.1f}{len(answer.sums):8}"
-        print(f"{name:32}{figures} {periods}", flush=True)
+        figures = f"{first:8.1f}{p50:8.1f}{p99:8.1f}{used:8.1f}{len(answer.sums):8}"
+        print(f"{name:32}{figures}  {periods}", flush=True)
         if explained:
-            await explain(url, question)
+            await explain(server.url, question)
     await postgres.stop()
 
 
@@ -124,15 +127,17 @@ async def explain(url: str, question: UsageQuestion) -> None:
     await connection.close()
 
 
-async def rates(url: str, root: Path, shape: Shape, count: int) -> None:
+async def rates(server: EmbeddedServer, root: Path, shape: Shape, count: int) -> None:
     """Let turns become sums and print how many a second, beside the bench's."""
-    alone = await metering_rate(url, turns(count, shape, "alone"))
-    whole = await projector_rate(url, root, turns(count, shape, "whole"))
-    print(f"{'turns a second become sums':40}{'':9} times the bench's {BENCH_TURNS_PER_S:,}")
-    for name, rate in (("metering's part", alone), ("the whole projector", whole.turns_per_s)):
-        print(f"{name:40}{rate:9,.0f} {rate / BENCH_TURNS_PER_S:.1f} (wanted: {RATIO_GOAL})")
+    alone = await metering_rate(server, turns(count, shape, "alone"))
+    whole = await projector_rate(server, root, turns(count, shape, "whole"))
+    print(f"turns that become sums, beside the bench's {BENCH_TURNS_PER_S:,} a second and core:")
+    for name, rate in (("metering's part", alone), ("the whole projector", whole)):
+        ratio = f"{rate.turns_per_cpu_s / BENCH_TURNS_PER_S:.1f} times the bench's"
+        figures = f"{rate.turns_per_s:9,.0f} a second, {rate.turns_per_cpu_s:9,.0f} a CPU-second"
+        print(f"{name:24}{figures}, {ratio} (wanted: {RATIO_GOAL})")
     for room, seconds in whole.seconds_by_room.items():
-        print(f"  of the whole, {room:25} {seconds:8.1f} s for a million turns")
+        print(f"  of the whole, {room:16} {seconds:8.1f} s for a million turns")
 
 
 async def run(folder: Path, shape: Shape, chosen: argparse.Namespace) -> None:
@@ -144,8 +149,8 @@ async def run(folder: Path, shape: Shape, chosen: argparse.Namespace) -> None:
         url = embedded.url()
         await migrate_all(url)
         await _fill(url, shape)
-        await measure(url, chosen.explain)
-        await rates(url, folder / "journals", shape, chosen.turns)
+        await measure(server, chosen.explain)
+        await rates(server, folder / "journals", shape, chosen.turns)
     finally:
         await asyncio.to_thread(server.stop)
 

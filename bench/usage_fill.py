@@ -38,8 +38,8 @@ _FILL_TIMEOUT_S = 3600.0
 
 _PARTS = 8
 _MODELS_OF_PERSON = 4
-_ROWS_OF_PERSON = 2 * (_PARTS + _MODELS_OF_PERSON)
-"""Of a person with a key of its own, each day: its quarters and days, and those of the key."""
+_ROWS_OF_BUSY, _ROWS_OF_OTHER = 18, 33
+"""Of a person, each day, in all tables; the more people, the more of them share a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Shape:
     @staticmethod
     def of_rows(rows: int, people: int) -> "Shape":
         """Return a shape with about as many rows in all of the tables together."""
-        others = (rows // (DAYS * _ROWS_OF_PERSON) - people) // PEOPLE_OF_OTHERS
+        others = (rows // DAYS - people * _ROWS_OF_BUSY) // (PEOPLE_OF_OTHERS * _ROWS_OF_OTHER)
         return Shape(others=max(1, others), people=people)
 
 

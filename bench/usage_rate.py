@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
+from axon.app.embedded import EmbeddedServer
 from axon.base import SystemClock, TaskOwner
 from axon.conversations import ConversationsProjector
 from axon.journal import Journal, JournalEnvironment, JournalOptions, SystemDisk, read_cursor
@@ -18,6 +19,7 @@ from axon.projection import Positioned, Projection, RoomProjector
 from axon.projection.following import BATCH_ENTRIES_MAX
 from axon.records import Charge, SealedItem, TokenUsage, TurnCompleted, TurnHead, encode
 from axon.stores import Postgres, PostgresOptions
+from bench.cores import family_seconds
 from bench.usage_fill import BUSY, PEOPLE_OF_OTHERS, Shape
 
 _BEGINS_US = 1_790_900_000_000_000
@@ -52,10 +54,12 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectorRate:
-    """How the whole projector came along."""
+class Rate:
+    """How many turns became sums."""
 
     turns_per_s: float
+    turns_per_cpu_s: float
+    """Of projector and PostgreSQL together: what a core bears that has nothing else to do."""
     seconds_by_room: dict[str, float]
     """Of a million turns; what is missing is reading, decoding and the cursor."""
 
@@ -111,43 +115,49 @@ def _item(draw: random.Random, turn_id: str, author: str, size: int) -> SealedIt
     return SealedItem(f"msg_{author}_{turn_id}", "message", author, size // 4, draw.randbytes(size))
 
 
-async def metering_rate(url: str, records: Sequence[TurnCompleted]) -> float:
-    """Apply the records as the projector does, committed batch by batch; return turns a second."""
-    connection = await asyncpg.connect(url)
+async def metering_rate(server: EmbeddedServer, records: Sequence[TurnCompleted]) -> Rate:
+    """Apply the records as the projector does, committed batch by batch."""
+    connection = await asyncpg.connect(server.url)
     projector = MeteringProjector()
     positioned = [
         Positioned(instance="bench", sequence=number + 1, record=record)
         for number, record in enumerate(records)
     ]
-    begins = time.perf_counter()
+    begins, used = time.perf_counter(), family_seconds(server.pid)
     for first in range(0, len(positioned), BATCH_ENTRIES_MAX):
         async with connection.transaction():
             await projector.apply(connection, positioned[first : first + BATCH_ENTRIES_MAX])
-    took = time.perf_counter() - begins
+    took, used = time.perf_counter() - begins, family_seconds(server.pid) - used
     await connection.close()
-    return len(records) / took
+    count = len(records)
+    return Rate(turns_per_s=count / took, turns_per_cpu_s=count / used, seconds_by_room={})
 
 
-async def projector_rate(url: str, root: Path, records: Sequence[TurnCompleted]) -> ProjectorRate:
+async def projector_rate(
+    server: EmbeddedServer, root: Path, records: Sequence[TurnCompleted]
+) -> Rate:
     """Write a journal of the records and project it, every room's part; `root` is for journals."""
     end = await _write(root / "bench", records)
     rooms = [Timed(ConversationsProjector()), Timed(MeteringProjector()), Timed(LimitsProjector())]
-    postgres = Postgres(url, PostgresOptions(connections_max=2), SystemClock())
+    postgres = Postgres(server.url, PostgresOptions(connections_max=2), SystemClock())
     await postgres.start()
     projection = Projection(postgres, root, rooms, SystemClock(), before_batch=_nothing)
     stop = asyncio.Event()
     owner = TaskOwner(_failed)
-    begins = time.perf_counter()
+    begins, used = time.perf_counter(), family_seconds(server.pid)
     running = owner.start(projection.run(stop), "project the bench's journal")
     while read_cursor(root / "bench") < end and not running.done():
         await asyncio.sleep(_LOOK_S)
-    took = time.perf_counter() - begins
+    took, used = time.perf_counter() - begins, family_seconds(server.pid) - used
     stop.set()
     await running
     await postgres.stop()
-    each = 1_000_000 / len(records)
-    seconds = {room.name: room.seconds * each for room in rooms}
-    return ProjectorRate(turns_per_s=len(records) / took, seconds_by_room=seconds)
+    count = len(records)
+    return Rate(
+        turns_per_s=count / took,
+        turns_per_cpu_s=count / used,
+        seconds_by_room={room.name: room.seconds * 1_000_000 / count for room in rooms},
+    )
 
 
 async def _write(directory: Path, records: Sequence[TurnCompleted]) -> int:

@@ -30,8 +30,8 @@ _SECONDS_DIGITS_MAX = 11
 _CHOICES_MAX = 100
 """Of keys, models or users that one request may name."""
 
-PAGE_SUMS_MAX = 5_000
-"""Of one page, which ends with the bucket before they are more: it takes some 20 ms to decode and
+PAGE_SUMS_MAX = 2_500
+"""Of one page, which ends with the bucket before they are more: it takes some 10 ms to decode and
 encode, and no turn of the process is served meanwhile."""
 
 _USER_DIGITS = 16
