@@ -85,7 +85,7 @@ _DRAWN = "1 + n % 7, 1000 + n % 9999, n % 500, n % 50, 100 + n % 999, n % 99, 10
 # A person uses one of the organization's keys and four models, in eight quarters of each day.
 _FRESH = f"""
 INSERT INTO fresh (user_id, begins_us, org_id, credential_id, model, variant, currency, {_SUMS})
-SELECT person + 1000000 * (org + 1), $1::bigint + $6::int * {_DAY_US}
+SELECT person + 1000000::bigint * (org + 1), $1::bigint + $6::int * {_DAY_US}
         + ((person * 7 + $6::int * 3 + part * 12) % 96) * {_QUARTER_US}::bigint,
     CASE WHEN org < 0 THEN '{BUSY}' ELSE 'org_' || org END, 'key_' || person % $4::int,
     'model-' || (person + part % {_MODELS_OF_PERSON}) % $5::int, '', 'USD', {_DRAWN}
