@@ -28,7 +28,7 @@ async def test_the_fifth_makes_its_sums_of_those_there_are(database: str, tmp_pa
     assert len(await migrate(connection, "metering", tmp_path)) == 4
     for table, rows in kept.items():
         await connection.copy_records_to_table(
-            table, schema_name="metering", columns=list(rows[0].keys()), records=rows
+            table, schema_name="metering", columns=list(rows[0].keys()), records=map(tuple, rows)
         )
     (fifth,) = folder.glob("0005_*.sql")
     shutil.copy(fifth, tmp_path)

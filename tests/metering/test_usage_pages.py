@@ -19,7 +19,7 @@ async def insert(database: str, sql: str, *parameters: object) -> None:
 
 async def pages(usage: Usage, question: UsageQuestion, sums_max: int) -> list[UsageAnswer]:
     """Return every page of a question, each asked from where the one before it ended."""
-    found = []
+    found: list[UsageAnswer] = []
     end_us = question.edges()[-1]
     while not found or found[-1].edges[-1] < end_us:
         start_us = found[-1].edges[-1] if found else question.start_us

@@ -36,13 +36,13 @@ class _Tokens(msgspec.Struct, frozen=True, gc=False):
     input_cache_write_tokens: int
     output_tokens: int
     output_reasoning_tokens: int
-    object: str
 
 
-class _CompletionsResult(_Tokens, frozen=True, gc=False):
+class _CompletionsResult(_Tokens, frozen=True, gc=False, kw_only=True):
     user_id: str | None
     api_key_id: str | None
     model: str | None
+    object: str = "organization.usage.completions.result"
     project_id: None = None
     batch: None = None
     service_tier: None = None
@@ -61,17 +61,22 @@ class _CostsResult(msgspec.Struct, frozen=True, gc=False):
     quantity: None = None
 
 
-class _PersonResult(_Tokens, frozen=True, gc=False):
+class _PersonResult(_Tokens, frozen=True, gc=False, kw_only=True):
     model: str | None
     amount: _Amount | None
     overage: _Amount | None
+    object: str = "usage.result"
 
 
 def completions_results(sums: list[UsageSum]) -> Sequence[object]:
     """Return the results of one bucket of tokens and requests."""
-    kind = "organization.usage.completions.result"
     return [
-        _CompletionsResult(*_tokens(one), kind, _shown_user(one), one.credential_id, one.model)
+        _CompletionsResult(
+            *_tokens(one),
+            user_id=_shown_user(one),
+            api_key_id=one.credential_id,
+            model=one.model,
+        )
         for one in sums
     ]
 
@@ -110,10 +115,9 @@ def person_results(sums: list[UsageSum]) -> Sequence[object]:
     return [
         _PersonResult(
             *_tokens(one),
-            "usage.result",
-            one.model,
-            _amount(one, one.cost_nano) if one.currency else None,
-            _amount(one, one.overage_nano) if one.overage_nano else None,
+            model=one.model,
+            amount=_amount(one, one.cost_nano) if one.currency else None,
+            overage=_amount(one, one.overage_nano) if one.overage_nano else None,
         )
         for one in sums
     ]

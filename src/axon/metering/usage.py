@@ -136,5 +136,10 @@ class Usage:
             raise UsageUnavailable(str(error)) from error
         finally:
             self._asking -= 1
-        sums = [UsageSum(*counted, int(cost), int(over)) for *counted, cost, over in rows]
-        return sums, len(rows) > most
+        return [_sum(row) for row in rows], len(rows) > most
+
+
+def _sum(row: asyncpg.Record) -> UsageSum:
+    *told, cost, overage = row
+    values = (*told, int(cost), int(overage))
+    return UsageSum(*values)
