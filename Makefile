@@ -31,6 +31,7 @@ CYCLES ?= 300
 SEEDS ?= 10000
 MINUTES ?= 10
 ROUNDS ?= 50
+ROWS ?= 5000000
 
 # Where the jars of Apache Kafka are kept, and the Maven repository they are fetched from.
 KAFKA ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/axon/kafka-4.3.1
@@ -82,8 +83,8 @@ flips: $(STAMP_DEV) ## Measure how soon every process and a web client have a ch
 warm: $(STAMP_DEV) ## Measure how fast a wiped cache is warm again (ARGS="--conversations 100000")
 	$(BIN)/python -m bench.warm $(ARGS)
 
-usage: $(STAMP_DEV) ## Measure questions about usage over millions of sums (ARGS="--people 2000")
-	$(BIN)/python -m bench.usage $(ARGS)
+usage: $(STAMP_DEV) ## Measure questions about usage over many sums, and turns becoming sums (ROWS=5000000)
+	$(BIN)/python -m bench.usage --rows $(ROWS) $(ARGS)
 
 frozen: $(STAMP_DEV) ## Measure what a Valkey that stops answering costs a turn (ARGS="--rounds 10")
 	$(BIN)/python -m bench.frozen $(ARGS)

@@ -1,6 +1,7 @@
 """Which core does what: the measured server has one to itself, everything else the other."""
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,3 +50,9 @@ def cpu_seconds(pids: tuple[int, ...]) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / _TICKS_PER_S
+
+
+def family_seconds(pid: int) -> float:
+    """Return the CPU time of this process, of a server, and of the server's living children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return time.process_time() + cpu_seconds((pid, *map(int, children)))

@@ -1,5 +1,6 @@
 """The embedded servers: found, started, stopped, killed, and never left behind."""
 
+import asyncio
 import os
 import select
 import signal
@@ -47,6 +48,20 @@ def postgres(server_folder: Path) -> Iterator[EmbeddedServer]:
     server.start()
     yield server
     server.kill()
+
+
+async def test_looks_that_overlap_create_the_database_once(
+    postgres: EmbeddedServer, server_folder: Path
+) -> None:
+    """A look that was given up on a busy machine still creates it while the next one does."""
+    embedded = EmbeddedPostgres(server_folder / "own", ("fsync=off",))
+    assert postgres.running
+    admin = await asyncpg.connect(embedded.url("postgres"))
+    await admin.execute("DROP DATABASE axon")
+    await admin.close()
+    is_ready = embedded.program().is_ready
+    assert True in await asyncio.gather(*(is_ready() for _ in range(4)))
+    assert await is_ready()
 
 
 def wait_until_gone(pids: list[int]) -> None:

@@ -28,12 +28,10 @@ import asyncpg
 
 from axon.base import MIB
 from axon.journal import JournalReader
+from axon.metering import ROLLUPS
 from axon.records import TurnAccepted, TurnCompleted, TurnInterrupted, decode
 
 KINDS = ("input", "cached", "written", "output", "reasoning", "nano", "turns")
-ROLLUPS = (
-    "usage", "usage_quarters", "usage_months", "org_usage", "org_usage_quarters", "org_days",
-)  # fmt: skip
 RATE_TOKENS = 1_000_000
 
 

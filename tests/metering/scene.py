@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from axon.metering import MeteringProjector, Price, PriceBook, Rates, Tier
+from axon.metering import ROLLUPS, MeteringProjector, Price, PriceBook, Rates, Tier
 from axon.projection import Positioned
 from axon.records import Charge, Hold, TokenUsage, TurnCompleted, TurnHead, TurnInterrupted
 
@@ -21,10 +21,7 @@ START_US = 1_790_000_000_000_000
 
 End = TurnCompleted | TurnInterrupted
 
-TABLES = (
-    "turns", "corrections", "usage", "usage_quarters", "usage_months", "org_usage",
-    "org_usage_quarters", "org_days",
-)  # fmt: skip
+TABLES = ("turns", "corrections", *ROLLUPS)
 
 
 def price(**changes: Any) -> Price:

@@ -47,10 +47,12 @@ async def test_every_sum_is_that_of_the_records(database: str) -> None:
     assert wanted[-2] > wanted[-1] > 0
     assert sums(found["usage"], 7) == wanted
     assert sums(found["usage_quarters"], 7) == wanted
-    assert sums(found["usage_months"], 6) == wanted
+    assert sums(found["usage_months"], 7) == wanted
     assert sums(found["org_usage"], 6) == wanted
-    assert sums(found["org_days"], 5) == wanted
     assert sums(found["org_usage_quarters"], 6) == wanted
+    assert sums(found["org_usage_months"], 6) == wanted
+    assert sums(found["org_days"], 5) == wanted
+    assert sums(found["org_quarters"], 5) == wanted
     assert sum(row[18] for row in found["turns"]) == wanted[-2]
     days = {(one.head.user, one.head.accepted_us // DAY_US) for one in records}
     assert len({(row[0], row[1]) for row in found["usage"]}) == len(days)

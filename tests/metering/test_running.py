@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from axon.app.embedded import EmbeddedPostgres, EmbeddedValkey
 from axon.app.folders import DataFolder
 from axon.app.reconcile import Report, reconcile
 from axon.app.reconcile.journals import batches
+from axon.gateway.usage import PAGE_SUMS_MAX
 from axon.journal import read_durable
+from axon.metering import ROLLUPS
 from axon.records import TokenUsage, TurnCompleted, TurnInterrupted, decode
 from tests.gateway.conftest import RunningAxon, start_axon, stop, upstream_address
 
@@ -220,10 +223,7 @@ async def test_reconcile_names_what_was_changed_by_hand(axon: RunningAxon) -> No
         turn_id, user = changed
         found = {(one.kind, one.name) for one in (await compared(axon)).differences}
         assert ("usage", turn_id) in found
-        assert {kind for kind, _ in found} == {
-            "usage", "usage_quarters", "usage_months", "org_usage", "org_usage_quarters",
-            "org_days",
-        }  # fmt: skip
+        assert {kind for kind, _ in found} == set(ROLLUPS)
         await connection.execute(
             "UPDATE metering.turns SET cost_nano = cost_nano - 1"
             " WHERE turn_id = $1 AND user_id = $2",
@@ -289,6 +289,48 @@ def test_pages_follow_each_other(axon: RunningAxon) -> None:
             )  # fmt: skip
             days += following["data"]
         assert [bucket["start_time"] // 86_400 for bucket in days] == [*range(19000, 19010)]
+
+
+async def insert_days(axon: RunningAxon, people: tuple[int, ...]) -> None:
+    """Let as many people as said have used something, day by day, a long time ago."""
+    connection = await asyncpg.connect(EmbeddedPostgres(axon.data).url())
+    for day, count in enumerate(people):
+        await connection.execute(
+            "INSERT INTO metering.usage SELECT number, date '2001-01-01' + $1::int, org_id, 'key',"
+            " 'm', '', '', 1, 1, 0, 0, 1, 0, 0, 0 FROM generate_series(1, $2::int) AS number,"
+            " (SELECT org_id FROM accounts.credentials LIMIT 1) AS org",
+            day,
+            count,
+        )
+    await connection.close()
+
+
+def test_a_page_is_bounded_by_its_results_too(axon: RunningAxon) -> None:
+    start = int(datetime(2001, 1, 1, tzinfo=UTC).timestamp())
+    people = (PAGE_SUMS_MAX - 1, 2, 1)
+    asyncio.run(insert_days(axon, people))
+    query: dict[str, object] = {
+        "start_time": start, "end_time": start + 3 * 86_400, "group_by": "user_id", "limit": 31,
+    }  # fmt: skip
+    try:
+        with axon.sync_client() as client:
+            path = "/organization/usage/completions"
+            first = client.get(path, cast_to=dict[str, Any], options={"params": query})
+            assert [len(bucket["results"]) for bucket in first["data"]] == [people[0]]
+            assert first["has_more"]
+            query["page"] = first["next_page"]
+            second = client.get(path, cast_to=dict[str, Any], options={"params": query})
+            assert [len(bucket["results"]) for bucket in second["data"]] == [*people[1:]]
+            assert not second["has_more"]
+            assert second["next_page"] is None
+    finally:
+        asyncio.run(delete_days(axon))
+
+
+async def delete_days(axon: RunningAxon) -> None:
+    connection = await asyncpg.connect(EmbeddedPostgres(axon.data).url())
+    await connection.execute("DELETE FROM metering.usage WHERE date < date '2001-02-01'")
+    await connection.close()
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,7 @@ async def test_days_and_months_of_a_zone_are_those_of_their_turns(
         frozenset({"model"}),
         frozenset({"user_id"}),
         frozenset({"credential_id", "user_id"}),
+        frozenset({"credential_id"}),
     )
     for number, groups in enumerate(groupings):
         for width in WIDTHS[:2]:

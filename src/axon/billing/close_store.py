@@ -13,7 +13,7 @@ whoever waited for it sees what the one before has done."""
 
 _ORGS = """
 SELECT org_id, coalesce(o.name, org_id) AS name, coalesce(z.time_zone, 'UTC') AS time_zone
-FROM (SELECT org_id FROM metering.org_usage UNION SELECT org_id FROM billing.closes) AS billed
+FROM (SELECT org_id FROM metering.org_days UNION SELECT org_id FROM billing.closes) AS billed
 LEFT JOIN accounts.orgs AS o ON o.id = org_id LEFT JOIN limits.time_zones AS z USING (org_id)
 WHERE $1 = '' OR org_id = $1 ORDER BY org_id
 """

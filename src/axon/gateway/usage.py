@@ -30,6 +30,10 @@ _SECONDS_DIGITS_MAX = 11
 _CHOICES_MAX = 100
 """Of keys, models or users that one request may name."""
 
+PAGE_SUMS_MAX = 2_500
+"""Of one page, which ends with the bucket before they are more: it takes some 10 ms to decode and
+encode, and no turn of the process is served meanwhile."""
+
 _USER_DIGITS = 16
 _DAY_S = 86_400
 
@@ -63,10 +67,10 @@ _NEVER_SET = frozenset({"project_id", "batch", "service_tier", "api_source"})
 
 
 class _Asked(NamedTuple):
-    """A question, and which part of its range this page shows."""
+    """A question of the buckets that this page may show, and where the range asked for ends."""
 
     question: UsageQuestion
-    next_page: str | None
+    end_s: int
 
 
 async def completions_usage(door: Door, call: Call) -> None:
@@ -74,7 +78,7 @@ async def completions_usage(door: Door, call: Call) -> None:
     values = _values(call, organization=True)
     asked = _asked(door, values, _COMPLETIONS, call.caller.org_id)
     groups = _groups(values, ("user_id", "api_key_id", "model"))
-    answer = await door.usage.ask(_grouped(asked.question, groups))
+    answer = await door.usage.ask_page(_grouped(asked.question, groups), PAGE_SUMS_MAX)
     await call.reply_value(
         _page(answer, asked, lambda sums: completions_results(without_money(sums)))
     )
@@ -85,7 +89,7 @@ async def costs(door: Door, call: Call) -> None:
     values = _values(call, organization=True)
     asked = _asked(door, values, _COSTS, call.caller.org_id)
     groups = _groups(values, ("user_id", "api_key_id", "line_item"))
-    answer = await door.usage.ask(_grouped(asked.question, groups))
+    answer = await door.usage.ask_page(_grouped(asked.question, groups), PAGE_SUMS_MAX)
     await call.reply_value(_page(answer, asked, costs_results))
 
 
@@ -125,7 +129,7 @@ def _values(call: Call, organization: bool) -> dict[str, list[str]]:
 def _asked(
     door: Door, values: Mapping[str, list[str]], widths: Mapping[str, _WidthAsked], org_id: str
 ) -> _Asked:
-    """Return the part of the range that this page shows."""
+    """Return the part of the range that this page may show."""
     name = _last(values, "bucket_width") or "1d"
     if name not in widths:
         known = ", ".join(widths)
@@ -158,8 +162,7 @@ def _asked(
     edges = question.edges()
     edges = edges[-limit - 1 :] if newest else edges[: limit + 1]
     question = dataclasses.replace(question, start_us=edges[0], end_us=edges[-1])
-    last_s = edges[-1] // MICROS_PER_SECOND
-    return _Asked(question, f"page_{last_s}" if last_s < end_s else None)
+    return _Asked(question, end_s)
 
 
 def _grouped(question: UsageQuestion, groups: frozenset[Dimension]) -> UsageQuestion:
@@ -212,26 +215,27 @@ def _user(text: str) -> int:
     raise refuse(f"Invalid 'user_ids': {text[:64]!r} is no user's id.", param="user_ids")
 
 
-Results = Callable[[list[UsageSum]], list[dict[str, object]]]
+Results = Callable[[list[UsageSum]], Sequence[object]]
 
 
 def _page(answer: UsageAnswer, asked: _Asked, results: Results) -> dict[str, object]:
-    edges = answer.edges
+    edges = [edge // MICROS_PER_SECOND for edge in answer.edges]
     periods: list[list[UsageSum]] = [[] for _ in edges[1:]]
     for one in answer.sums:
         periods[one.period].append(one)
     buckets = [
         {
             "object": "bucket",
-            "start_time": edges[place] // MICROS_PER_SECOND,
-            "end_time": edges[place + 1] // MICROS_PER_SECOND,
+            "start_time": edges[place],
+            "end_time": edges[place + 1],
             "results": results(sums),
         }
         for place, sums in enumerate(periods)
     ]
+    has_more = edges[-1] < asked.end_s
     return {
         "object": "page",
         "data": buckets,
-        "has_more": asked.next_page is not None,
-        "next_page": asked.next_page,
+        "has_more": has_more,
+        "next_page": f"page_{edges[-1]}" if has_more else None,
     }

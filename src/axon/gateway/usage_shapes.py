@@ -3,6 +3,8 @@
 Source: OpenAI's API reference for organization usage; openai-python 3.54.0 is the reference client.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from axon.base import NANOS_PER_UNIT
@@ -18,79 +20,113 @@ def without_money(sums: list[UsageSum]) -> list[UsageSum]:
     return list(joined.values())
 
 
-def completions_results(sums: list[UsageSum]) -> list[dict[str, object]]:
+class _Amount(msgspec.Struct, frozen=True, gc=False):
+    """An amount of its currency as a JSON number with all of its digits."""
+
+    value: msgspec.Raw
+    currency: str
+
+
+class _Tokens(msgspec.Struct, frozen=True, gc=False):
+    """What every result of tokens begins with."""
+
+    num_model_requests: int
+    input_tokens: int
+    input_cached_tokens: int
+    input_cache_write_tokens: int
+    output_tokens: int
+    output_reasoning_tokens: int
+
+
+class _CompletionsResult(_Tokens, frozen=True, gc=False, kw_only=True):
+    user_id: str | None
+    api_key_id: str | None
+    model: str | None
+    object: str = "organization.usage.completions.result"
+    project_id: None = None
+    batch: None = None
+    service_tier: None = None
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+
+
+class _CostsResult(msgspec.Struct, frozen=True, gc=False):
+    amount: _Amount
+    overage: _Amount | None
+    line_item: str | None
+    user_id: str | None
+    api_key_id: str | None
+    object: str = "organization.costs.result"
+    project_id: None = None
+    quantity: None = None
+
+
+class _PersonResult(_Tokens, frozen=True, gc=False, kw_only=True):
+    model: str | None
+    amount: _Amount | None
+    overage: _Amount | None
+    object: str = "usage.result"
+
+
+def completions_results(sums: list[UsageSum]) -> Sequence[object]:
     """Return the results of one bucket of tokens and requests."""
     return [
-        {
-            "object": "organization.usage.completions.result",
-            "project_id": None,
-            "user_id": _shown_user(one),
-            "api_key_id": one.credential_id,
-            "model": one.model,
-            "batch": None,
-            "service_tier": None,
-            "input_audio_tokens": 0,
-            "output_audio_tokens": 0,
-            **_tokens(one),
-        }
+        _CompletionsResult(
+            *_tokens(one),
+            user_id=_shown_user(one),
+            api_key_id=one.credential_id,
+            model=one.model,
+        )
         for one in sums
     ]
 
 
-def _tokens(one: UsageSum) -> dict[str, object]:
-    return {
-        "num_model_requests": one.requests_count,
-        "input_tokens": one.input_tokens,
-        "input_cached_tokens": one.cached_tokens,
-        "input_cache_write_tokens": one.cache_write_tokens,
-        "output_tokens": one.output_tokens,
-        "output_reasoning_tokens": one.reasoning_tokens,
-    }
+def _tokens(one: UsageSum) -> tuple[int, ...]:
+    return (
+        one.requests_count,
+        one.input_tokens,
+        one.cached_tokens,
+        one.cache_write_tokens,
+        one.output_tokens,
+        one.reasoning_tokens,
+    )
 
 
-def costs_results(sums: list[UsageSum]) -> list[dict[str, object]]:
+def costs_results(sums: list[UsageSum]) -> Sequence[object]:
     """Return the results of one bucket of costs; nothing for what had no price.
 
     `overage` is ours: what of the amount is for going beyond limits.
     """
     return [
-        {
-            "object": "organization.costs.result",
-            "amount": _amount(one, one.cost_nano),
-            "overage": _amount(one, one.overage_nano) if one.overage_nano else None,
-            "line_item": one.model,
-            "project_id": None,
-            "user_id": _shown_user(one),
-            "api_key_id": one.credential_id,
-            "quantity": None,
-        }
+        _CostsResult(
+            _amount(one, one.cost_nano),
+            _amount(one, one.overage_nano) if one.overage_nano else None,
+            one.model,
+            _shown_user(one),
+            one.credential_id,
+        )
         for one in sums
         if one.currency
     ]
 
 
-def person_results(sums: list[UsageSum]) -> list[dict[str, object]]:
+def person_results(sums: list[UsageSum]) -> Sequence[object]:
     """Return the results of one bucket of a person's own usage."""
     return [
-        {
-            "object": "usage.result",
-            "model": one.model,
-            **_tokens(one),
-            "amount": _amount(one, one.cost_nano) if one.currency else None,
-            "overage": _amount(one, one.overage_nano) if one.overage_nano else None,
-        }
+        _PersonResult(
+            *_tokens(one),
+            model=one.model,
+            amount=_amount(one, one.cost_nano) if one.currency else None,
+            overage=_amount(one, one.overage_nano) if one.overage_nano else None,
+        )
         for one in sums
     ]
 
 
-def _amount(one: UsageSum, nano: int) -> dict[str, object]:
-    """Return an amount of its currency as a JSON number with all of its digits."""
+def _amount(one: UsageSum, nano: int) -> _Amount:
     sign = b"-" if nano < 0 else b""
     units, nanos = divmod(abs(nano), NANOS_PER_UNIT)
-    return {
-        "value": msgspec.Raw(b"%b%d.%09d" % (sign, units, nanos)),
-        "currency": one.currency.lower(),
-    }
+    return _Amount(msgspec.Raw(b"%b%d.%09d" % (sign, units, nanos)), one.currency.lower())
 
 
 def _shown_user(one: UsageSum) -> str | None:

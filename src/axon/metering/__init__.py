@@ -31,6 +31,7 @@ from axon.metering.price_store import all_prices
 from axon.metering.pricing import PriceChange, PriceFault, Prices, check_prices
 from axon.metering.projecting import MeteringProjector
 from axon.metering.rerating import Rerated, Rerating, rerate
+from axon.metering.rollups import ROLLUPS
 from axon.metering.spending import Spending, spending
 from axon.metering.usage import Usage, UsageAnswer, UsageSum
 from axon.metering.usage_events import UsageEvent
@@ -42,6 +43,7 @@ __all__ = [
     "EVENTS_MAX",
     "NAME_PATTERN",
     "PATH_PATTERN",
+    "ROLLUPS",
     "SUBJECT",
     "Aggregation",
     "BatchTooLarge",

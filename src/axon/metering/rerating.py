@@ -38,7 +38,7 @@ ORDER BY t.accepted_us, t.turn_id LIMIT $7
 """
 
 _ORGS = """
-SELECT DISTINCT org_id FROM metering.org_usage
+SELECT DISTINCT org_id FROM metering.org_days
 WHERE ($1 = '' OR org_id = $1) ORDER BY org_id
 """
 

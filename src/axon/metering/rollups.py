@@ -1,7 +1,5 @@
 """The SQL that adds to every sum of usage; shared by what meters turns and what corrects them."""
 
-_KEYS = "org_id, credential_id, model, variant, currency"
-
 SUMS = (
     "requests_count",
     "input_tokens",
@@ -17,17 +15,35 @@ DAY_US = 86_400_000_000
 QUARTER_US = 900_000_000
 """A quarter of an hour. Every time zone of today is a whole number of them from UTC."""
 
-_KEYS_WITHOUT_CREDENTIAL = "org_id, model, variant, currency"
-
 _DAY = f"date '1970-01-01' + (accepted_us / {DAY_US})::int"
 _MONTH = f"date_trunc('month', ({_DAY})::timestamp)::date"
 _QUARTER = f"accepted_us / {QUARTER_US} * {QUARTER_US}"
 
-DELTA_COLUMNS = f"user_id, accepted_us, {_KEYS}, 1 AS requests_count, " + ", ".join(SUMS[1:])
+_OF_ORG = "org_id, model, variant, currency"
+_OF_KEY = f"credential_id, {_OF_ORG}"
+_OF_PERSON = f"user_id, {_OF_KEY}"
+
+_ROLLUPS = {
+    "usage": ("date", _DAY, _OF_PERSON),
+    "usage_quarters": ("begins_us", _QUARTER, _OF_PERSON),
+    "usage_months": ("date", _MONTH, _OF_PERSON),
+    "org_usage": ("date", _DAY, _OF_KEY),
+    "org_usage_quarters": ("begins_us", _QUARTER, _OF_KEY),
+    "org_usage_months": ("date", _MONTH, _OF_KEY),
+    "org_days": ("date", _DAY, _OF_ORG),
+    "org_quarters": ("begins_us", _QUARTER, _OF_ORG),
+}
+"""The tables of sums: how each names its period, the period of a turn, and what it tells apart. An
+organization's months are few days, so they have no table."""
+
+ROLLUPS = tuple(_ROLLUPS)
+"""The tables of sums; every turn and every correction is in each of them."""
+
+DELTA_COLUMNS = f"accepted_us, {_OF_PERSON}, 1 AS requests_count, " + ", ".join(SUMS[1:])
 """What a row of `deltas` holds of a turn; a correction has zeros but for its cost."""
 
 CORRECTION_COLUMNS = (
-    f"user_id, accepted_us, {_KEYS}, "
+    f"accepted_us, {_OF_PERSON}, "
     + ", ".join(f"0 AS {name}" for name in SUMS[:-2])
     + ", cost_nano, overage_nano"
 )
@@ -46,14 +62,5 @@ def _adding(table: str, period: str, of_period: str, of: str) -> str:
 )"""  # noqa: S608 - names of ours alone
 
 
-ADD_TO_ROLLUPS = ", ".join(
-    (
-        _adding("usage", "date", _DAY, f"user_id, {_KEYS}"),
-        _adding("usage_quarters", "begins_us", _QUARTER, f"user_id, {_KEYS}"),
-        _adding("usage_months", "date", _MONTH, f"user_id, {_KEYS_WITHOUT_CREDENTIAL}"),
-        _adding("org_usage", "date", _DAY, _KEYS),
-        _adding("org_usage_quarters", "begins_us", _QUARTER, _KEYS),
-        _adding("org_days", "date", _DAY, _KEYS_WITHOUT_CREDENTIAL),
-    )
-)
+ADD_TO_ROLLUPS = ", ".join(_adding(table, *period) for table, period in _ROLLUPS.items())
 """Parts of a WITH that has `deltas`."""

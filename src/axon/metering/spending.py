@@ -12,11 +12,11 @@ TIMEOUT_S = 30.0
 # Only who has spent a floor on the last day is of interest, and those are few.
 _DAYS = """
 WITH last AS (
-    SELECT org_id, currency FROM metering.org_usage WHERE date = date '1970-01-01' + $2::int
+    SELECT org_id, currency FROM metering.org_days WHERE date = date '1970-01-01' + $2::int
     GROUP BY org_id, currency HAVING sum(cost_nano) >= $3
 )
 SELECT org_id, currency, date, sum(cost_nano)::bigint AS cost_nano
-FROM last JOIN metering.org_usage USING (org_id, currency)
+FROM last JOIN metering.org_days USING (org_id, currency)
 WHERE date >= date '1970-01-01' + $1::int AND date <= date '1970-01-01' + $2::int
 GROUP BY org_id, currency, date ORDER BY org_id, currency, date
 """

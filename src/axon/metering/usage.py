@@ -1,12 +1,12 @@
 """What was used: sums of PostgreSQL by period, person, key and model."""
 
-import dataclasses
 from dataclasses import dataclass, field
 
 import asyncpg
+import msgspec
 
 from axon.metering.errors import RangeWrong, UsageUnavailable
-from axon.metering.usage_query import ROWS_MAX, UsageQuestion, select_sums
+from axon.metering.usage_query import ROWS_MAX, Dimension, UsageQuestion, select_sums
 from axon.stores import Postgres, PostgresAway
 
 QUERY_TIMEOUT_S = 5.0
@@ -16,14 +16,19 @@ _TAKING_S = 2.0
 """How much longer a connection may be held: a question that takes too long is then ended by its own
 time limit, and is not taken for an outage."""
 
+_MANY: frozenset[Dimension] = frozenset({"user_id", "credential_id"})
+"""Whom an organization may have thousands of."""
+
 ASKING_MAX = 4
 """Questions asked at once; one more is refused. They share the connections with turns, which must
 never wait for a report."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageSum:
-    """What was used in one period, by one of each that was asked to be told apart."""
+class UsageSum(msgspec.Struct, frozen=True, gc=False):
+    """What was used in one period, by one of each that was asked to be told apart.
+
+    Its fields are the columns of the query, in their order: there are thousands of these at once.
+    """
 
     period: int
     """Number of the period, from 0."""
@@ -47,7 +52,7 @@ class UsageSum:
     def plus(self, other: "UsageSum") -> "UsageSum":
         """Return both together; costs of two currencies make no sum, so there is none."""
         same = self.currency == other.currency
-        return dataclasses.replace(
+        return msgspec.structs.replace(
             self,
             currency=self.currency if same else "",
             requests_count=self.requests_count + other.requests_count,
@@ -81,7 +86,46 @@ class Usage:
     async def ask(self, question: UsageQuestion) -> UsageAnswer:
         """Return the sums by period, person, key, model; raises UsageUnavailable, RangeWrong."""
         edges = question.edges()
-        sql, parameters = select_sums(question, edges)
+        return UsageAnswer(edges=edges, sums=await self._all_sums(question, edges))
+
+    async def ask_page(self, question: UsageQuestion, sums_max: int) -> UsageAnswer:
+        """Return what `ask` does, or the first of its periods, which have `sums_max` sums at most.
+
+        The first period is there however many it has. Persons and keys may be many in each period,
+        so that is looked at first, and then only as many periods are asked for as are to fit.
+        Raises UsageUnavailable, RangeWrong.
+        """
+        if not question.group_by & _MANY:
+            return await self.ask(question)
+        edges = question.edges()
+        sums = await self._all_sums(question, edges[:2])
+        done, last = 1, len(edges) - 1
+        while done < last and (fitting := done * (sums_max - len(sums)) // (len(sums) or 1)) > 0:
+            until = min(last, done + fitting)
+            more, is_cut = await self._sums(question, edges[done : until + 1], sums_max - len(sums))
+            if is_cut:  # the period it ends in is not whole
+                until = done + more[-1].period
+                more = [one for one in more if one.period < more[-1].period]
+            sums += [msgspec.structs.replace(one, period=one.period + done) for one in more]
+            done = until
+            if is_cut:
+                break
+        return UsageAnswer(edges=edges[: done + 1], sums=sums)
+
+    async def _all_sums(self, question: UsageQuestion, edges: list[int]) -> list[UsageSum]:
+        sums, is_cut = await self._sums(question, edges, ROWS_MAX)
+        if is_cut:
+            raise RangeWrong(f"it has more than {ROWS_MAX} sums; ask for less at a time")
+        return sums
+
+    async def _sums(
+        self, question: UsageQuestion, edges: list[int], most: int
+    ) -> tuple[list[UsageSum], bool]:
+        """Return the sums of the periods between the edges, and whether there are more than that.
+
+        Then the last one stands in for what is missing: there is one more than `most`.
+        """
+        sql, parameters = select_sums(question, edges, most + 1)
         if self._asking >= ASKING_MAX:
             raise UsageUnavailable("too many ask at once")
         self._asking += 1
@@ -92,26 +136,10 @@ class Usage:
             raise UsageUnavailable(str(error)) from error
         finally:
             self._asking -= 1
-        if len(rows) > ROWS_MAX:
-            raise RangeWrong(f"it has more than {ROWS_MAX} sums; ask for less at a time")
-        return UsageAnswer(edges=edges, sums=[_sum(row) for row in rows])
+        return [_sum(row) for row in rows], len(rows) > most
 
 
 def _sum(row: asyncpg.Record) -> UsageSum:
-    return UsageSum(
-        period=row["period"],
-        org_id=row["org_id"],
-        user=row["user_id"],
-        credential_id=row["credential_id"],
-        model=row["model"],
-        variant=row["variant"],
-        currency=row["currency"],
-        requests_count=row["requests_count"],
-        input_tokens=row["input_tokens"],
-        cached_tokens=row["cached_tokens"],
-        cache_write_tokens=row["cache_write_tokens"],
-        output_tokens=row["output_tokens"],
-        reasoning_tokens=row["reasoning_tokens"],
-        cost_nano=int(row["cost_nano"]),
-        overage_nano=int(row["overage_nano"]),
-    )
+    *told, cost, overage = row
+    values = (*told, int(cost), int(overage))
+    return UsageSum(*values)

@@ -48,8 +48,12 @@ class UsageQuestion:
         return edges_of(self.start_us, self.end_us, self.width, self.zone)
 
 
-def select_sums(question: UsageQuestion, edges: list[int]) -> tuple[str, list[Any]]:
-    """Return the query of the tables with the fewest rows that can answer, and its parameters."""
+def select_sums(question: UsageQuestion, edges: list[int], most: int) -> tuple[str, list[Any]]:
+    """Return the query of the tables with the fewest rows that can answer, and its parameters.
+
+    Its rows are in the order of the periods, `most` of them at most. Costs come as text: they may
+    be beyond 64 bits, and Python reads that sooner than a decimal.
+    """
     chosen = _Chosen(question)
     if question.width in ("day", "month"):
         days = [_date_us(edge, question.zone) for edge in edges]
@@ -61,17 +65,17 @@ def select_sums(question: UsageQuestion, edges: list[int]) -> tuple[str, list[An
     else:
         table = _MINUTES if question.width == "minute" else chosen.quarters
         parts = [chosen.part(table, "begins_us", edges)]
-    groups = ["period", "org_id", *[name for name in _DIMENSIONS if name in question.group_by]]
-    groups.append("currency")
-    told = [name if name in question.group_by else f"NULL AS {name}" for name in _DIMENSIONS]
-    sums = [f"sum({name})::bigint AS {name}" for name in SUMS[:-2]]
-    sums += [f"sum({name}) AS {name}" for name in SUMS[-2:]]
+    names = [name for name in _DIMENSIONS if name in question.group_by]
+    groups = ", ".join(["period", *(() if question.org_id else ("org_id",)), *names, "currency"])
+    told = [name if name in names else f"NULL AS {name}" for name in _DIMENSIONS]
+    sums = [f"metering.total({name}) AS {name}" for name in SUMS[:-2]]
+    sums += [f"sum({name})::text AS {name}" for name in SUMS[-2:]]
+    has_any = [f"metering.total({name}) <> 0" for name in SUMS[:-2]]
+    has_any += [f"sum({name}) <> 0" for name in SUMS[-2:]]
     sql = f"""
-SELECT period, org_id, {", ".join(told)}, currency, {", ".join(sums)}
+SELECT period, {chosen.org}, {", ".join(told)}, currency, {", ".join(sums)}
 FROM ({" UNION ALL ".join(parts)}) AS told
-GROUP BY {", ".join(groups)}
-HAVING {" OR ".join(f"sum({name}) <> 0" for name in SUMS)}
-ORDER BY {", ".join(groups)} LIMIT {ROWS_MAX + 1}
+GROUP BY {groups} HAVING {" OR ".join(has_any)} ORDER BY {groups} LIMIT {most}
 """  # noqa: S608 - names of ours alone
     return sql, chosen.parameters
 
@@ -82,13 +86,11 @@ class _Chosen:
     def __init__(self, question: UsageQuestion) -> None:
         of_persons = bool(question.users) or "user_id" in question.group_by
         of_keys = bool(question.credentials) or "credential_id" in question.group_by
-        if of_persons:
-            months = question.width == "month" and not of_keys
-            self.days = "metering.usage_months" if months else "metering.usage"
-            self.quarters = "metering.usage_quarters"
-        else:
-            self.days = "metering.org_usage" if of_keys else "metering.org_days"
-            self.quarters = "metering.org_usage_quarters"
+        kept = "usage" if of_persons else "org_usage" if of_keys else "org"
+        days = f"{kept}_days" if kept == "org" else kept
+        months = question.width == "month" and kept != "org"
+        self.days = f"metering.{kept}_months" if months else f"metering.{days}"
+        self.quarters = f"metering.{kept}_quarters"
         self.parameters: list[Any] = []
         wheres = [
             f"{column} = ANY({self._parameter(list(chosen), f'{kind}[]')})"
@@ -96,6 +98,9 @@ class _Chosen:
             if chosen
         ]
         self._wheres = "".join(f" AND {one}" for one in wheres)
+        self.org = "org_id"
+        if question.org_id:  # then it is the same in every row, and needs no comparing
+            self.org = f"{self._parameter(question.org_id, 'text')} AS org_id"
         names = [name for name in _DIMENSIONS if name in question.group_by]
         self._names = ", ".join(["org_id", *names, "currency"])
 
@@ -113,23 +118,27 @@ class _Chosen:
     def moved(self, moved: Sequence["_Moved"], periods: int) -> str:
         """Return the sums of the quarters that UTC has in another period: added, and taken off.
 
-        Each stretch is read once, by the index, which a plain join would not be sure to use.
+        OFFSET keeps the planner from turning this around: each stretch is to be read once, and by
+        the index.
         """
         columns = [
             self._parameter([getattr(one, name) for one in moved], "bigint[]")
             for name in ("start_us", "end_us", "into", "out_of")
         ]
         signed = ", ".join(f"sign * {name}" for name in SUMS)
-        sums = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
+        sums = ", ".join(f"sum({name})::bigint AS {name}" for name in SUMS)
         return f"""
     SELECT period::int, {self._names}, {signed}
-    FROM unnest({", ".join(columns)}) AS moved (start_us, end_us, into_period, out_of_period),
-        LATERAL (
-            SELECT {self._names}, {sums} FROM {self.quarters}
-            WHERE begins_us >= start_us AND begins_us < end_us{self._wheres}
-            GROUP BY {self._names} OFFSET 0
-        ) AS kept,
-        LATERAL (VALUES (into_period, 1), (out_of_period, -1)) AS side (period, sign)
+    FROM (
+        SELECT into_period, out_of_period, kept.*
+        FROM unnest({", ".join(columns)}) AS moved (start_us, end_us, into_period, out_of_period),
+            LATERAL (
+                SELECT {self._names}, {sums} FROM {self.quarters}
+                WHERE begins_us >= start_us AND begins_us < end_us{self._wheres}
+                GROUP BY {self._names} OFFSET 0
+            ) AS kept
+        OFFSET 0
+    ) AS moved, LATERAL (VALUES (into_period, 1), (out_of_period, -1)) AS side (period, sign)
     WHERE period >= 0 AND period < {periods}"""  # noqa: S608
 
     def _parameter(self, value: Any, kind: str) -> str:

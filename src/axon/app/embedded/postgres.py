@@ -132,6 +132,8 @@ class EmbeddedPostgres:
             return await _answers(self.url("postgres"), f"CREATE DATABASE {DATABASE}")
         except (OSError, TimeoutError, asyncpg.CannotConnectNowError):
             return False
+        except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+            return False  # an earlier look, given up on a busy machine, is still creating it
 
 
 async def _answers(url: str, statement: str = "SELECT 1") -> bool:

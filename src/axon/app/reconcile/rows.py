@@ -7,6 +7,7 @@ import asyncpg
 
 from axon.app.reconcile.difference import NAMED_MAX, Findings
 from axon.app.reconcile.expected import Place
+from axon.metering import ROLLUPS
 
 STATEMENT_TIMEOUT_S = 600.0
 """A check of a whole table may take long; a frozen server must not hold it for ever."""
@@ -125,14 +126,7 @@ WHERE t.conversation_id <> '' AND t.sequence > 0 AND t.status <> 'in_progress'
 """,
     **{
         (table, "its sums of {0} are {1}, those of its turns {2}"): _rolled_up(table)
-        for table in (
-            "usage",
-            "usage_quarters",
-            "usage_months",
-            "org_usage",
-            "org_usage_quarters",
-            "org_days",
-        )
+        for table in ROLLUPS
     },
     ("parked", "room {0} does not have it ({1}): {2}"): """
 SELECT instance || ':' || sequence, room, state, error FROM projection.parked ORDER BY place
