@@ -82,7 +82,7 @@ class Reply:
         return self._envelope("chat.completion", choices) | usage
 
     def events(self) -> Iterator[bytes]:
-        """Yield the stream's events; an empty one is where a fault takes over."""
+        """Yield the stream's events; an empty one is where a fault takes over, or a gate."""
         line_end = _LINE_ENDS[self.markers.get("line_end", "lf")]
         for data in self._datas():
             yield f"data: {data}{line_end * 2}".encode() if data else b""
@@ -103,6 +103,8 @@ class Reply:
             for _ in range(2 if self.fault == "duplicate" else 1):
                 yield self._chunk(delta, None)
         yield self._chunk({}, self.finish)
+        if "usage_held" in self.markers:
+            yield ""
         wants = (self.request.get("stream_options") or {}).get("include_usage")
         if wants and self.markers.get("usage") != "none":
             yield json.dumps(self._envelope("chat.completion.chunk", []) | {"usage": self.usage})

@@ -11,6 +11,7 @@ the last user message. The last marker of a name wins.
     [[first_ms:N]]         wait before the first byte of the answer
     [[held:NAME]]          wait with it until POST /release has named NAME (what comes
                            after that is not held any more)
+    [[usage_held:NAME]]    the same, of a stream, between its last word and its usage
     [[echo]]               the text is the JSON list of {"role", "content"} that was received
     [[tool:NAME ARGS]]     answer with a tool call; ARGS is its JSON text (only while the last
                            message is the user's, so that the tool's result ends the loop); given
@@ -342,7 +343,7 @@ class _Connection(asyncio.Protocol):
             fault = "" if event else reply.fault
             if fault == "broken_chunk":
                 out += b"not a chunk size\r\n"
-            if delay_s or fault or len(out) > 65536:
+            if delay_s or not event or len(out) > 65536:
                 await self.write(out, reply.fault == "split")
                 out.clear()
                 await asyncio.sleep(delay_s)
@@ -351,6 +352,8 @@ class _Connection(asyncio.Protocol):
             elif fault:
                 self.transport.close()
                 return False
+            elif not event:
+                await self.upstream.gates[reply.markers["usage_held"]].wait()
         await self.write(out + b"0\r\n\r\n", reply.fault == "split")
         return True
 

@@ -6,7 +6,7 @@ import signal
 import sys
 
 from axon.base import SystemRandomness
-from axon.billing import Billing, store
+from axon.billing import Billing, close_store
 from axon.stores import Postgres
 from tests.billing.scene import SetClock
 
@@ -22,7 +22,7 @@ async def close(url: str, month: str, place: str) -> None:
         if done == int(number):
             if not within:
                 die()
-            store.issue = die  # type: ignore[assignment]
+            close_store.issue = die  # type: ignore[assignment]
 
     postgres = Postgres(url)
     await postgres.start()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from axon.app.embedded import EmbeddedServer
-from axon.billing import Billing, BillingUnavailable, Invoices, reading, store
+from axon.billing import Billing, BillingUnavailable, Invoices, close_store, reading, store
 from axon.metering import MeteringProjector
 from axon.stores import Postgres, PostgresAway
 from tests.billing.scene import Journal, followed
@@ -51,14 +51,14 @@ async def test_a_close_whose_postgresql_dies_under_it_is_done_again(
     journal = Journal(database)
     journal.turn("2026-10-05")
     await journal.project()
-    issue = store.issue
+    issue = close_store.issue
 
     async def die_first(*arguments: object) -> None:
         postgres_server.kill()
         await issue(*arguments)  # type: ignore[arg-type]
 
     # A fault between two statements of one transaction; nothing of ours can be killed there.
-    monkeypatch.setattr(store, "issue", die_first)
+    monkeypatch.setattr(close_store, "issue", die_first)
     with pytest.raises(PostgresAway):
         await billing.close("2026-10")
     monkeypatch.undo()

@@ -239,7 +239,7 @@ class Process:
     async def conversation(self, *texts: str, user: int = 7) -> str:
         """Return a new conversation with these messages of the person's."""
         items = [message("user", text) for text in texts]
-        made = await self.conversations.create(self.owner(user), KEY, {}, items)
+        made = await self.conversations.changing.create(self.owner(user), KEY, {}, items)
         return made.conversation_id
 
     async def heard(self, conversation_id: str, user: int = 7) -> list[str]:

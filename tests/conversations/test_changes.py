@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from axon.app.embedded import EmbeddedServer
-from axon.conversations import Conversation, HistoryUnavailable, recording
+from axon.conversations import Conversation, HistoryUnavailable, Update, recording
 from axon.records import Record, encode
 from tests.conversations.scene import KEY, ORG, Node, Process, message
 
@@ -19,23 +19,28 @@ Change = Callable[[Process, str, str], Coroutine[Any, Any, Conversation]]
 
 
 async def replace_metadata(process: Process, conversation: str, _: str) -> Conversation:
-    return await process.conversations.update_metadata(
-        process.owner(), KEY, conversation, {"k": "new"}
+    return await process.conversations.changing.update(
+        process.owner(), KEY, conversation, Update(metadata={"k": "new"})
     )
 
 
 async def delete_item(process: Process, conversation: str, item: str) -> Conversation:
-    return await process.conversations.delete_item(process.owner(), KEY, conversation, item)
+    return await process.conversations.changing.delete_item(
+        process.owner(), KEY, conversation, item
+    )
 
 
 async def with_item(process: Process) -> tuple[Conversation, str]:
     """Return a projected conversation, and an item of it."""
     owner = process.owner()
-    made = await process.conversations.create(owner, KEY, {"k": "old"}, [message("user", "a")])
+    made = await process.conversations.changing.create(
+        owner, KEY, {"k": "old"}, [message("user", "a")]
+    )
     turn_id = await process.say(made.conversation_id, "b", "c")
     await process.project()
     turn = await process.conversations.find_turn(ORG, turn_id)
-    return await process.conversations.read(owner, made.conversation_id), turn.output[0].item_id
+    before = await process.conversations.looking.read(owner, made.conversation_id)
+    return before, turn.output[0].item_id
 
 
 @pytest.mark.parametrize("change", [replace_metadata, delete_item])
@@ -55,7 +60,7 @@ async def read_when_back(process: Process, conversation_id: str) -> Conversation
     """Read once PostgreSQL is back: a pooled connection may die only when it is next used."""
     for _ in range(READ_TRIES_MAX):
         with contextlib.suppress(HistoryUnavailable):
-            return await process.conversations.read(process.owner(), conversation_id)
+            return await process.conversations.looking.read(process.owner(), conversation_id)
         await asyncio.sleep(0.02)
     raise AssertionError("PostgreSQL did not come back")
 

@@ -61,8 +61,8 @@ async def test_they_read_alike_before_and_after_the_projection(process: Process)
     await process.project()
     made += [await make(process, text, n=text) for text in ("c", "d")]
     await chats.update_metadata(process.owner(), KEY, made[0], {"n": "new"})
-    await process.conversations.forget_turn(process.owner(), KEY, made[1])
-    await process.conversations.forget_turn(process.owner(), KEY, made[2])
+    await process.conversations.changing.forget_turn(process.owner(), KEY, made[1])
+    await process.conversations.changing.forget_turn(process.owner(), KEY, made[2])
     for _ in range(2):
         assert await listed(process) == ["a", "d"]
         assert await listed(process, EVERY._replace(order="desc", limit=1)) == ["d"]
@@ -107,7 +107,7 @@ async def test_records_told_twice_change_nothing(process: Process) -> None:
     gone = await make(process, "gone")
     chats = process.conversations.chat_completions
     await chats.update_metadata(process.owner(), KEY, kept, {"n": "2"})
-    await process.conversations.forget_turn(process.owner(), KEY, gone)
+    await process.conversations.changing.forget_turn(process.owner(), KEY, gone)
     await process.project()
     await apply(process.node.database, await process.records())
     assert await listed(process) == ["kept"]
@@ -145,7 +145,7 @@ async def test_an_erased_person_leaves_nothing(process: Process) -> None:
 async def test_a_forgotten_one_leaves_no_content(process: Process) -> None:
     made = await make(process, "secret", topic="private")
     await process.project()
-    await process.conversations.forget_turn(process.owner(), KEY, made)
+    await process.conversations.changing.forget_turn(process.owner(), KEY, made)
     await process.project()
     database = process.node.database
     assert await query(database, "SELECT * FROM conversations.chat_completions") == []

@@ -26,7 +26,9 @@ async def all_changes(process: Process, cursor: str | None = None) -> list[FeedC
     found: list[FeedChange] = []
     more = True
     while more:
-        page = await process.conversations.sync(process.owner(), cursor, 100, from_beginning=True)
+        page = await process.conversations.feed.read(
+            process.owner(), cursor, 100, from_beginning=True
+        )
         found += page.changes
         cursor, more = page.cursor, page.has_more
     return found
@@ -34,7 +36,7 @@ async def all_changes(process: Process, cursor: str | None = None) -> list[FeedC
 
 async def now(process: Process) -> str:
     await process.project()
-    return (await process.conversations.sync(process.owner(), None, 1)).cursor
+    return (await process.conversations.feed.read(process.owner(), None, 1)).cursor
 
 
 def told(changes: Sequence[FeedChange]) -> list[str]:
@@ -81,7 +83,7 @@ async def test_a_page_is_bounded_and_nothing_is_cut(
     assert told(whole) == expected
     monkeypatch.setattr(feed_reading, "ITEMS_MAX", items_max)
     monkeypatch.setattr(feed_reading, "ITEM_BYTES_MAX", bytes_max)
-    first = await process.conversations.sync(process.owner(), cursor, 100)
+    first = await process.conversations.feed.read(process.owner(), cursor, 100)
     assert first.has_more and len(first.changes) < len(whole)
     assert await all_changes(process, cursor) == whole
 
@@ -93,13 +95,13 @@ async def test_a_change_is_not_kept_for_ever(
     cursor = await now(process)
     conversation = await process.conversation("a")
     await process.project()
-    middle = (await process.conversations.sync(process.owner(), cursor, 1)).cursor
+    middle = (await process.conversations.feed.read(process.owner(), cursor, 1)).cursor
     await query(process.node.database, "UPDATE conversations.changes SET at_us = 1")
     await process.say(conversation, "b", "c")
     await process.project()
     for late in (cursor, middle):
         with pytest.raises(CursorExpired):
-            await process.conversations.sync(process.owner(), late, 1)
+            await process.conversations.feed.read(process.owner(), late, 1)
     assert told(await all_changes(process)) == ["item_added b c"]
 
 
@@ -108,7 +110,7 @@ async def test_a_cursor_of_a_lost_database_is_expired(process: Process) -> None:
     cursor = await now(process)
     await query(process.node.database, "TRUNCATE conversations.changes, conversations.feeds")
     with pytest.raises(CursorExpired):
-        await process.conversations.sync(process.owner(), cursor, 1)
+        await process.conversations.feed.read(process.owner(), cursor, 1)
 
 
 async def test_who_was_erased_begins_anew(process: Process) -> None:
@@ -118,14 +120,14 @@ async def test_who_was_erased_begins_anew(process: Process) -> None:
     erased = SubjectErased("chg", ORG, 7, KEY, 1, "asked")
     await apply(process.node.database, positioned(erased))
     with pytest.raises(CursorExpired):
-        await process.conversations.sync(process.owner(), cursor, 1)
+        await process.conversations.feed.read(process.owner(), cursor, 1)
     assert await all_changes(process) == []
 
 
 async def test_another_persons_cursor_is_none(process: Process) -> None:
     cursor = await now(process)
     with pytest.raises(NotACursor):
-        await process.conversations.sync(process.owner(8), cursor, 1)
+        await process.conversations.feed.read(process.owner(8), cursor, 1)
 
 
 async def test_items_that_a_higher_fence_replaces_are_told_as_deleted(process: Process) -> None:
@@ -168,7 +170,9 @@ async def test_projectors_commit_a_persons_changes_in_the_order_of_their_numbers
     cursor = await now(process)
     before = len(await process.records())
     for text in "ab":
-        made = await process.conversations.create(process.owner(), KEY, {}, [message("user", text)])
+        made = await process.conversations.changing.create(
+            process.owner(), KEY, {}, [message("user", text)]
+        )
         assert made.head_sequence == 1
     one, two = [[record] for record in (await process.records())[before:]]
     first, second = connections

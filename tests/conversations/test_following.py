@@ -41,7 +41,7 @@ async def rest(followed: Followed) -> list[ConversationEvent]:
 
 
 async def follow(process: Process, conversation: str, last: str | None = None) -> Followed:
-    return await process.conversations.follow(process.owner(), conversation, last)
+    return await process.conversations.looking.follow(process.owner(), conversation, last)
 
 
 def told(events: Sequence[ConversationEvent]) -> list[str]:
@@ -53,7 +53,7 @@ def told(events: Sequence[ConversationEvent]) -> list[str]:
 
 async def change_something(process: Process, conversation: str, random: Random) -> None:
     owner = process.owner()
-    page = await process.conversations.list_items(
+    page = await process.conversations.looking.list_items(
         owner, conversation, after=None, limit=100, order="asc"
     )
     choice = random.randrange(6)
@@ -61,13 +61,13 @@ async def change_something(process: Process, conversation: str, random: Random) 
         await process.say(conversation, f"ask {random.random()}", "answer")
     elif choice == 1:
         items = [message("user", f"{random.random()}") for _ in range(random.randint(1, 4))]
-        await process.conversations.append_items(owner, KEY, conversation, items)
+        await process.conversations.changing.append_items(owner, KEY, conversation, items)
     elif choice == 2 and page.items:
         gone = random.choice(page.items).item_id
-        await process.conversations.delete_item(owner, KEY, conversation, gone)
+        await process.conversations.changing.delete_item(owner, KEY, conversation, gone)
     elif choice == 3:
         update = Update(title=f"{random.random()}", archived=random.random() < 0.5, metadata={})
-        await process.conversations.update(owner, KEY, conversation, update)
+        await process.conversations.changing.update(owner, KEY, conversation, update)
     elif choice == 4:
         await process.project()
 
@@ -91,7 +91,7 @@ async def test_random_reconnects_miss_nothing_and_repeat_nothing(
     conversation = await process.conversation("first")
     watching = await follow(process, conversation)
     every = asyncio.ensure_future(rest(watching))
-    items = await process.conversations.list_items(
+    items = await process.conversations.looking.list_items(
         process.owner(), conversation, after=None, limit=1, order="asc"
     )
     first = items.items[0].item_id
@@ -124,7 +124,7 @@ async def test_random_reconnects_miss_nothing_and_repeat_nothing(
     ids = [event.event_id for event in seen]
     assert len(ids) == len(set(ids))
     missed = {event.event_id for event in named} - set(ids)
-    page = await process.conversations.list_items(
+    page = await process.conversations.looking.list_items(
         process.owner(), conversation, after=None, limit=100, order="asc"
     )
     remember(view, seen)
@@ -144,7 +144,7 @@ async def test_a_record_is_replayed_whole_wherever_the_page_ends(
     conversation = await process.conversation("a")
     for number in range(4):
         update = Update(title=f"{number}", archived=True, metadata={})
-        await process.conversations.update(process.owner(), KEY, conversation, update)
+        await process.conversations.changing.update(process.owner(), KEY, conversation, update)
     await process.project()
     monkeypatch.setattr(replaying, "REPLAY_PAGE", page + 1)
     events = await take(await follow(process, conversation, "1"), 12)
@@ -159,7 +159,7 @@ async def test_a_half_seen_record_goes_on_though_its_first_item_is_gone(
 ) -> None:
     conversation = await process.conversation()
     start = (await follow(process, conversation)).start_id
-    added = await process.conversations.append_items(
+    added = await process.conversations.changing.append_items(
         process.owner(), KEY, conversation, [message("user", text) for text in "abc"]
     )
     if projected:
@@ -167,7 +167,7 @@ async def test_a_half_seen_record_goes_on_though_its_first_item_is_gone(
     [one] = await take(await follow(process, conversation, start), 1)
     assert (told([one]), one.event_id) == (["item_created a"], "2.1")
     gone = added[0].item_id
-    await process.conversations.delete_item(process.owner(), KEY, conversation, gone)
+    await process.conversations.changing.delete_item(process.owner(), KEY, conversation, gone)
     if projected:
         await process.project()
     more = await take(await follow(process, conversation, one.event_id), 3)
@@ -272,7 +272,7 @@ async def test_quiet_streams_tick(process: Process) -> None:
 async def test_a_deletion_ends_the_stream(process: Process) -> None:
     conversation = await process.conversation("a")
     followed = await follow(process, conversation)
-    await process.conversations.delete(process.owner(), KEY, conversation, with_items=True)
+    await process.conversations.changing.delete(process.owner(), KEY, conversation, with_items=True)
     assert told(await rest(followed)) == ["deleted"]
     followed.close()
     with pytest.raises(ConversationNotFound):

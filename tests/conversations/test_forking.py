@@ -20,14 +20,14 @@ from tests.conversations.scene import KEY, ORG, WAIT_S, Process, message, text_o
 
 async def items_of(process: Process, conversation: str) -> list[str]:
     """Return the ids of the items."""
-    page = await process.conversations.list_items(
+    page = await process.conversations.looking.list_items(
         process.owner(), conversation, after=None, limit=100, order="asc"
     )
     return [item.item_id for item in page.items]
 
 
 async def texts_of(process: Process, conversation: str) -> list[str]:
-    page = await process.conversations.list_items(
+    page = await process.conversations.looking.list_items(
         process.owner(), conversation, after=None, limit=100, order="asc"
     )
     return [text_of(item.content) for item in page.items]
@@ -36,7 +36,7 @@ async def texts_of(process: Process, conversation: str) -> list[str]:
 async def fork(
     process: Process, conversation: str, item_id: str | None = None, **options: dict[str, str]
 ) -> Conversation:
-    return await process.conversations.fork(
+    return await process.conversations.changing.fork(
         process.owner(), KEY, conversation, item_id, options.get("metadata")
     )
 
@@ -68,7 +68,7 @@ async def test_a_fork_goes_on_by_itself(process: Process, projected: int) -> Non
         await process.say(name, "x", "y")
         assert await process.heard(name) == [*expected, "x", "y"]
         assert made.forked_from == ForkOrigin(conversation_id=conversation, item_id=last)
-        read = await process.conversations.read(process.owner(), name)
+        read = await process.conversations.looking.read(process.owner(), name)
         assert (read.forked_from, read.head_sequence) == (made.forked_from, 2)
     assert await texts_of(process, conversation) == list("abcde")
 
@@ -87,12 +87,12 @@ async def test_a_whole_copy_needs_no_item(process: Process) -> None:
 async def test_a_fork_has_the_title_and_the_metadata(process: Process) -> None:
     conversation = await talk(process)
     update = Update(title="t", metadata={"k": "v"}, archived=True)
-    await process.conversations.update(process.owner(), KEY, conversation, update)
+    await process.conversations.changing.update(process.owner(), KEY, conversation, update)
     made = await fork(process, conversation)
     other = await fork(process, conversation, metadata={"own": "pair"})
     for _ in range(2):
         for one, pairs in ((made, {"k": "v"}), (other, {"own": "pair"})):
-            read = await process.conversations.read(process.owner(), one.conversation_id)
+            read = await process.conversations.looking.read(process.owner(), one.conversation_id)
             assert read == one
             assert (read.title, read.metadata, read.archived) == ("t", pairs, False)
         await process.project()
@@ -102,8 +102,8 @@ async def test_a_fork_outlives_the_original(process: Process) -> None:
     conversation = await talk(process)
     made = await fork(process, conversation)
     again = await fork(process, made.conversation_id)
-    await process.conversations.delete(process.owner(), KEY, conversation, with_items=True)
-    await process.conversations.delete(process.owner(), KEY, made.conversation_id)
+    await process.conversations.changing.delete(process.owner(), KEY, conversation, with_items=True)
+    await process.conversations.changing.delete(process.owner(), KEY, made.conversation_id)
     await process.project()
     assert await texts_of(process, again.conversation_id) == list("abcde")
     assert await process.heard(again.conversation_id) == list("abcde")
@@ -115,7 +115,7 @@ async def test_deleted_items_are_not_copied(process: Process, projected: bool) -
     ids = await items_of(process, conversation)
     if projected:
         await process.project()
-    await process.conversations.delete_item(process.owner(), KEY, conversation, ids[1])
+    await process.conversations.changing.delete_item(process.owner(), KEY, conversation, ids[1])
     made = await fork(process, conversation, ids[3])
     assert await texts_of(process, made.conversation_id) == list("acd")
     with pytest.raises(ItemNotFound):
@@ -136,7 +136,9 @@ def output(name: str) -> NewItem:
 async def test_a_call_is_not_cut_from_its_output(process: Process, projected: bool) -> None:
     conversation = await process.conversation("a")
     items = [call("1"), call("never"), message("user", "b"), output("1"), message("user", "c")]
-    added = await process.conversations.append_items(process.owner(), KEY, conversation, items)
+    added = await process.conversations.changing.append_items(
+        process.owner(), KEY, conversation, items
+    )
     if projected:
         await process.project()
     for cut in added[:3]:
@@ -169,7 +171,7 @@ async def test_a_large_fork_is_loaded_rather_than_cached(process: Process) -> No
     text = process.mint.mint("x", ORG, 7) * 20_000  # ids do not compress away
     for _ in range(3):
         items = [message("user", text)]
-        await process.conversations.append_items(process.owner(), KEY, conversation, items)
+        await process.conversations.changing.append_items(process.owner(), KEY, conversation, items)
     made = await fork(process, conversation)
     assert await process.heard(made.conversation_id) == [text] * 3
 
@@ -177,7 +179,7 @@ async def test_a_large_fork_is_loaded_rather_than_cached(process: Process) -> No
 async def test_only_a_persons_own_conversations_can_be_forked(process: Process) -> None:
     conversation = await talk(process)
     with pytest.raises(ConversationNotFound):
-        await process.conversations.fork(process.owner(8), KEY, conversation, None)
+        await process.conversations.changing.fork(process.owner(8), KEY, conversation, None)
     chain = process.mint.mint("conv", ORG, 7)
     begun = process.conversations.start(process.owner(), chain)
     record, turn = await process.completed(await process.head(begun, implicit=True), "a", "b")

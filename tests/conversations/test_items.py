@@ -11,6 +11,7 @@ from axon.conversations import (
     ItemNotFound,
     Owner,
     TurnNotFound,
+    Update,
 )
 from axon.conversations.overlay import View
 from axon.conversations.reading import _is_base
@@ -21,7 +22,7 @@ from tests.conversations.scene import KEY, ORG, WAIT_S, Process, message, text_o
 async def page(
     process: Process, conversation: str, limit: int, order: str, after: str | None = None
 ) -> tuple[list[str], str | None, bool]:
-    found = await process.conversations.list_items(
+    found = await process.conversations.looking.list_items(
         process.owner(),
         conversation,
         after=after,
@@ -77,12 +78,12 @@ async def test_a_page_needs_an_item_to_follow(process: Process) -> None:
 
 async def test_items_are_added_and_read(process: Process) -> None:
     conversation = await process.conversation()
-    added = await process.conversations.append_items(
+    added = await process.conversations.changing.append_items(
         process.owner(), KEY, conversation, [message("user", "a"), message("developer", "b")]
     )
     assert [item.item_id.startswith("msg_") for item in added] == [True, True]
     for _ in range(2):
-        read = await process.conversations.read_item(
+        read = await process.conversations.looking.read_item(
             process.owner(), conversation, added[1].item_id
         )
         assert read == added[1]
@@ -99,7 +100,9 @@ async def test_a_deleted_item_is_gone_everywhere(process: Process, projected: bo
         await process.project()
     turn = await process.conversations.find_turn(ORG, turn_id)
     gone = turn.output[0].item_id
-    changed = await process.conversations.delete_item(process.owner(), KEY, conversation, gone)
+    changed = await process.conversations.changing.delete_item(
+        process.owner(), KEY, conversation, gone
+    )
     assert changed.head_sequence == 3
     for _ in range(2):
         assert await all_pages(process, conversation, 1, "asc") == ["a", "b", "c"]
@@ -107,8 +110,8 @@ async def test_a_deleted_item_is_gone_everywhere(process: Process, projected: bo
         assert await process.heard(conversation) == ["a", "b", "c"]
         assert (await process.conversations.find_turn(ORG, turn_id)).output == ()
         for call in (
-            process.conversations.read_item(process.owner(), conversation, gone),
-            process.conversations.delete_item(process.owner(), KEY, conversation, gone),
+            process.conversations.looking.read_item(process.owner(), conversation, gone),
+            process.conversations.changing.delete_item(process.owner(), KEY, conversation, gone),
         ):
             with pytest.raises(ItemNotFound):
                 await call
@@ -120,18 +123,19 @@ async def test_a_deleted_item_is_gone_everywhere(process: Process, projected: bo
 
 async def test_metadata_is_replaced(process: Process) -> None:
     owner = process.owner()
-    made = await process.conversations.create(owner, KEY, {"a": "1"}, [])
+    made = await process.conversations.changing.create(owner, KEY, {"a": "1"}, [])
     name = made.conversation_id
     for metadata in ({"b": "2"}, {}):
         for projected in (False, True):
             if projected:
                 await process.project()
-            changed = await process.conversations.update_metadata(owner, KEY, name, metadata)
+            update = Update(metadata=metadata)
+            changed = await process.conversations.changing.update(owner, KEY, name, update)
             assert dict(changed.metadata) == metadata
-            assert (await process.conversations.read(owner, name)).metadata == metadata
+            assert (await process.conversations.looking.read(owner, name)).metadata == metadata
         await process.project()
-        assert (await process.conversations.read(owner, name)).metadata == metadata
-    assert (await process.conversations.read(owner, name)).created_us == made.created_us
+        assert (await process.conversations.looking.read(owner, name)).metadata == metadata
+    assert (await process.conversations.looking.read(owner, name)).created_us == made.created_us
 
 
 @pytest.mark.parametrize("projected", [True, False])
@@ -145,13 +149,15 @@ async def test_a_deleted_conversation_is_gone(
     if projected:
         await process.project()
     owner = process.owner()
-    await process.conversations.delete(owner, KEY, conversation, with_items=with_items)
+    await process.conversations.changing.delete(owner, KEY, conversation, with_items=with_items)
     for _ in range(2):
         for call in (
-            process.conversations.read(owner, conversation),
+            process.conversations.looking.read(owner, conversation),
             process.conversations.begin(owner, conversation, WAIT_S),
-            process.conversations.delete(owner, KEY, conversation),
-            process.conversations.list_items(owner, conversation, after=None, limit=1, order="asc"),
+            process.conversations.changing.delete(owner, KEY, conversation),
+            process.conversations.looking.list_items(
+                owner, conversation, after=None, limit=1, order="asc"
+            ),
         ):
             with pytest.raises(ConversationNotFound):
                 await call
@@ -168,10 +174,10 @@ async def test_a_turn_of_a_deleted_conversation_can_be_forgotten(
 ) -> None:
     conversation = await process.conversation("a")
     turn_id = await process.say(conversation, "b", "c")
-    await process.conversations.delete(process.owner(), KEY, conversation)
+    await process.conversations.changing.delete(process.owner(), KEY, conversation)
     if projected:
         await process.project()
-    await process.conversations.forget_turn(process.owner(), KEY, turn_id)
+    await process.conversations.changing.forget_turn(process.owner(), KEY, turn_id)
     for _ in range(2):
         with pytest.raises(TurnNotFound):
             await process.conversations.locate_turn(process.owner(), turn_id)
@@ -225,7 +231,7 @@ async def test_a_turn_outside_any_conversation(process: Process) -> None:
         with pytest.raises(TurnNotFound):  # there is nothing to continue
             await process.conversations.locate_turn(process.owner(), head.turn_id)
         await process.project()
-    await process.conversations.forget_turn(process.owner(), KEY, head.turn_id)
+    await process.conversations.changing.forget_turn(process.owner(), KEY, head.turn_id)
     with pytest.raises(TurnNotFound):
         await process.conversations.find_turn(ORG, head.turn_id)
     await process.project()
@@ -235,7 +241,7 @@ async def test_a_turn_outside_any_conversation(process: Process) -> None:
 async def test_a_forgotten_turn_leaves_its_items(process: Process) -> None:
     conversation = await process.conversation("a")
     turn_id = await process.say(conversation, "b", "c")
-    await process.conversations.forget_turn(process.owner(), KEY, turn_id)
+    await process.conversations.changing.forget_turn(process.owner(), KEY, turn_id)
     for _ in range(2):
         with pytest.raises(TurnNotFound):
             await process.conversations.locate_turn(process.owner(), turn_id)
@@ -261,7 +267,7 @@ async def test_a_change_is_made_though_its_caller_goes_away(process: Process) ->
     conversation = await process.conversation("a")
     calls = [
         asyncio.ensure_future(
-            process.conversations.append_items(
+            process.conversations.changing.append_items(
                 process.owner(), KEY, conversation, [message("user", f"{number}")]
             )
         )
@@ -277,7 +283,7 @@ async def test_a_change_is_made_though_its_caller_goes_away(process: Process) ->
     records = [
         text_of(item.content)
         for item in (
-            await process.conversations.list_items(
+            await process.conversations.looking.list_items(
                 process.owner(), conversation, after=None, limit=100, order="asc"
             )
         ).items
@@ -324,7 +330,9 @@ async def test_a_turn_that_is_being_forgotten_cannot_be_continued(process: Proce
     conversation = await process.conversation("a")
     turn_id = await process.say(conversation, "b", "c")
     durable = process.journal.durable_through
-    call = asyncio.ensure_future(process.conversations.forget_turn(process.owner(), KEY, turn_id))
+    call = asyncio.ensure_future(
+        process.conversations.changing.forget_turn(process.owner(), KEY, turn_id)
+    )
     while process.journal.durable_through == durable:
         await asyncio.sleep(0)
     call.cancel()
@@ -346,9 +354,11 @@ async def test_what_cannot_be_an_items_id_costs_no_sql(
     postgres_server.kill()
     owner = process.owner()
     for call in (
-        process.conversations.read_item(owner, conversation, nonsense),
-        process.conversations.delete_item(owner, KEY, conversation, nonsense),
-        process.conversations.list_items(owner, conversation, after=nonsense, limit=1, order="asc"),
+        process.conversations.looking.read_item(owner, conversation, nonsense),
+        process.conversations.changing.delete_item(owner, KEY, conversation, nonsense),
+        process.conversations.looking.list_items(
+            owner, conversation, after=nonsense, limit=1, order="asc"
+        ),
     ):
         with pytest.raises(ItemNotFound):
             await call

@@ -134,11 +134,11 @@ async def test_a_client_that_left_before_it_was_told_is_told_when_it_comes_again
 
     async def make() -> object:
         if what == "items":
-            added = await process.conversations.append_items(
+            added = await process.conversations.changing.append_items(
                 owner, "key_test", conversation, items, KEY
             )
             return [item.item_id for item in added]
-        made = await process.conversations.create(owner, "key_test", {}, items, KEY)
+        made = await process.conversations.changing.create(owner, "key_test", {}, items, KEY)
         return made.conversation_id
 
     first = asyncio.ensure_future(make())

@@ -14,7 +14,7 @@ EVERYTHING = Wanted(limit=100, archived=None)
 
 
 async def names(process: Process, user: int = 7, **wanted: Any) -> list[str]:
-    page = await process.conversations.list_conversations(
+    page = await process.conversations.listing.page(
         process.owner(user), replace(EVERYTHING, **wanted)
     )
     return [one.conversation_id for one in page.conversations]
@@ -28,12 +28,12 @@ async def test_what_is_projected_when_makes_no_difference(process: Process, proj
 
     async def archive(name: str, archived: bool) -> None:
         update = Update(archived=archived, metadata={"archived": str(archived)})
-        await room.update(owner, KEY, name, update)
+        await room.changing.update(owner, KEY, name, update)
 
     made += [await process.conversation(f"{number}") for number in range(4)]
     steps: list[Callable[[], Awaitable[object]]] = [
         lambda: archive(made[1], True),
-        lambda: room.delete(owner, KEY, made[2]),
+        lambda: room.changing.delete(owner, KEY, made[2]),
         lambda: archive(made[1], False),
         lambda: process.say(made[3], "b", "c"),
         lambda: archive(made[0], True),
@@ -68,10 +68,10 @@ async def test_chains_and_other_people_are_not_listed(process: Process) -> None:
 
 async def test_a_title_whose_key_was_erased_is_none(process: Process) -> None:
     name = await process.conversation("a")
-    await process.conversations.set_title(process.owner(), KEY, name, "secret")
+    await process.conversations.changing.update(process.owner(), KEY, name, Update(title="secret"))
     for _ in range(2):
         await process.project()
-        page = await process.conversations.list_conversations(process.owner(), EVERYTHING)
+        page = await process.conversations.listing.page(process.owner(), EVERYTHING)
         titles = [one.title for one in page.conversations]
         erased = await process.keys.erase(ORG, 7)
         assert titles == (["secret"] if erased else [None])

@@ -75,10 +75,10 @@ async def test_many_readers_of_one_conversation_are_one_read(
     counted.statements.clear()
     room, owner = process.conversations, process.owner()
     pages = [
-        room.list_items(owner, conversation, after=None, limit=10, order="asc")
+        room.looking.list_items(owner, conversation, after=None, limit=10, order="asc")
         for _ in range(AT_ONCE)
     ]
-    reads = [room.read(owner, conversation) for _ in range(AT_ONCE)]
+    reads = [room.looking.read(owner, conversation) for _ in range(AT_ONCE)]
     shown, found = await asyncio.gather(asyncio.gather(*pages), asyncio.gather(*reads))
     for page in shown:
         assert [text_of(item.content) for item in page.items] == ["hello", "one", "two"]
@@ -128,7 +128,7 @@ async def test_what_was_acknowledged_before_a_read_began_is_in_it(process: Proce
     conversation = await held(process)
 
     async def texts() -> list[str]:
-        page = await process.conversations.list_items(
+        page = await process.conversations.looking.list_items(
             process.owner(), conversation, after=None, limit=10, order="asc"
         )
         return [text_of(item.content) for item in page.items]
@@ -160,12 +160,12 @@ async def test_a_read_that_fails_fails_for_all_and_is_not_kept(
 ) -> None:
     conversation = await held(process)
     postgres_server.kill()
-    reads = [process.conversations.read(process.owner(), conversation) for _ in range(20)]
+    reads = [process.conversations.looking.read(process.owner(), conversation) for _ in range(20)]
     for error in await asyncio.gather(*reads, return_exceptions=True):
         assert isinstance(error, HistoryUnavailable)
     postgres_server.ensure()
     await eventually(lambda: process.postgres.available)
-    read = await process.conversations.read(process.owner(), conversation)
+    read = await process.conversations.looking.read(process.owner(), conversation)
     assert read.head_sequence == 2
 
 

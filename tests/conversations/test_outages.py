@@ -36,7 +36,7 @@ async def test_reads_its_own_write_with_valkey_dead_and_the_projector_stopped(
     for number in range(3):
         await process.say(conversation, f"ask {number}", f"answer {number}")
         assert (await process.heard(conversation))[-1] == f"answer {number}"
-    page = await process.conversations.list_items(
+    page = await process.conversations.looking.list_items(
         process.owner(), conversation, after=None, limit=1, order="desc"
     )
     assert b"answer 2" in page.items[0].content
@@ -126,7 +126,7 @@ async def test_turns_go_on_while_postgresql_is_away(
     fresh = await held(process)
     await process.valkey.call("DEL", f"{{{fresh}}}:w")
     assert await process.heard(fresh) == HELD  # all of it is in the tail
-    read = await process.conversations.read(process.owner(), fresh)
+    read = await process.conversations.looking.read(process.owner(), fresh)
     assert read.head_sequence == 2
 
 
@@ -140,7 +140,7 @@ async def test_with_both_away_nothing_is_guessed(
     with pytest.raises(HistoryUnavailable):
         await process.conversations.begin(process.owner(), conversation, WAIT_S)
     with pytest.raises(HistoryUnavailable):
-        await process.conversations.read(process.owner(), conversation)
+        await process.conversations.looking.read(process.owner(), conversation)
     begun = process.conversations.start(process.owner(), process.mint.mint("conv", ORG, 7))
     await process.end(begun, "a chain", "may begin", implicit=True)
     postgres_server.ensure()

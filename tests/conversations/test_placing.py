@@ -46,7 +46,7 @@ async def back(process: Process, postgres_server: EmbeddedServer) -> None:
 
 
 async def items(process: Process, conversation: str, limit: int = 100) -> list[str]:
-    page = await process.conversations.list_items(
+    page = await process.conversations.looking.list_items(
         process.owner(), conversation, after=None, limit=limit, order="asc"
     )
     return [text_of(item.content) for item in page.items]
@@ -89,7 +89,7 @@ async def test_a_look_places_them(process: Process, postgres_server: EmbeddedSer
         await items(process, conversation)
     await back(process, postgres_server)
     assert await items(process, conversation) == [*HELD, *ALONE]
-    read = await process.conversations.read(process.owner(), conversation)
+    read = await process.conversations.looking.read(process.owner(), conversation)
     assert read.head_sequence == 4
 
 
@@ -190,7 +190,9 @@ async def test_a_deleted_conversation_leaves_the_response(
     process: Process, postgres_server: EmbeddedServer, with_items: bool
 ) -> None:
     conversation = await held(process)
-    await process.conversations.delete(process.owner(), "key", conversation, with_items=with_items)
+    await process.conversations.changing.delete(
+        process.owner(), "key", conversation, with_items=with_items
+    )
     await process.project()
     postgres_server.kill()
     begun = await process.conversations.begin_without_history(process.owner(), conversation, WAIT_S)
@@ -214,7 +216,7 @@ async def test_a_deleted_conversation_leaves_the_response(
         assert await process.conversations.turn_events.read(found) == b"event: x"
         await process.project()
     with pytest.raises(ConversationNotFound):
-        await process.conversations.read(process.owner(), conversation)
+        await process.conversations.looking.read(process.owner(), conversation)
     place = await process.conversations.locate_turn(process.owner(), head.turn_id)
     assert place.sequence == 1
     assert await process.heard(place.conversation_id) == ["three", "four"]
@@ -291,9 +293,9 @@ async def test_a_turn_is_forgotten_though_it_has_no_place(
     postgres_server.kill()
     turn_id = await process.say_alone(conversation, "three", "four")
     with pytest.raises(HistoryUnavailable):
-        await process.conversations.forget_turn(process.owner(), "key", turn_id)
+        await process.conversations.changing.forget_turn(process.owner(), "key", turn_id)
     await back(process, postgres_server)
-    await process.conversations.forget_turn(process.owner(), "key", turn_id)
+    await process.conversations.changing.forget_turn(process.owner(), "key", turn_id)
     with pytest.raises(TurnNotFound):
         await process.conversations.find_turn(ORG, turn_id)
     assert await items(process, conversation) == [*HELD, "three", "four"]
@@ -324,7 +326,7 @@ async def test_followers_are_told_once_and_in_order(
     process: Process, postgres_server: EmbeddedServer
 ) -> None:
     conversation = await held(process)
-    followed = await process.conversations.follow(process.owner(), conversation, None)
+    followed = await process.conversations.looking.follow(process.owner(), conversation, None)
     postgres_server.kill()
     await two_alone(process, conversation)
     await back(process, postgres_server)

@@ -50,12 +50,12 @@ async def story(process: Process) -> list[Positioned]:
     await process.say(gone, "g", "h")
     item = (await process.conversations.find_turn(ORG, turn_id)).output[0].item_id
     owner = process.owner()
-    await process.conversations.delete_item(owner, KEY, chat, item)
-    await process.conversations.update_metadata(owner, KEY, chat, {"k": "v"})
-    await process.conversations.delete(owner, KEY, gone, with_items=True)
+    await process.conversations.changing.delete_item(owner, KEY, chat, item)
+    await process.conversations.changing.update(owner, KEY, chat, Update(metadata={"k": "v"}))
+    await process.conversations.changing.delete(owner, KEY, gone, with_items=True)
     update = Update(title="renamed", archived=True)
-    await process.conversations.update(owner, KEY, chat, update)
-    await process.conversations.forget_turn(owner, KEY, turn_id)
+    await process.conversations.changing.update(owner, KEY, chat, update)
+    await process.conversations.changing.forget_turn(owner, KEY, turn_id)
     await process.say(chat, "i", "j")
     return await process.records()
 
@@ -152,7 +152,8 @@ async def test_the_first_end_of_a_turn_stays(process: Process) -> None:
         await apply(process.node.database, positioned(*records))
     statement = "SELECT status, reason FROM conversations.turns"
     assert await query(process.node.database, statement) == [("completed", "")]
-    assert (await process.conversations.read(process.owner(), conversation)).head_sequence == 2
+    read = await process.conversations.looking.read(process.owner(), conversation)
+    assert read.head_sequence == 2
 
 
 async def test_an_interrupted_turn_keeps_what_was_said(process: Process) -> None:
@@ -200,7 +201,9 @@ def test_its_name_is_its_schema() -> None:
 async def test_a_nul_character_keeps_no_record_out(process: Process) -> None:
     """The gateway refuses it, but older or foreign journals may hold it."""
     owner = process.owner()
-    made = await process.conversations.create(owner, KEY, {"a\0b": "c\0\\u0000", "d": "e"}, [])
+    made = await process.conversations.changing.create(
+        owner, KEY, {"a\0b": "c\0\\u0000", "d": "e"}, []
+    )
     begun = await process.conversations.begin(owner, made.conversation_id, WAIT_S)
     head = msgspec.structs.replace(await process.head(begun), model="sm\0all")
     record, turn = await process.completed(head, "one", "two")
@@ -208,7 +211,7 @@ async def test_a_nul_character_keeps_no_record_out(process: Process) -> None:
     await process.append(msgspec.structs.replace(record, output=[odd]))
     await process.conversations.commit(begun, turn)
     await process.project()
-    read = await process.conversations.read(owner, made.conversation_id)
+    read = await process.conversations.looking.read(owner, made.conversation_id)
     assert read.metadata == {"ab": "c\\u0000", "d": "e"}
     assert read.model == "small"
     found = await process.conversations.find_turn(ORG, head.turn_id)

@@ -84,9 +84,11 @@ async def full_conversation(process: Process) -> tuple[str, list[bytes]]:
     await process.append(msgspec.structs.replace(record, events=events.blob))
     await process.conversations.commit(begun, turn)
     owner = process.owner()
-    await process.conversations.append_items(owner, KEY, name, [message("user", "added secret")])
+    await process.conversations.changing.append_items(
+        owner, KEY, name, [message("user", "added secret")]
+    )
     update = Update(title="secret title", metadata={"secret key": "secret value"})
-    await process.conversations.update(owner, KEY, name, update)
+    await process.conversations.changing.update(owner, KEY, name, update)
     records = (await process.records())[before:]
     return name, [blob for one in records for blob in blobs_of(one.record)]
 
@@ -102,13 +104,13 @@ async def test_nothing_is_left(process: Process, projected: bool) -> None:
     assert len(blobs) == len(kept) == 7
     keys = await in_valkey(process)
     assert sum(name.encode() in key for key in keys) == 2
-    await process.conversations.delete(process.owner(), KEY, name, with_items=True)
+    await process.conversations.changing.delete(process.owner(), KEY, name, with_items=True)
     assert not any(name.encode() in key for key in await in_valkey(process))
-    await process.conversations.delete_item(
+    await process.conversations.changing.delete_item(
         process.owner(), KEY, other, (await first_item(process, other))
     )
     update = Update(title=None, metadata={})
-    await process.conversations.update(process.owner(), KEY, other, update)
+    await process.conversations.changing.update(process.owner(), KEY, other, update)
     await process.project()
     text = await stored(process)
     assert not any(holds(text, blobs))
@@ -118,7 +120,7 @@ async def test_nothing_is_left(process: Process, projected: bool) -> None:
 
 
 async def first_item(process: Process, name: str) -> str:
-    page = await process.conversations.list_items(
+    page = await process.conversations.looking.list_items(
         process.owner(), name, after=None, limit=1, order="asc"
     )
     return page.items[0].item_id
@@ -126,13 +128,13 @@ async def first_item(process: Process, name: str) -> str:
 
 async def test_an_item_takes_the_events_of_its_turn_along(process: Process) -> None:
     name, blobs = await full_conversation(process)
-    page = await process.conversations.list_items(
+    page = await process.conversations.looking.list_items(
         process.owner(), name, after=None, limit=3, order="asc"
     )
     await process.project()
     told = page.items[2]
     assert b"told secret" in told.content
-    await process.conversations.delete_item(process.owner(), KEY, name, told.item_id)
+    await process.conversations.changing.delete_item(process.owner(), KEY, name, told.item_id)
     await process.project()
     gone = [not one for one in holds(await stored(process), blobs)]
     assert sum(gone) == 2  # the item, and what was shown while it was said
@@ -142,7 +144,7 @@ async def test_an_item_takes_the_events_of_its_turn_along(process: Process) -> N
 async def test_a_turn_that_is_told_late_leaves_nothing(process: Process, together: bool) -> None:
     """The same records again, as after a projector that died: nothing comes back."""
     name, blobs = await full_conversation(process)
-    await process.conversations.delete(process.owner(), KEY, name, with_items=True)
+    await process.conversations.changing.delete(process.owner(), KEY, name, with_items=True)
     await process.project()
     records = await process.records()
     for part in [records] if together else [[one] for one in records]:

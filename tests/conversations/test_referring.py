@@ -10,7 +10,7 @@ from tests.conversations.scene import KEY, Process, text_of
 
 
 async def ids(process: Process, conversation_id: str) -> list[str]:
-    page = await process.conversations.list_items(
+    page = await process.conversations.looking.list_items(
         process.owner(), conversation_id, after=None, limit=100, order="asc"
     )
     return [item.item_id for item in page.items]
@@ -45,8 +45,8 @@ async def test_what_was_deleted_is_gone_before_and_after_the_projection(
     kept, gone = await process.conversation("a", "b"), await process.conversation("c")
     await process.project()
     wanted = [*await ids(process, kept), *await ids(process, gone)]
-    await process.conversations.delete_item(process.owner(), KEY, kept, wanted[0])
-    await process.conversations.delete(process.owner(), KEY, gone, with_items=with_items)
+    await process.conversations.changing.delete_item(process.owner(), KEY, kept, wanted[0])
+    await process.conversations.changing.delete(process.owner(), KEY, gone, with_items=with_items)
     for _ in range(2):
         assert await found(process, wanted) == ["b"]
         await process.project()

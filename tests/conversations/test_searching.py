@@ -33,7 +33,7 @@ def text(said: str) -> NewItem:
 
 
 async def say(process: Process, *texts: str, user: int = 7) -> str:
-    made = await process.conversations.create(
+    made = await process.conversations.changing.create(
         process.owner(user), KEY, {}, [text(one) for one in texts]
     )
     return made.conversation_id
@@ -45,7 +45,9 @@ async def search(
     """Return every hit, page by page."""
     hits: list[SearchHit] = []
     while True:
-        page = await process.conversations.search(process.owner(user), words, limit, after)
+        page = await process.conversations.searching.search(
+            process.owner(user), words, limit, after
+        )
         assert len(page.hits) <= limit
         hits += page.hits
         if page.cursor is None:
@@ -58,7 +60,7 @@ async def search(
 async def test_hits_come_newest_first_once(process: Process, limit: int) -> None:
     names = [await say(process, f"the Cat {n}", "a dog", f"no CATS {n}") for n in range(3)]
     update = Update(title="Catalogue")
-    await process.conversations.update(process.owner(), KEY, names[1], update)
+    await process.conversations.changing.update(process.owner(), KEY, names[1], update)
     await process.project()
     hits = await search(process, "cAt", limit)
     found = [(names.index(hit.conversation_id), hit.snippet) for hit in hits]
@@ -81,7 +83,7 @@ async def test_every_text_of_an_item_is_looked_through(process: Process) -> None
         item(type="message", content="needle is no part", odd=["needle"]),
         item(type="message", content=[{"type": "input_image", "image_url": "needle"}, 7]),
     ]
-    await process.conversations.create(process.owner(), KEY, {}, items)
+    await process.conversations.changing.create(process.owner(), KEY, {}, items)
     await process.project()
     found = [hit.snippet.strip('{"}')[-1] for hit in await search(process, "NEEDLE")]
     assert found == list("7654321")
@@ -96,13 +98,13 @@ async def test_what_is_gone_hidden_or_somebody_elses_is_not_found(process: Proce
     record, turn = await process.completed(await process.head(begun, implicit=True), "needle", "b")
     await process.append(record)
     await process.conversations.commit(begun, turn)
-    await process.conversations.delete(process.owner(), KEY, deleted)
+    await process.conversations.changing.delete(process.owner(), KEY, deleted)
     await process.project()
-    page = await process.conversations.list_items(
+    page = await process.conversations.looking.list_items(
         process.owner(), kept, after=None, limit=1, order="asc"
     )
     gone = page.items[0].item_id
-    await process.conversations.delete_item(process.owner(), KEY, kept, gone)
+    await process.conversations.changing.delete_item(process.owner(), KEY, kept, gone)
     await process.project()
     assert [hit.snippet for hit in await search(process, "needle")] == ["needle too"]
     assert [hit.snippet for hit in await search(process, "needle", user=8)] == ["needle"]
@@ -121,9 +123,9 @@ async def test_a_search_ends_at_its_bounds_and_goes_on(
     whole = await search(process, "needle")
     assert len(whole) == 8
     if bound == "SEARCH_S":  # the wait for a place has the same bound
-        monkeypatch.setattr(process.conversations._searching, "_free", _Always())
+        monkeypatch.setattr(process.conversations.searching, "_free", _Always())
     monkeypatch.setattr(searching, bound, most)
-    page = await process.conversations.search(process.owner(), "needle", 100)
+    page = await process.conversations.searching.search(process.owner(), "needle", 100)
     assert not page.complete and page.cursor is not None and len(page.hits) < 8
     assert await search(process, "needle") == whole
 
@@ -155,19 +157,19 @@ async def test_what_is_not_projected_makes_the_answer_incomplete(
 ) -> None:
     monkeypatch.setattr(feed, "CATCH_UP_S", 0.0)
     await say(process, "needle")
-    page = await process.conversations.search(process.owner(), "needle", 1)
+    page = await process.conversations.searching.search(process.owner(), "needle", 1)
     assert (page.hits, page.complete, page.cursor) == ((), False, None)
 
 
 async def test_few_search_at_once(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "SEARCH_S", 0.01)
-    places = process.conversations._searching._free
+    places = process.conversations.searching._free
     for _ in range(searching.SEARCHES_AT_ONCE):
         await places.acquire()
     with pytest.raises(SearchBusy):
-        await process.conversations.search(process.owner(), "needle", 1)
+        await process.conversations.searching.search(process.owner(), "needle", 1)
     places.release()
-    await process.conversations.search(process.owner(), "needle", 1)
+    await process.conversations.searching.search(process.owner(), "needle", 1)
     await asyncio.wait_for(places.acquire(), 1)
 
 
@@ -188,7 +190,7 @@ async def test_images_and_damaged_items_are_passed_over(
 @pytest.mark.parametrize("after", ["", "x", "conv_1.1.1", f"conv_{'0' * 50}.9999999999.1"])
 async def test_nonsense_is_no_cursor(process: Process, after: str) -> None:
     with pytest.raises(NotACursor):
-        await process.conversations.search(process.owner(), "x", 1, after)
+        await process.conversations.searching.search(process.owner(), "x", 1, after)
 
 
 async def test_without_postgresql_nothing_is_found_for_sure(
@@ -198,7 +200,7 @@ async def test_without_postgresql_nothing_is_found_for_sure(
     await process.project()
     postgres_server.kill()
     with pytest.raises(HistoryUnavailable):
-        await process.conversations.search(process.owner(), "needle", 1)
+        await process.conversations.searching.search(process.owner(), "needle", 1)
 
 
 def test_a_snippet_shows_what_stands_around() -> None:

@@ -233,7 +233,7 @@ async def test_pinned_items_are_loaded_from_before_the_window(
 ) -> None:
     monkeypatch.setattr(store, "WINDOW_LOAD_BYTES", 500)
     items = [message("developer", "be brief"), message("user", "hello")]
-    made = await process.conversations.create(process.owner(), KEY, {}, items)
+    made = await process.conversations.changing.create(process.owner(), KEY, {}, items)
     for number in range(6):
         await process.say(made.conversation_id, f"ask {number}", f"answer {number}")
     await process.project()

@@ -133,7 +133,7 @@ class Machine(RuleBasedStateMachine):
     def create(self, count: int, value: str) -> str:
         texts = self.words(count)
         items = [message("user", text) for text in texts]
-        made = self.world.run(self.room.create(self.owner, KEY, {"k": value}, items))
+        made = self.world.run(self.room.changing.create(self.owner, KEY, {"k": value}, items))
         self.model[made.conversation_id] = Kept(metadata={"k": value})
         self.take_ids(made.conversation_id)
         assert list(self.model[made.conversation_id].items.values()) == texts
@@ -142,7 +142,7 @@ class Machine(RuleBasedStateMachine):
     @rule(name=conversations, count=st.integers(1, 4))
     def append(self, name: str, count: int) -> None:
         items = [message("user", text) for text in self.words(count)]
-        added = self.world.run(self.room.append_items(self.owner, KEY, name, items))
+        added = self.world.run(self.room.changing.append_items(self.owner, KEY, name, items))
         for item in added:
             self.model[name].items[item.item_id] = text_of(item.content)
 
@@ -183,22 +183,22 @@ class Machine(RuleBasedStateMachine):
         for member in ("title", "archived", "metadata"):
             if getattr(update, member) is not UNCHANGED:
                 setattr(kept, member, getattr(update, member))
-        changed = self.world.run(self.room.update(self.owner, KEY, name, update))
+        changed = self.world.run(self.room.changing.update(self.owner, KEY, name, update))
         self.same(changed, kept)
-        self.same(self.world.run(self.room.read(self.owner, name)), kept)
+        self.same(self.world.run(self.room.looking.read(self.owner, name)), kept)
 
     @rule(name=conversations, place=st.integers(0, 100))
     def delete_item(self, name: str, place: int) -> None:
         items = self.model[name].items
         if items:
             gone = list(items)[place % len(items)]
-            self.world.run(self.room.delete_item(self.owner, KEY, name, gone))
+            self.world.run(self.room.changing.delete_item(self.owner, KEY, name, gone))
             del items[gone]
 
     @precondition(lambda self: len(self.model) > 1)
     @rule(name=consumes(conversations), with_items=st.booleans())
     def delete(self, name: str, with_items: bool) -> None:
-        self.world.run(self.room.delete(self.owner, KEY, name, with_items=with_items))
+        self.world.run(self.room.changing.delete(self.owner, KEY, name, with_items=with_items))
         del self.model[name]
 
     @rule(target=conversations, name=conversations, place=st.integers(-1, 100))
@@ -208,7 +208,7 @@ class Machine(RuleBasedStateMachine):
         if place >= 0 and not ids:
             return multiple()
         end = ids[place % len(ids)] if place >= 0 else None
-        made = self.world.run(self.room.fork(self.owner, KEY, name, end))
+        made = self.world.run(self.room.changing.fork(self.owner, KEY, name, end))
         last = end or (ids[-1] if ids else None)
         copied = Kept(title=kept.title, metadata=kept.metadata, forked_from=(name, last))
         self.model[made.conversation_id] = copied
@@ -243,7 +243,9 @@ class Machine(RuleBasedStateMachine):
         after, more = None, True
         while more:
             page: ItemPage = self.world.run(
-                self.room.list_items(self.owner, name, after=after, limit=limit, order="asc")
+                self.room.looking.list_items(
+                    self.owner, name, after=after, limit=limit, order="asc"
+                )
             )
             found += [(item.item_id, text_of(item.content)) for item in page.items]
             after, more = found[-1][0] if found else None, page.has_more
@@ -253,7 +255,7 @@ class Machine(RuleBasedStateMachine):
     def look_at_one(self, name: str, limit: int) -> None:
         kept = self.model[name]
         assert dict(self.items(name, limit)) == kept.items
-        self.same(self.world.run(self.room.read(self.owner, name)), kept)
+        self.same(self.world.run(self.room.looking.read(self.owner, name)), kept)
         heard = self.world.run(self.world.process.heard(name, user=self.user))
         assert heard == list(kept.items.values())
 
@@ -269,7 +271,7 @@ class Machine(RuleBasedStateMachine):
         found: list[Conversation] = []
         more = True
         while more:
-            page = self.world.run(self.room.list_conversations(self.owner, wanted))
+            page = self.world.run(self.room.listing.page(self.owner, wanted))
             found += page.conversations
             more = page.has_more
             wanted = replace(wanted, after=found[-1].conversation_id if found else None)
@@ -291,7 +293,7 @@ class Machine(RuleBasedStateMachine):
         more = True
         while more:
             page = self.world.run(
-                self.room.sync(self.owner, self.cursor, DEVICE_PAGE, from_beginning=True)
+                self.room.feed.read(self.owner, self.cursor, DEVICE_PAGE, from_beginning=True)
             )
             for change in page.changes:
                 self.take_change(change)
@@ -320,7 +322,7 @@ class Machine(RuleBasedStateMachine):
     def follow(self, name: str) -> None:
         """A device comes back to a conversation's events and reads what it missed."""
         if name not in self.followed:
-            start = self.world.run(self.room.follow(self.owner, name, None))
+            start = self.world.run(self.room.looking.follow(self.owner, name, None))
             start.close()
             self.followed[name] = (start.start_id, list(self.model[name].items))
             return
@@ -329,7 +331,7 @@ class Machine(RuleBasedStateMachine):
         assert view == list(self.model[name].items)
 
     async def catch_up(self, name: str, last: str, view: list[str]) -> str:
-        followed = await self.room.follow(self.owner, name, last)
+        followed = await self.room.looking.follow(self.owner, name, last)
         async with aclosing(followed.events(0.0)) as events:
             async for event in events:
                 if event is None:
@@ -348,10 +350,10 @@ class Machine(RuleBasedStateMachine):
     def gone_is_gone(self) -> None:
         for name in self.followed.keys() - self.model.keys():
             for call in (
-                self.room.read(self.owner, name),
-                self.room.follow(self.owner, name, None),
-                self.room.append_items(self.owner, KEY, name, []),
-                self.room.fork(self.owner, KEY, name, None),
+                self.room.looking.read(self.owner, name),
+                self.room.looking.follow(self.owner, name, None),
+                self.room.changing.append_items(self.owner, KEY, name, []),
+                self.room.changing.fork(self.owner, KEY, name, None),
             ):
                 try:
                     self.world.run(call)

@@ -126,7 +126,7 @@ async def test_another_persons_conversation_is_not_there(process: Process) -> No
         with pytest.raises(ConversationNotFound):
             await process.conversations.begin(owner, conversation, WAIT_S)
         with pytest.raises(ConversationNotFound):
-            await process.conversations.read(owner, conversation)
+            await process.conversations.looking.read(owner, conversation)
 
 
 async def test_an_id_that_was_never_used_is_not_there(process: Process) -> None:

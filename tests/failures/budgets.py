@@ -2,9 +2,9 @@
 
 In each round a new budget of money is worth k turns at their dearest. 64 streams begin at once
 over real HTTP. In some rounds the serving process is killed when the journal has gained a number of
-records drawn by chance, in some Valkey does not answer. Then everything comes back, and it is
-counted: what the journal says that the turns cost, what the limit says is used, and whether the
-rest of the budget can still be spent to less than one turn.
+records drawn by chance, in some it is Valkey, in some Valkey does not answer. Then everything comes
+back, and it is counted: what the journal says that the turns cost, what the limit says is used, and
+whether the rest of the budget can still be spent to less than one turn.
 """
 
 import asyncio
@@ -37,7 +37,10 @@ SLICES = 8
 
 SLICE_WORTH_MAX = 5
 
-KINDS = ("whole", "killed", "without Valkey", "killed without Valkey")
+KINDS = ("whole", "killed", "without Valkey", "killed without Valkey", "Valkey killed")
+DYING = {"killed": "serving", "killed without Valkey": "serving", "Valkey killed": "valkey"}
+"""The process that is killed in the middle, in rounds where one is."""
+
 PROMPT = "[[chunks:20]] [[delay_ms:5]] say it"
 OUTPUT_TOKENS_MAX = 24
 SETTLED_WITHIN_S = 60.0
@@ -54,7 +57,7 @@ class Round:
     worth: int
     """Turns at their dearest that the budget was worth."""
     kill_after: int = 0
-    """Records after which the serving process was killed; 0 when it was not."""
+    """Records after which a process was killed; 0 when none was."""
     budget: int = 0
     admitted: int = 0
     """Turns of the burst that the journal has."""
@@ -192,10 +195,10 @@ class Rounds:
         before = len(self._books.accepted.get(rule, ()))
         streams = [asyncio.create_task(self._say(rule)) for _ in range(AT_ONCE)]
         everything = asyncio.gather(*streams, return_exceptions=True)
-        if kind.startswith("killed"):
+        if kind in DYING:
             at_once = played.worth // SLICES if "without" in kind else played.worth
             played.kill_after = self._chance.randint(1, 2 * at_once)
-            await self._kill_after(played.kill_after, everything)
+            await self._kill_after(played.kill_after, DYING[kind], everything)
         for came in await everything:
             if isinstance(came, openai.RateLimitError):
                 played.refused += 1
@@ -207,12 +210,12 @@ class Rounds:
         self._books.read()
         played.admitted = len(self._books.accepted.get(rule, ())) - before
 
-    async def _kill_after(self, records: int, everything: "asyncio.Future[Any]") -> None:
-        """Kill the serving process when the journal has so many more; or when all is over."""
+    async def _kill_after(self, records: int, role: str, everything: "asyncio.Future[Any]") -> None:
+        """Kill a process when the journal has so many records more; or when all is over."""
         reader, target = self._books.reader, self._books.reader.durable_through() + records
         while reader.durable_through() < target and not everything.done():
             await asyncio.sleep(0)
-        for pid in self._pids("serving"):
+        for pid in self._pids(role):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 

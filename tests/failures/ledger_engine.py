@@ -37,7 +37,6 @@ def engine_book(
     for one in runs:
         by_mark.setdefault(_mark_of(one), []).append(one)
     marks = {one.turn_id: one.mark for one in asked}
-    cancelled = {one.turn_id for one in asked if one.manner == "cancelled"}
     answered: dict[str, set[str]] = {}
     for turn_id, record in journal.ended.items():
         run, tariff = by_id.get(record.upstream_id), tariffs[record.head.org_id]
@@ -48,9 +47,7 @@ def engine_book(
         if record.usage.estimated:
             book.estimated += 1
             heard = [run] if run is not None else by_mark.get(marks.get(turn_id, ""), [])
-            book.wrong += [
-                f"{turn_id} {why}" for why in _unjust(record, heard, cancelled=turn_id in cancelled)
-            ]
+            book.wrong += [f"{turn_id} {why}" for why in _unjust(record, heard)]
         elif run is None or run["usage"] is None:
             book.wrong.append(f"{turn_id} has a usage that no engine said")
             continue
@@ -89,15 +86,10 @@ def _said(usage: dict[str, Any]) -> tuple[int, int, int, int, int]:
     )  # fmt: skip
 
 
-def _unjust(record: Ended, runs: list[dict[str, Any]], *, cancelled: bool) -> list[str]:
-    """Return what is wrong with an estimate, of a turn that these runs were of.
-
-    A cancel that comes between the last word and the usage leaves a completed turn without it: the
-    engine said it to nobody who listened any more.
-    """
+def _unjust(record: Ended, runs: list[dict[str, Any]]) -> list[str]:
+    """Return what is wrong with an estimate, of a turn that these runs were of."""
     wrong = []
-    heard = isinstance(record, TurnCompleted) and not cancelled
-    if heard and any(run["usage"] for run in runs):
+    if isinstance(record, TurnCompleted) and any(run["usage"] for run in runs):
         wrong.append("is estimated, and the engine has said it")
     generated = max((estimate_tokens(_generated(run)) for run in runs), default=0)
     if runs and record.usage.output_tokens > generated:

@@ -118,16 +118,6 @@ def test_what_no_engine_said_is_found(records: list[End], runs: list[dict[str, A
     assert judged(records, runs)[0]
 
 
-def test_an_estimate_is_just_when_a_cancel_crossed_the_engines_word() -> None:
-    record = turn(usage=msgspec.structs.replace(USAGE, estimated=True))
-    journal = Journal(ended={"turn_1": record})
-    asked = Asked(mark="q-1-q", manner="cancelled", turn_id="turn_1")
-    tariffs = {"org_1": TARIFFS["acme"]}
-    assert engine_book(journal, [run()], [asked], tariffs).wrong == []
-    asked.manner = "left"
-    assert len(engine_book(journal, [run()], [asked], tariffs).wrong) == 1
-
-
 @pytest.mark.parametrize("told", [(9, 5), (8, 4)])
 def test_a_client_that_was_told_something_else_is_found(told: tuple[int, int]) -> None:
     journal = Journal(ended={"turn_1": turn()})

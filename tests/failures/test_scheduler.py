@@ -4,13 +4,14 @@ import asyncio
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from axon.app.doctor import examine
 from axon.app.settings import load_settings
-from tests.gateway.conftest import RunningAxon
-from tests.promises.outages import degraded, healed, processes_of
+from tests.gateway.conftest import RunningAxon, start_axon, stop
+from tests.promises.outages import degraded, healed, processes_of, status
 
 MODEL = "fake-model"
 
@@ -37,6 +38,7 @@ async def test_a_frozen_scheduler_stops_no_turn(own_axon: RunningAxon) -> None:
     os.kill(pid, signal.SIGSTOP)
     try:
         await degraded(own_axon.origin, "scheduler", "no scheduler says")
+        assert status(own_axon.origin)["elsewhere"] == []
         await turns_go_on(own_axon)
         settings = load_settings(environment={"AXON_DATA": str(own_axon.data)})
         found = {finding.part: finding for finding in await examine(settings)}
@@ -58,3 +60,22 @@ async def test_a_killed_scheduler_is_started_again_and_no_turn_notices(
         while pids_of_scheduler(own_axon) in ([], [pid]):
             await asyncio.sleep(0.05)
     await healed(own_axon.origin)
+
+
+async def test_a_node_that_is_to_have_none_says_so_and_misses_nothing(
+    tmp_path: Path, upstream_address: str
+) -> None:
+    """One scheduler does the work of all nodes."""
+    wanted = {"AXON_SCHEDULER_HERE": "false"}
+    process, running = start_axon(tmp_path / "data", upstream_address, environment=wanted)
+    try:
+        while "projector" not in (found := status(running.origin))["dependencies"]:
+            await asyncio.sleep(0.05)  # it has not looked yet
+        await healed(running.origin)
+        assert found["elsewhere"] == ["scheduler"]
+        assert "scheduler" not in {*found["dependencies"], *running.pids}
+        settings = load_settings(environment={"AXON_DATA": str(running.data), **wanted})
+        (seen,) = [one for one in await examine(settings) if one.part == "scheduler"]
+        assert (seen.state, "scheduler.here" in seen.seen) == ("ok", True)
+    finally:
+        stop(process)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from axon.conversations import Followed
+from axon.conversations import Followed, Update
 from axon.gateway import conversation_events
 from axon.gateway.call import Call
 from axon.gateway.conversation_events import send_events
@@ -40,7 +40,7 @@ class Client:
 @pytest.fixture
 async def followed(process: Process) -> AsyncIterator[Followed]:
     conversation = await process.conversation("a")
-    opened = await process.conversations.follow(process.owner(), conversation, None)
+    opened = await process.conversations.looking.follow(process.owner(), conversation, None)
     yield opened
     opened.close()
 
@@ -70,6 +70,6 @@ async def test_a_client_that_does_not_read_is_cut(
         await client.pieces.get()
         client.reads.clear()
         name = followed._conversation.conversation_id
-        await process.conversations.set_title(process.owner(), KEY, name, "t")
+        await process.conversations.changing.update(process.owner(), KEY, name, Update(title="t"))
     await sending
     assert client.call.log == {"axon.cut": "slow client"}

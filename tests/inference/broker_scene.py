@@ -32,6 +32,7 @@ from axon.inference import (
 )
 from axon.inference.broker import keys, wire
 from axon.inference.broker.seals import Seals
+from axon.inference.broker.stream_entries import entries_of
 from axon.stores import Valkey, ValkeyReply
 from tests.inference.ends import until
 from tests.inference.scene import model_of
@@ -157,7 +158,7 @@ def ended(output: JobOutput, kind: FailureKind, shown: bool) -> None:
 async def taken(scene: BrokerScene, turn_id: str) -> Reply:
     """Read a turn's job off its lane, as a worker would; return where its output goes."""
     found = await scene.call("XREAD", "BLOCK", 5000, "STREAMS", keys.jobs_key("m"), "0")
-    jobs = [wire.read_job(entry) for entry in wire.entries_of(found)]
+    jobs = [wire.read_job(entry) for entry in entries_of(found)]
     job = next(job for job in jobs if job.turn_id == turn_id)
     await scene.call("DEL", keys.jobs_key("m"))
     reply = Reply(job.inbox, job.attempt_id)

@@ -183,7 +183,8 @@ async def test_a_turn_that_runs_again_stops_what_its_dead_process_had_begun(
         await fake.until(lambda: fake.requests == 1)
         await gateway.stop()
         second = await scene.gateway()
-        await until(lambda: second.dispatcher.has_past(job.turn_id))
+        unknown = scene.job("never sent")  # looked for in all that the inbox holds
+        assert await second.inference.reattach(unknown.turn_id, unknown.deadline) is None
         second.inference.submit(job)
         await fake.until(lambda: fake.requests == 2)
         await fake.until(lambda: fake.ledger[0].dropped)

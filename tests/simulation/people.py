@@ -3,7 +3,7 @@
 import asyncio
 
 from axon.base import AxonError
-from axon.conversations import Owner, TurnNotFound
+from axon.conversations import Owner, TurnNotFound, Update
 from axon.turns import RunningTurn
 from tests.simulation.ledger import Added, Asked, Ledger
 from tests.simulation.machine import Machine
@@ -179,7 +179,9 @@ class Person:
             await self._tries(attempt)
             try:
                 made = await self._network.call(
-                    lambda serving: serving.conversations.create(self._owner, CREDENTIAL, {}, []),
+                    lambda serving: serving.conversations.changing.create(
+                        self._owner, CREDENTIAL, {}, []
+                    ),
                     lambda made: self._created(made.conversation_id),
                 )
             except _LOST as error:
@@ -208,7 +210,7 @@ class Person:
             await self._tries(attempt)
             try:
                 await self._network.call(
-                    lambda serving: serving.conversations.append_items(
+                    lambda serving: serving.conversations.changing.append_items(
                         self._owner,
                         CREDENTIAL,
                         added.conversation_id,
@@ -234,7 +236,7 @@ class Person:
         self._ledger.removing.add(added.mark)
         try:
             await self._network.call(
-                lambda serving: serving.conversations.delete_item(
+                lambda serving: serving.conversations.changing.delete_item(
                     self._owner, CREDENTIAL, added.conversation_id, item_id
                 ),
                 lambda _: self._ledger.removed.add(added.mark),
@@ -243,10 +245,11 @@ class Person:
             self._ledger.refused(error)
 
     async def _rename(self) -> None:
+        update = Update(title=f"title {self._number}")
         try:
             await self._network.call(
-                lambda serving: serving.conversations.set_title(
-                    self._owner, CREDENTIAL, self.conversation_id, f"title {self._number}"
+                lambda serving: serving.conversations.changing.update(
+                    self._owner, CREDENTIAL, self.conversation_id, update
                 ),
                 _nothing,
             )
@@ -261,7 +264,9 @@ class Person:
         self._ledger.deleting.add(gone)
         try:
             await self._network.call(
-                lambda serving: serving.conversations.delete(self._owner, CREDENTIAL, gone),
+                lambda serving: serving.conversations.changing.delete(
+                    self._owner, CREDENTIAL, gone
+                ),
                 lambda _: self._ledger.deleted.add(gone),
             )
         except _LOST as error:

@@ -9,23 +9,16 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from axon.base import Clock, Randomness, utc_from_us
-from axon.billing import store
+from axon.base import Clock, Randomness
+from axon.billing import close_store, store
+from axon.billing.close_store import Org
 from axon.billing.counting import Scope, lines_of, unpriced_turns
-from axon.billing.errors import (
-    BillingError,
-    CreditWrong,
-    InvoiceStays,
-    MonthNotOver,
-    ProjectorBehind,
-    SumsDiffer,
-    UnknownInvoice,
-)
+from axon.billing.errors import BillingError, CreditWrong, InvoiceStays, UnknownInvoice
 from axon.billing.invoice import CreditNote, Invoice, State
 from axon.billing.months import Month, month_named
 from axon.billing.places import keep_places
+from axon.billing.refusing import refuse_different, refuse_early
 from axon.billing.scoping import next_scope
-from axon.billing.store import Org
 from axon.metering import all_prices
 from axon.stores import Postgres
 
@@ -91,7 +84,7 @@ class Billing:
         """
         found: list[Invoice] = []
         async with self._postgres.connection(TIMEOUT_S) as connection:
-            for org in await store.billed_orgs(connection, org_id):
+            for org in await close_store.billed_orgs(connection, org_id):
                 async with connection.transaction(isolation="repeatable_read", readonly=True):
                     bill = await self._bill(connection, org, month_named(month), "preview")
                 found += bill.invoices if bill is not None else ()
@@ -133,14 +126,10 @@ class Billing:
                 async with self._changing() as connection:
                     done.append(await self._close(connection, org, wanted, caught_up_us))
             except BillingError as error:
-                done.append(
-                    Closing(
-                        org_id=org.org_id,
-                        org_name=org.name,
-                        outcome="refused",
-                        reason=str(error),
-                    )
+                refused = Closing(
+                    org_id=org.org_id, org_name=org.name, outcome="refused", reason=str(error)
                 )
+                done.append(refused)
         progress(len(done), len(orgs), "")
         return done
 
@@ -156,13 +145,15 @@ class Billing:
             if invoice.state == "draft":
                 raise InvoiceStays("it is a draft: closing its month replaces it")
             if invoice.state == "final":
-                last = await store.last_close(connection, invoice.org_id)
+                last = await close_store.last_close(connection, invoice.org_id)
                 if last is None or last.close_id != invoice.close_id:
                     raise InvoiceStays("a later month is closed: credit it instead")
                 together = await store.invoices_of_close(connection, invoice.close_id)
                 if any(one.credit_notes for one in together):
                     raise InvoiceStays("it was credited: credit the rest of it instead")
-                await store.void_close(connection, invoice.close_id, reason, self._clock.now_us())
+                await close_store.void_close(
+                    connection, invoice.close_id, reason, self._clock.now_us()
+                )
             return await store.invoices_of_close(connection, invoice.close_id)
 
     async def credit(self, name: str, amount_minor: int, reason: str, reference: str) -> CreditNote:
@@ -183,7 +174,7 @@ class Billing:
                 raise CreditWrong("it must be above 0 and at most what is left to pay")
             note = CreditNote(
                 credit_note_id=self._id("cn"),
-                number=await store.take_number(connection, "credit_note"),
+                number=await close_store.take_number(connection, "credit_note"),
                 reference=reference,
                 reason=reason,
                 amount_minor=amount_minor,
@@ -194,7 +185,7 @@ class Billing:
 
     async def _orgs(self, org_id: str) -> list[Org]:
         async with self._postgres.connection(TIMEOUT_S) as connection:
-            return await store.billed_orgs(connection, org_id)
+            return await close_store.billed_orgs(connection, org_id)
 
     @asynccontextmanager
     async def _changing(self) -> AsyncIterator[asyncpg.Connection]:
@@ -203,14 +194,14 @@ class Billing:
             self._postgres.connection(TIMEOUT_S) as connection,
             connection.transaction(isolation="repeatable_read"),
         ):
-            await connection.execute(store.LOCK)
+            await connection.execute(close_store.LOCK)
             yield connection
 
     async def _bill(
         self, connection: asyncpg.Connection, org: Org, month: Month, state: State
     ) -> _Bill | None:
         """Return what billing a month would be; None when there is nothing, or it is closed."""
-        last = await store.last_close(connection, org.org_id)
+        last = await close_store.last_close(connection, org.org_id)
         if last is not None and month <= month_named(last.month):
             return None
         scope = await next_scope(connection, org, month)
@@ -255,23 +246,23 @@ class Billing:
     async def _close(
         self, connection: asyncpg.Connection, org: Org, month: Month, caught_up_us: int | None
     ) -> Closing:
-        last = await store.last_close(connection, org.org_id)
+        last = await close_store.last_close(connection, org.org_id)
         if last is not None and month <= month_named(last.month):
             return await _closed_already(connection, org, month)
         ends_us = month.next().begins_us(ZoneInfo(org.time_zone))
-        _refuse_early(ends_us, self._clock.now_us(), caught_up_us)
+        refuse_early(ends_us, self._clock.now_us(), caught_up_us)
         bill = await self._bill(connection, org, month, "draft")
         if bill is None:
             return Closing(org_id=org.org_id, org_name=org.name, outcome="nothing to bill")
         scope = bill.scope
         drafts = await self._store_drafts(connection, org, bill)
-        await _refuse_different(connection, scope, drafts)
+        await refuse_different(connection, scope, drafts)
         close_id = self._id("close")
-        await store.insert_close(connection, close_id, org, scope, self._clock.now_us())
+        await close_store.insert_close(connection, close_id, org, scope, self._clock.now_us())
         await keep_places(connection, close_id, scope.now)
         for draft in drafts:
-            number = await store.take_number(connection, "invoice")
-            await store.issue(connection, draft, scope, number, close_id)
+            number = await close_store.take_number(connection, "invoice")
+            await close_store.issue(connection, draft, scope, number, close_id)
         return Closing(
             org_id=org.org_id,
             org_name=org.name,
@@ -293,7 +284,7 @@ async def _known(connection: asyncpg.Connection, name: str) -> Invoice:
 
 
 async def _closed_already(connection: asyncpg.Connection, org: Org, month: Month) -> Closing:
-    close_id = await store.close_of_month(connection, org.org_id, str(month))
+    close_id = await close_store.close_of_month(connection, org.org_id, str(month))
     invoices: Sequence[Invoice] = ()
     if close_id is not None:
         invoices = await store.invoices_of_close(connection, close_id)
@@ -303,28 +294,3 @@ async def _closed_already(connection: asyncpg.Connection, org: Org, month: Month
         outcome="already closed",
         invoices=tuple(invoices),
     )
-
-
-def _refuse_early(ends_us: int, now_us: int, caught_up_us: int | None) -> None:
-    ends = utc_from_us(ends_us).isoformat(timespec="minutes")
-    if now_us < ends_us:
-        raise MonthNotOver(f"it ends at {ends}")
-    if caught_up_us is not None and caught_up_us < ends_us:
-        seen = utc_from_us(max(0, caught_up_us)).isoformat(timespec="seconds")
-        raise ProjectorBehind(f"it has what was accepted by {seen}; the month ended at {ends}")
-
-
-async def _refuse_different(
-    connection: asyncpg.Connection, scope: Scope, drafts: Sequence[Invoice]
-) -> None:
-    """Raise SumsDiffer unless all invoices, these included, come to what metering's sums say."""
-    billed = await store.billed_nano(connection, scope.org_id)
-    for draft in drafts:
-        billed[draft.currency] = billed.get(draft.currency, 0) + draft.amount_nano
-    metered = await store.metered_nano(connection, scope.org_id, scope.ends_us)
-    for currency in sorted({*billed, *metered}):
-        if billed.get(currency, 0) != metered.get(currency, 0):
-            raise SumsDiffer(
-                f"{currency}: {billed.get(currency, 0)} nano-units billed, "
-                f"{metered.get(currency, 0)} metered"
-            )

@@ -5,11 +5,11 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from axon.billing.close_store import Org, close_of, first_turn_us, last_close
 from axon.billing.counting import Scope
 from axon.billing.errors import EarlierMonthOpen
 from axon.billing.months import Month, month_at, month_named
 from axon.billing.places import NOWHERE, Places, places_now, places_of
-from axon.billing.store import Org, close_of, first_turn_us, last_close
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Stored chat completions: listed, found and given metadata, as acknowledged.
 
 A completion is a turn outside any conversation. It is forgotten as every turn is, by
-`Conversations.forget_turn`.
+`Changing.forget_turn`.
 """
 
 import asyncio

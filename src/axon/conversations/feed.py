@@ -110,7 +110,12 @@ class Feed:
     async def read(
         self, owner: Owner, cursor: str | None, limit: int, *, from_beginning: bool = False
     ) -> FeedPage:
-        """See Conversations.sync."""
+        """Return what changed in the person's conversations since `cursor`, without one from now.
+
+        `from_beginning`: without a cursor, from the oldest change that is kept (30 days at
+        least). Waits up to CATCH_UP_S until PostgreSQL has what this process acknowledged. Raises
+        NotACursor, CursorExpired, HistoryUnavailable.
+        """
         after = None if cursor is None else _position(owner.user, cursor)
         await self._catching_up.wait(owner.user)
         try:

@@ -82,7 +82,7 @@ class Following:
     async def follow(
         self, owner: Owner, conversation_id: str, last_event_id: str | None
     ) -> "Followed":
-        """See Conversations.follow."""
+        """See Looking.follow."""
         parts = self._parts
         seen = None if last_event_id is None else _point(last_event_id)
         subscription = parts.hub.subscribe(conversation_id)  # first, so that nothing is missed

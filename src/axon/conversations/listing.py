@@ -74,7 +74,10 @@ class Listing:
         self._reading = reading
 
     async def page(self, owner: Owner, wanted: Wanted) -> ConversationPage:
-        """See Conversations.list_conversations."""
+        """Return at most `wanted.limit` of the person's conversations, as acknowledged.
+
+        Chains of responses are not among them. Raises HistoryUnavailable while PostgreSQL is away.
+        """
         changed = await self._changed(owner, wanted)  # before PostgreSQL, so that none is missed
         try:
             async with self._postgres.connection(LOAD_TIMEOUT_S) as connection:

@@ -20,6 +20,7 @@ from axon.conversations.errors import (
 from axon.conversations.finding import Finding
 from axon.conversations.history import HistoryTurn, WindowTurn
 from axon.conversations.leasing import History, Leasing
+from axon.conversations.loading import LOAD_TIMEOUT_S
 from axon.conversations.recording import WritingParts
 from axon.conversations.resealing import Ended, Resealing
 from axon.conversations.values import Begun, Owner, UnplacedTurn
@@ -92,6 +93,25 @@ class Placing:
         deadline = self._parts.writing.clock.monotonic() + wait_s
         async with self._leasing.inside(conversation_id, wait_s):
             await self._place_all(conversation_id, deadline)
+
+    async def settle_turn(self, owner: Owner, turn_id: str, wait_s: float) -> None:
+        """Return when the person's turn, if it has ended, has its place; raises as `settle`."""
+        conversation_id = self._parts.finding.unplaced_in(owner, turn_id)
+        if conversation_id:
+            await self.settle(conversation_id, wait_s)
+
+    async def look_at(self, owner: Owner, conversation_id: str) -> None:
+        """Return when the person may look at the conversation, and all its turns have places.
+
+        Raises ConversationNotFound for a stranger, and HistoryUnavailable when they must wait.
+        """
+        self._leasing.refuse_stranger(owner, conversation_id)
+        if conversation_id not in self._tail.unplaced:
+            return
+        try:
+            await self.settle(conversation_id, LOAD_TIMEOUT_S)
+        except ConversationBusy as busy:
+            raise HistoryUnavailable("turns of it wait for their places") from busy
 
     async def keep_placing(self) -> None:
         """Give every turn its place as soon as that can be, until cancelled."""

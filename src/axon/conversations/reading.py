@@ -44,12 +44,12 @@ class Reading:
         self._opener = opener
 
     async def read(self, owner: Owner, conversation_id: str) -> Conversation:
-        """See Conversations.read."""
+        """See Looking.read."""
         view = await self._loader.view(owner, conversation_id)
         return await self.shown(owner, conversation_id, view.state)
 
     async def list_items(self, owner: Owner, conversation_id: str, page: Page) -> ItemPage:
-        """See Conversations.list_items."""
+        """See Looking.list_items."""
 
         async def ask() -> ItemPage:
             return await self._page(owner, conversation_id, page)
@@ -70,7 +70,7 @@ class Reading:
         return ItemPage(items=items, has_more=len(rows) > page.limit)
 
     async def read_item(self, owner: Owner, conversation_id: str, item_id: str) -> StoredItem:
-        """See Conversations.read_item."""
+        """See Looking.read_item."""
 
         async def ask() -> StoredItem:
             return await self._item(owner, conversation_id, item_id)

@@ -132,8 +132,14 @@ class Searching:
         self._reading = reading
         self._free = asyncio.Semaphore(SEARCHES_AT_ONCE)
 
-    async def search(self, owner: Owner, words: str, limit: int, after: str | None) -> SearchPage:
-        """See Conversations.search."""
+    async def search(
+        self, owner: Owner, words: str, limit: int, after: str | None = None
+    ) -> SearchPage:
+        """Return where the person's conversations say `words`, in any case, titles included.
+
+        Ends at a bound, then the page is not complete; go on behind its cursor. Raises
+        NotACursor, SearchBusy, HistoryUnavailable.
+        """
         start = None if after is None else _point(after)
         caught_up = await self._catching_up.wait(owner.user)
         try:

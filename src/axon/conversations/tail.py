@@ -75,9 +75,6 @@ class Tail:
         self.on_note: Callable[[Record], None] = _nobody_listens
         """Told of every durable record before `note` returns; must not raise."""
 
-    def __len__(self) -> int:
-        return len(self._order) + self.unplaced.count
-
     def admit(self) -> None:
         """Return when another turn may be remembered; raises TailFull."""
         if len(self._order) + self.unplaced.count >= self._entries_max:

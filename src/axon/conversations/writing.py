@@ -44,7 +44,7 @@ class Writing:
         items: Sequence[NewItem],
         key: RequestKey | None,
     ) -> Conversation:
-        """See Conversations.create."""
+        """See Changing.create."""
         conversation_id = self._parts.mint.mint(PREFIX, owner.org_id, owner.user)
         turn = await self._recording.seal_items(owner, conversation_id, items)
         self._parts.journal.admit()
@@ -61,7 +61,7 @@ class Writing:
     async def fork(
         self, owner: Owner, credential_id: str, copy: Copy, metadata: Mapping[str, str] | None
     ) -> Conversation:
-        """See Conversations.fork."""
+        """See Changing.fork."""
         original = copy.conversation
         conversation_id = self._parts.mint.mint(PREFIX, owner.org_id, owner.user)
         turn = await self._recording.seal_items(owner, conversation_id, copy.items)
@@ -94,7 +94,7 @@ class Writing:
         items: Sequence[NewItem],
         key: RequestKey | None,
     ) -> tuple[StoredItem, ...]:
-        """See Conversations.append_items."""
+        """See Changing.append_items."""
         turn = await self._recording.seal_items(owner, conversation_id, items)
         begun = await self._recording.begin(owner, conversation_id)
         change = ItemsAppended(
@@ -124,7 +124,7 @@ class Writing:
     async def update(
         self, owner: Owner, credential_id: str, conversation_id: str, update: Update
     ) -> Conversation:
-        """See Conversations.update."""
+        """See Changing.update."""
         words, members = _named(update)
         title = b""
         if isinstance(update.title, str):
@@ -147,7 +147,7 @@ class Writing:
     async def delete_item(
         self, owner: Owner, credential_id: str, conversation_id: str, item_id: str
     ) -> Conversation:
-        """See Conversations.delete_item."""
+        """See Changing.delete_item."""
         origin_id = await self._parts.reading.origin_of(owner, conversation_id, item_id)
         begun = await self._recording.begin(owner, conversation_id)
         reading = self._parts.reading.read_with_item(owner, conversation_id, item_id)
@@ -165,7 +165,7 @@ class Writing:
     async def delete(
         self, owner: Owner, credential_id: str, conversation_id: str, *, with_items: bool
     ) -> None:
-        """See Conversations.delete."""
+        """See Changing.delete."""
         begun = await self._recording.begin(owner, conversation_id)
         word = DELETED_WITH_ITEMS if with_items else "deleted"
         change = self._recording.changed(
@@ -176,7 +176,7 @@ class Writing:
     async def forget_turn(
         self, owner: Owner, credential_id: str, place: TurnPlace, turn_id: str
     ) -> None:
-        """See Conversations.forget_turn."""
+        """See Changing.forget_turn."""
         conversation_id, begun = place.conversation_id, None
         if conversation_id:
             try:

@@ -41,7 +41,9 @@ async def follow_conversation(door: Door, call: Call, conversation_id: str) -> N
     await call.body(door.options.body_bytes_max)
     try:
         with Missing(conversation_id):
-            followed = await door.conversations.follow(owner, conversation_id, last_event_id)
+            followed = await door.conversations.looking.follow(
+                owner, conversation_id, last_event_id
+            )
     except NotACursor:
         message = "Invalid 'Last-Event-ID': it is no event of this stream."
         raise refuse(message, param="Last-Event-ID", code="invalid_cursor") from None

@@ -18,7 +18,7 @@ async def fork_conversation(door: Door, call: Call, conversation_id: str) -> Non
     pairs = metadata(fields)
     try:
         with Missing(conversation_id, item_id):
-            made = await door.conversations.fork(
+            made = await door.conversations.changing.fork(
                 owner, call.caller.credential_id, conversation_id, item_id, pairs
             )
     except ForkTooLarge as error:

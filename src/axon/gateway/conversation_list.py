@@ -28,7 +28,7 @@ async def list_conversations(door: Door, call: Call) -> None:
         metadata=page_metadata(query),
         model=page_model(query),
     )
-    page = await door.conversations.list_conversations(owner, wanted)
+    page = await door.conversations.listing.page(owner, wanted)
     data = [shown(conversation) for conversation in page.conversations]
     await call.reply_value(
         {

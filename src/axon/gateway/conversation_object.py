@@ -43,7 +43,7 @@ async def read_conversation(door: Door, call: Call, conversation_id: str) -> Con
     """Return a conversation of the caller's; a chain of responses is none, and a 404."""
     owner = owner_of(door, call, conversation_id)
     with Missing(conversation_id):
-        found = await door.conversations.read(owner, conversation_id)
+        found = await door.conversations.looking.read(owner, conversation_id)
         if found.implicit:
             raise ConversationNotFound
     return found

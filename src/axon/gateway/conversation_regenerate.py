@@ -46,7 +46,7 @@ async def regenerate(door: Door, call: Call, conversation_id: str) -> None:
     question = await _question(door, conversation.owner, conversation_id, fields)
     try:
         with Missing(conversation_id, question.item_id):
-            branch = await door.conversations.branch(
+            branch = await door.conversations.changing.branch(
                 conversation.owner, call.caller.credential_id, conversation_id, question.item_id
             )
     except (ForkTooLarge, ForkCutsCall) as error:
@@ -62,7 +62,7 @@ async def _question(door: Door, owner: Owner, conversation_id: str, fields: Fiel
     wanted = member(fields, "item_id", str)
     after, found = None, wanted is None
     for _ in range(_PAGES_MAX):
-        page = await door.conversations.list_items(
+        page = await door.conversations.looking.list_items(
             owner, conversation_id, after=after, limit=_PAGE, order="desc"
         )
         for item in page.items:

@@ -22,7 +22,7 @@ async def search_conversations(door: Door, call: Call) -> None:
         message = f"Invalid 'q': at most {QUERY_CHARS_MAX} characters, but got {len(words)}."
         raise refuse(message, param="q", code="string_above_max_length")
     try:
-        page = await door.conversations.search(
+        page = await door.conversations.searching.search(
             owner, words, page_limit(query), query.get("after") or None
         )
     except NotACursor:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from axon.conversations import Conversation, StoredItem
+from axon.conversations import Conversation, StoredItem, Update
 from axon.gateway.call import Call
 from axon.gateway.conversation_object import Missing, read_conversation, shown
 from axon.gateway.door import Door
@@ -34,7 +34,7 @@ async def make_title(door: Door, call: Call, conversation_id: str) -> None:
     if model is None:
         message = "Missing required parameter: 'model'; no model has answered here yet."
         raise refuse(message, param="model", code="missing_required_parameter")
-    page = await door.conversations.list_items(
+    page = await door.conversations.looking.list_items(
         conversation.owner, conversation_id, after=None, limit=_ITEMS_READ, order="asc"
     )
     said = _said(page.items)
@@ -42,8 +42,8 @@ async def make_title(door: Door, call: Call, conversation_id: str) -> None:
         raise refuse("The conversation has no messages yet.", code="empty_conversation")
     title = await door.turns.title(_about(call, conversation, model), said)
     with Missing(conversation_id):
-        await door.conversations.set_title(
-            conversation.owner, call.caller.credential_id, conversation_id, title
+        await door.conversations.changing.update(
+            conversation.owner, call.caller.credential_id, conversation_id, Update(title=title)
         )
     await call.reply_value(shown(await read_conversation(door, call, conversation_id)))
 

@@ -28,7 +28,9 @@ async def create_conversation(door: Door, call: Call) -> None:
     items = _items(fields)
     pairs = metadata(fields) or {}
     key = door.request_key(call, owner, body)
-    made = await door.conversations.create(owner, call.caller.credential_id, pairs, items, key)
+    made = await door.conversations.changing.create(
+        owner, call.caller.credential_id, pairs, items, key
+    )
     await call.reply_value(shown(made))
 
 
@@ -44,7 +46,7 @@ async def update_conversation(door: Door, call: Call, conversation_id: str) -> N
     owner = owner_of(door, call, conversation_id)
     update = _update(fields)
     with Missing(conversation_id):
-        changed = await door.conversations.update(
+        changed = await door.conversations.changing.update(
             owner, call.caller.credential_id, conversation_id, update
         )
     await call.reply_value(shown(changed))
@@ -75,7 +77,7 @@ async def delete_conversation(door: Door, call: Call, conversation_id: str) -> N
         message = f"Invalid value for 'items': {items!r}; use 'keep' or 'delete'."
         raise refuse(message, param="items", code="invalid_value")
     with Missing(conversation_id):
-        await door.conversations.delete(
+        await door.conversations.changing.delete(
             owner, call.caller.credential_id, conversation_id, with_items=items == "delete"
         )
     deleted = {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
@@ -93,7 +95,7 @@ async def create_items(door: Door, call: Call, conversation_id: str) -> None:
         raise refuse("Invalid 'items': it is empty.", param="items", code="empty_array")
     with Missing(conversation_id):
         key = door.request_key(call, owner, body)
-        added = await door.conversations.append_items(
+        added = await door.conversations.changing.append_items(
             owner, call.caller.credential_id, conversation_id, items, key
         )
     await call.reply_json(_list(added, has_more=False))
@@ -106,7 +108,7 @@ async def list_items(door: Door, call: Call, conversation_id: str) -> None:
     limit, order = page_limit(query), page_order(query)
     after = query.get("after") or None
     with Missing(conversation_id, after):
-        page = await door.conversations.list_items(
+        page = await door.conversations.looking.list_items(
             owner, conversation_id, after=after, limit=limit, order=order
         )
     await call.reply_json(_list(page.items, page.has_more))
@@ -116,7 +118,7 @@ async def get_item(door: Door, call: Call, conversation_id: str, item_id: str) -
     """Answer with one item."""
     owner = owner_of(door, call, conversation_id)
     with Missing(conversation_id, item_id):
-        item = await door.conversations.read_item(owner, conversation_id, item_id)
+        item = await door.conversations.looking.read_item(owner, conversation_id, item_id)
     await call.reply_json(item.content)
 
 
@@ -124,7 +126,7 @@ async def delete_item(door: Door, call: Call, conversation_id: str, item_id: str
     """Delete one item; answer with the conversation."""
     owner = owner_of(door, call, conversation_id)
     with Missing(conversation_id, item_id):
-        changed = await door.conversations.delete_item(
+        changed = await door.conversations.changing.delete_item(
             owner, call.caller.credential_id, conversation_id, item_id
         )
     await call.reply_value(shown(changed))

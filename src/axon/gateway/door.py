@@ -8,7 +8,7 @@ import msgspec
 from axon.accounts import Accounts
 from axon.alerts import OwnAlerts
 from axon.base import Clock, IdMint, SystemRandomness, UnknownId
-from axon.billing import Invoices
+from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, Owner, RequestKey, StoredTurn
 from axon.flags import Flags
 from axon.gateway.call import AnsweredElsewhere, Call, Headers
@@ -75,6 +75,8 @@ class Door:
     embedding_cache: EmbeddingCache = field(
         default_factory=lambda: EmbeddingCache(SystemRandomness())
     )
+    stripe_webhook: StripeWebhook | None = None
+    """None where Stripe sends nothing."""
     relay: Relay | None = None
     """None where this is the node's only serving process."""
     without_postgresql: Callable[[], bool] = lambda: False

@@ -16,7 +16,9 @@ from axon.gateway.alert_shapes import (
     WebhooksShown,
 )
 from axon.gateway.flag_shapes import FLAG_ANSWERS
+from axon.gateway.openapi_conversations import CONVERSATION_ANSWERS
 from axon.gateway.openapi_events import EVENTS_ANSWERS
+from axon.gateway.openapi_turns import TURN_ANSWERS
 
 
 class ErrorDetail(msgspec.Struct):
@@ -32,158 +34,6 @@ class Error(msgspec.Struct):
     """OpenAI's error object."""
 
     error: ErrorDetail
-
-
-class Origin(msgspec.Struct):
-    """Where a conversation left another."""
-
-    conversation_id: str
-    item_id: str | None
-
-
-class Conversation(msgspec.Struct):
-    """A conversation."""
-
-    id: str
-    object: Literal["conversation"]
-    created_at: int
-    """Seconds since 1970, as every `..._at` here."""
-    metadata: dict[str, str]
-    title: str | None
-    archived: bool
-    forked_from: Origin | None
-
-
-class ConversationPage(msgspec.Struct):
-    """A page of conversations."""
-
-    object: Literal["list"]
-    data: list[Conversation]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-
-class StoredItem(msgspec.Struct):
-    """An item as it is stored: a message, a call of a tool, its output, a reasoning, a summary."""
-
-    id: str
-    type: str
-
-
-class ItemPage(msgspec.Struct):
-    """A page of items."""
-
-    object: Literal["list"]
-    data: list[StoredItem]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-
-class ObjectPage(msgspec.Struct):
-    """A page of objects."""
-
-    object: Literal["list"]
-    data: list[dict[str, Any]]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-
-class SearchResult(msgspec.Struct):
-    """Where a conversation says something."""
-
-    object: Literal["conversation.search_result"]
-    conversation_id: str
-    item_id: str | None
-    title: str | None
-    snippet: str
-
-
-class SearchPage(msgspec.Struct):
-    """A page of what was found."""
-
-    object: Literal["list"]
-    data: list[SearchResult]
-    has_more: bool
-    complete: bool
-    """False when the search ended before it had looked at everything."""
-    cursor: str | None
-
-
-class Change(msgspec.Struct):
-    """One change of a person's conversations."""
-
-    object: Literal["sync.change"]
-    type: str
-    at: int
-    conversation_id: str
-    response_id: str | None
-    item_ids: list[str]
-    items: list[dict[str, Any]]
-    conversation: Conversation | None
-
-
-class Changes(msgspec.Struct):
-    """The changes since a cursor."""
-
-    object: Literal["sync"]
-    data: list[Change]
-    cursor: str
-    has_more: bool
-
-
-class Response(msgspec.Struct):
-    """OpenAI's Response object."""
-
-    id: str
-    object: Literal["response"]
-    created_at: int
-    status: Literal["queued", "in_progress", "completed", "incomplete", "cancelled", "failed"]
-    model: str
-    output: list[dict[str, Any]]
-    metadata: dict[str, str] | None
-    conversation: dict[str, str] | None
-
-
-class ChatCompletion(msgspec.Struct):
-    """A chat completion, as the engine made it."""
-
-    id: str
-    choices: list[dict[str, Any]]
-
-
-class Completion(msgspec.Struct):
-    """A text completion, as the engine made it."""
-
-    id: str
-    choices: list[dict[str, Any]]
-
-
-class Embeddings(msgspec.Struct):
-    """The embeddings, in the order of the inputs."""
-
-    data: list[dict[str, Any]]
-
-
-class InputTokens(msgspec.Struct):
-    """How long an input is."""
-
-    object: Literal["response.input_tokens"]
-    input_tokens: int
-    counted_by: str
-    """The engine, or an estimate that errs on the high side."""
-
-
-class Compaction(msgspec.Struct):
-    """A summary in place of a long input."""
-
-    id: str
-    object: Literal["response.compaction"]
-    created_at: int
-    output: list[dict[str, Any]]
-    usage: dict[str, Any]
 
 
 class Deleted(msgspec.Struct):
@@ -290,6 +140,39 @@ class LimitRules(msgspec.Struct):
     data: list[LimitRule]
 
 
+class Tier(msgspec.Struct):
+    """A set of rules that organizations are put into."""
+
+    id: str
+    object: Literal["tier"]
+    description: str
+    queue_share: int
+    """Percent of the job queue that is kept for it; 0 for none."""
+
+
+class Tiers(msgspec.Struct):
+    """Every tier."""
+
+    object: Literal["list"]
+    data: list[Tier]
+
+
+class TierDeleted(msgspec.Struct):
+    """A tier that was removed, and the rules that were removed with it."""
+
+    id: str
+    object: Literal["tier.deleted"]
+    deleted: Literal[True]
+    limit_rules: list[str]
+
+
+class StripeEvent(msgspec.Struct):
+    """An event of Stripe's, and whether it was one that somebody waits for."""
+
+    object: Literal["stripe_event"]
+    kept: bool
+
+
 class State(msgspec.Struct):
     """How the process is."""
 
@@ -314,17 +197,8 @@ class InvoicePage(msgspec.Struct):
 
 
 ANSWERS: dict[str, type[msgspec.Struct] | None] = {
-    "chat.create_completion": ChatCompletion,
-    "responses.create_response": Response,
-    "conversations.create_conversation": Conversation,
-    "conversation_list.list_conversations": ConversationPage,
-    "conversation_search.search_conversations": SearchPage,
-    "sync.sync": Changes,
-    "stored_chat.list_completions": ObjectPage,
-    "response_items.count_input_tokens": InputTokens,
-    "compaction.compact_input": Compaction,
-    "embeddings.create_embeddings": Embeddings,
-    "completions.create_completion": Completion,
+    **TURN_ANSWERS,
+    **CONVERSATION_ANSWERS,
     "models.list_models": Models,
     "passes.create_pass": UserPass,
     "usage.own_usage": UsagePage,
@@ -342,28 +216,18 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "limits.list_rules": LimitRules,
     "limits.set_rule": LimitRule,
     "limits.remove_rule": Deleted,
+    "stripe_events.take_event": StripeEvent,
+    "tiers.list_tiers": Tiers,
+    "tiers.get_tier": Tier,
+    "tiers.set_tier": Tier,
+    "tiers.remove_tier": TierDeleted,
     **EVENTS_ANSWERS,
     **FLAG_ANSWERS,
     "models.get_model": Model,
-    "stored_chat.get_completion": ChatCompletion,
-    "stored_chat.update_completion": ChatCompletion,
     "stored_chat.delete_completion": Deleted,
-    "stored_chat.list_messages": ObjectPage,
-    "stored_responses.get_response": Response,
     "stored_responses.delete_response": Deleted,
-    "stored_responses.cancel_response": Response,
-    "response_items.list_input_items": ItemPage,
     "conversation_events.follow_conversation": None,
-    "conversation_fork.fork_conversation": Conversation,
-    "conversation_title.make_title": Conversation,
-    "conversation_regenerate.regenerate": Response,
-    "conversations.get_conversation": Conversation,
-    "conversations.update_conversation": Conversation,
     "conversations.delete_conversation": Deleted,
-    "conversations.create_items": ItemPage,
-    "conversations.list_items": ItemPage,
-    "conversations.get_item": StoredItem,
-    "conversations.delete_item": Conversation,
     "operation.healthz": State,
     "operation.readyz": State,
     "operation.status": Status,

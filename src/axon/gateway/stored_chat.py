@@ -70,7 +70,9 @@ async def delete_completion(door: Door, call: Call, completion_id: str) -> None:
     await _find(door, call, completion_id)
     owner = _owner(door, call, completion_id)
     try:
-        await door.conversations.forget_turn(owner, call.caller.credential_id, completion_id)
+        await door.conversations.changing.forget_turn(
+            owner, call.caller.credential_id, completion_id
+        )
     except TurnNotFound:
         raise _not_found(completion_id) from None
     deleted = {"id": completion_id, "object": "chat.completion.deleted", "deleted": True}

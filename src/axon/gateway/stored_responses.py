@@ -70,7 +70,9 @@ async def delete_response(door: Door, call: Call, response_id: str) -> None:
     if isinstance(turn, RunningTurn):
         message = "The response is still running; cancel it first."
         raise refuse(message, code="response_in_progress")
-    await door.conversations.forget_turn(turn.owner, call.caller.credential_id, response_id)
+    await door.conversations.changing.forget_turn(
+        turn.owner, call.caller.credential_id, response_id
+    )
     await call.reply_value({"id": response_id, "object": "response", "deleted": True})
 
 

@@ -21,7 +21,7 @@ async def sync(door: Door, call: Call) -> None:
         message = f"Invalid value for 'since': {since!r}; use 'now' or 'beginning'."
         raise refuse(message, param="since", code="invalid_value")
     try:
-        page = await door.conversations.sync(
+        page = await door.conversations.feed.read(
             owner, cursor, page_limit(query), from_beginning=since == "beginning"
         )
     except NotACursor as error:

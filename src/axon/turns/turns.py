@@ -39,6 +39,10 @@ _PLACE_WITHIN_S = 10.0
 """How long a turn that only the bus can tell on may wait for its place: its followers wait too, and
 the bus keeps an ended job's output no longer."""
 
+_USAGE_WITHIN_S = 5.0
+"""How long the engine of a cancelled turn whose answer is whole has to say its usage. It says that
+with its last word or right behind it: one that takes longer hangs."""
+
 
 class Turns:
     """Takes turns and brings every accepted one to its end; one per process."""
@@ -136,9 +140,21 @@ class Turns:
         await watch(self._rooms, turn)
 
     def cancel(self, turn: RunningTurn) -> None:
-        """Stop the engine; the turn ends as cancelled, with what was said so far."""
-        turn.cancelled = True
-        self._rooms.inference.cancel(turn.head.turn_id)
+        """Stop the engine; the turn ends as cancelled, with what was said so far.
+
+        An answer that is already whole stays one, and its engine may still say what it used.
+        """
+        if not turn.cancelled:
+            turn.cancelled = True
+            asyncio.get_running_loop().call_soon(self._stop, turn)
+
+    def _stop(self, turn: RunningTurn) -> None:
+        """Stop the engine of a turn that has read all the engine had said before its cancel."""
+        stop, turn_id = self._rooms.inference.cancel, turn.head.turn_id
+        if turn.answer.complete:
+            asyncio.get_running_loop().call_later(_USAGE_WITHIN_S, stop, turn_id)
+        else:
+            stop(turn_id)
 
     async def count_input(self, request: TurnRequest) -> InputTokens:
         """Return how long the input of such a turn would be; see `counting`."""

@@ -20,6 +20,8 @@ async def check_scheduler(examined: Examined) -> list[Finding]:
         one for one in told if one.role == "scheduler" and one.silent_for_s(now_us) < SILENT_AFTER_S
     ]
     log_path = examined.folder.logs / "scheduler.log"
+    if not living and not examined.settings.scheduler.here:
+        return [ok("scheduler", "none on this node, as `scheduler.here` says")]
     if not living:
         advice = f"Turns do not need it; what it does is late. See {log_path}."
         return [broken("scheduler", "it says nothing", advice)]

@@ -6,6 +6,7 @@ from axon.app.folders import DataFolder
 from axon.app.roles.serving_rooms import ServingRooms
 from axon.app.roles.told_state import SILENT_AFTER_S, ToldState, ToldStates
 from axon.app.roles.worker import upstreams_health
+from axon.app.settings import SchedulerSettings
 from axon.base import MICROS_PER_SECOND, Clock
 from axon.inference import Dispatcher
 from axon.journal import JournalError
@@ -29,12 +30,15 @@ _steps = counter("axon_clock_steps_total", "Times the wall clock was set while A
 class Dependencies:
     """One per serving process; `refresh` once a second, `health` whenever somebody asks."""
 
-    def __init__(self, rooms: ServingRooms, folder: DataFolder) -> None:
+    def __init__(
+        self, rooms: ServingRooms, folder: DataFolder, scheduler: SchedulerSettings
+    ) -> None:
         """Nothing has been looked at yet: before the first `refresh` files are not known."""
         self._rooms = rooms
         self._journals = folder.journals
         self._clock: Clock = rooms.door.clock
         self._states = ToldStates(folder.told_states, self._clock)
+        self._scheduler = scheduler
         self._looked = False
         self._projector: ProjectorStatus | None = None
         self.told: list[ToldState] = []
@@ -67,9 +71,14 @@ class Dependencies:
         found["clock"] = self._since("clock", self._clock_reason())
         if self._looked:
             found["projector"] = self._since("projector", self._projector_reason())
-            found["scheduler"] = self._since("scheduler", self._scheduler_reason())
+            if not self.elsewhere():
+                found["scheduler"] = self._since("scheduler", self._scheduler_reason())
             found.update(self._tasks())
         return found
+
+    def elsewhere(self) -> list[str]:
+        """Return the roles that this node is without, as the settings want it."""
+        return [] if self._scheduler.here or self._living("scheduler") else ["scheduler"]
 
     def _upstreams(self) -> dict[str, Health]:
         """Return the upstreams as who drives them sees them: the workers, else this process."""

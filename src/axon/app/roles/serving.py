@@ -59,7 +59,7 @@ async def _serve(settings: Settings) -> int:
 
     folder = DataFolder.of(settings)
     rooms = await open_rooms(settings, folder, on_fatal)
-    upkeep = Upkeep(rooms, folder)
+    upkeep = Upkeep(rooms, folder, settings.scheduler)
     rooms.tasks.start(upkeep.keep_up(), "upkeep")
     operation = Operation(
         ready=upkeep.not_ready,

@@ -9,49 +9,24 @@ from axon.accounts import Accounts, AccountsOptions
 from axon.alerts import AdminParts, OwnAlerts
 from axon.app.alerting import allowed_by
 from axon.app.folders import DataFolder
-from axon.app.instances import own_instance
-from axon.app.models import model_table, proxies
+from axon.app.roles.ground import Ground, open_ground
+from axon.app.roles.inference_rooms import InferenceRooms, open_inference
 from axon.app.roles.metered_events import outside_events
 from axon.app.roles.own_journal import open_journal
 from axon.app.roles.reading_back import read_journal
 from axon.app.roles.relaying import relay_between
 from axon.app.settings import Settings, TurnsSettings
-from axon.base import (
-    Clock,
-    IdMint,
-    Randomness,
-    SystemClock,
-    SystemRandomness,
-    TaskOwner,
-    instance_mark,
-)
-from axon.billing import Invoices
+from axon.base import TaskOwner
+from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
 from axon.flags import Flags, FlagsParts
 from axon.gateway import Door, GatewayOptions, Streams
-from axon.inference import (
-    Dispatcher,
-    DispatcherParts,
-    Engines,
-    Inference,
-    LocalBus,
-    LocalQueue,
-    ModelDirectory,
-    ModelTable,
-    Near,
-    Worker,
-)
+from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Worker
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
-from axon.metering import (
-    FollowerOptions,
-    OutsideEvents,
-    PriceBook,
-    PriceFollower,
-    Usage,
-)
+from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
 from axon.sealing import Keyring, KeyStore
-from axon.stores import Postgres, PostgresOptions, Valkey
+from axon.stores import Postgres, Valkey
 from axon.telemetry import log
 from axon.turns import TurnOptions, TurnRooms, Turns
 
@@ -81,29 +56,6 @@ class ServingRooms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
-    """What every room stands on."""
-
-    clock: Clock
-    randomness: Randomness
-    keyring: Keyring
-    mint: IdMint
-    keys: KeyStore
-    postgres: Postgres
-    valkey: Valkey
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Inference:
-    """The queue and the bus, and who stands at their other end: a worker, or the way to some."""
-
-    models: ModelTable
-    engines: Engines
-    worker: Worker | Dispatcher
-    inference: Inference
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Allowance:
     """What turns cost, and what they may use."""
 
@@ -119,7 +71,7 @@ async def open_rooms(
     Raises AxonError when the journal, the keyring or a setting is unusable. PostgreSQL and Valkey
     may be away.
     """
-    ground = await _open_ground(settings, folder)
+    ground = await open_ground(settings, folder)
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = _accounts(settings, folder, ground)
     await accounts.start()
@@ -127,7 +79,7 @@ async def open_rooms(
     prices = _prices(folder, ground, book)
     await prices.start()
     conversations = _conversations(settings, folder, ground, journal)
-    serving = _inference(settings, ground, journal.instance)
+    serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
     allowance = _Allowance(prices=book, limits=_limits(settings, folder, ground, journal))
     rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
@@ -136,7 +88,6 @@ async def open_rooms(
     await ground.valkey.start()
     await conversations.open()
     await allowance.limits.start()
-    flags = await _flags(settings, folder, ground, journal)
     await turns.recover(left_open)
     tasks = TaskOwner(_task_failed)
     door = Door(
@@ -146,11 +97,12 @@ async def open_rooms(
         turns=turns,
         usage=Usage(ground.postgres),
         events=_events(settings, ground, journal),
-        flags=flags,
+        flags=await _flags(settings, folder, ground, journal),
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
         alerts=_alerts(settings, ground),
+        stripe_webhook=_stripe_webhook(settings, ground),
         mint=ground.mint,
         clock=ground.clock,
         streams=Streams(),
@@ -173,7 +125,7 @@ async def open_rooms(
     )
 
 
-def _alerts(settings: Settings, ground: _Ground) -> OwnAlerts:
+def _alerts(settings: Settings, ground: Ground) -> OwnAlerts:
     return OwnAlerts(
         AdminParts(
             postgres=ground.postgres,
@@ -183,6 +135,15 @@ def _alerts(settings: Settings, ground: _Ground) -> OwnAlerts:
             allowed=allowed_by(settings.alerts),
         )
     )
+
+
+def _events(settings: Settings, ground: Ground, journal: Journal) -> OutsideEvents:
+    return outside_events(settings.metering, journal, ground.postgres, ground.mint, ground.clock)
+
+
+def _stripe_webhook(settings: Settings, ground: Ground) -> StripeWebhook | None:
+    secret = settings.stripe.webhook_secret
+    return StripeWebhook(ground.postgres, ground.clock, secret) if secret else None
 
 
 def _gateway_options(settings: Settings, keyring: Keyring) -> GatewayOptions:
@@ -197,7 +158,7 @@ def _gateway_options(settings: Settings, keyring: Keyring) -> GatewayOptions:
 def _own_journal(
     settings: Settings,
     folder: DataFolder,
-    ground: _Ground,
+    ground: Ground,
     on_fatal: Callable[[BaseException], None],
 ) -> Journal:
     instance = folder.journal_instance(settings, ground.randomness)
@@ -205,10 +166,10 @@ def _own_journal(
 
 
 def _turn_rooms(
-    ground: _Ground,
+    ground: Ground,
     journal: Journal,
     conversations: Conversations,
-    serving: _Inference,
+    serving: InferenceRooms,
     allowance: _Allowance,
 ) -> TurnRooms:
     return TurnRooms(
@@ -236,7 +197,7 @@ def _turn_options(settings: TurnsSettings) -> TurnOptions:
     )
 
 
-def _accounts(settings: Settings, folder: DataFolder, ground: _Ground) -> Accounts:
+def _accounts(settings: Settings, folder: DataFolder, ground: Ground) -> Accounts:
     options = AccountsOptions(
         snapshot_path=folder.accounts_snapshot,
         staleness_max_s=settings.accounts.staleness_max_s,
@@ -246,13 +207,13 @@ def _accounts(settings: Settings, folder: DataFolder, ground: _Ground) -> Accoun
     return Accounts(ground.postgres, ground.keyring, ground.clock, ground.randomness, options)
 
 
-def _prices(folder: DataFolder, ground: _Ground, book: PriceBook) -> PriceFollower:
+def _prices(folder: DataFolder, ground: Ground, book: PriceBook) -> PriceFollower:
     options = FollowerOptions(snapshot_path=folder.prices_snapshot)
     return PriceFollower(ground.postgres, book, ground.randomness, options)
 
 
 def _conversations(
-    settings: Settings, folder: DataFolder, ground: _Ground, journal: Journal
+    settings: Settings, folder: DataFolder, ground: Ground, journal: Journal
 ) -> Conversations:
     return Conversations(
         ConversationsParts(
@@ -275,7 +236,7 @@ def _conversations(
     )
 
 
-def _limits(settings: Settings, folder: DataFolder, ground: _Ground, journal: Journal) -> Limits:
+def _limits(settings: Settings, folder: DataFolder, ground: Ground, journal: Journal) -> Limits:
     return Limits(
         LimitsParts(
             postgres=ground.postgres,
@@ -291,13 +252,7 @@ def _limits(settings: Settings, folder: DataFolder, ground: _Ground, journal: Jo
     )
 
 
-def _events(settings: Settings, ground: _Ground, journal: Journal) -> OutsideEvents:
-    return outside_events(settings.metering, journal, ground.postgres, ground.mint, ground.clock)
-
-
-async def _flags(
-    settings: Settings, folder: DataFolder, ground: _Ground, journal: Journal
-) -> Flags:
+async def _flags(settings: Settings, folder: DataFolder, ground: Ground, journal: Journal) -> Flags:
     flags = Flags(
         FlagsParts(
             postgres=ground.postgres,
@@ -317,59 +272,6 @@ async def _flags(
 
 def _watched(folder: str) -> Path | None:
     return Path(folder).expanduser().absolute() if folder else None
-
-
-def _inference(settings: Settings, ground: _Ground, instance: str) -> _Inference:
-    models = model_table(settings)
-    engines = Engines(models.served(), ground.clock, proxies())
-    apart = settings.workers.processes > 0
-    queue, bus = LocalQueue(name="valkey" if apart else "in_process"), LocalBus(ground.clock)
-    worker = Worker(queue, bus, engines, ground.clock)
-    dispatcher = None
-    if apart:
-        dispatcher = Dispatcher(
-            Near(queue=queue, bus=bus, worker=worker),
-            DispatcherParts(
-                url=settings.valkey.url,
-                instance=instance,
-                secret=ground.keyring.derive("bus"),
-                clock=ground.clock,
-                randomness=ground.randomness,
-            ),
-        )
-        dispatcher.start(models.served())
-    else:
-        worker.serve(models.served())
-    return _Inference(
-        models=models,
-        engines=engines,
-        worker=worker if dispatcher is None else dispatcher,  # an idle one has a length of 0
-        inference=Inference(queue, bus, engines, dispatcher),
-    )
-
-
-async def _open_ground(settings: Settings, folder: DataFolder) -> _Ground:
-    clock, randomness = SystemClock(), SystemRandomness()
-    keyring = Keyring.open(folder.keyring, randomness)
-    postgres = Postgres(
-        settings.database.url,
-        PostgresOptions(
-            connections_max=settings.database.connections_max,
-            statement_timeout_s=settings.database.timeout_s,
-            schema_wanted=True,
-        ),
-        clock,
-    )
-    await postgres.start()
-    return _Ground(
-        clock=clock,
-        randomness=randomness,
-        keyring=keyring,
-        mint=IdMint(keyring.identity, clock, randomness, instance_mark(own_instance(settings))),
-        keys=KeyStore(folder.key_store, keyring, clock, randomness),
-        postgres=postgres,
-        valkey=Valkey(settings.valkey.url, settings.valkey.timeout_ms, clock),
-    )
 
 
 def _task_failed(name: str, error: BaseException) -> None:

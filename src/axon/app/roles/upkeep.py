@@ -9,6 +9,7 @@ from axon.app.folders import DataFolder
 from axon.app.roles.dependencies import Dependencies
 from axon.app.roles.serving_rooms import ServingRooms
 from axon.app.roles.told_state import SILENT_AFTER_S
+from axon.app.settings import SchedulerSettings
 from axon.base import utc_from_us
 from axon.gateway import Status
 from axon.journal import JournalError, read_cursor
@@ -35,12 +36,13 @@ class Upkeep:
 
     rooms: ServingRooms
     folder: DataFolder
+    scheduler: SchedulerSettings
     draining: bool = False
     dependencies: Dependencies = field(init=False)
 
     def __post_init__(self) -> None:
         """Look at everything from now on."""
-        self.dependencies = Dependencies(self.rooms, self.folder)
+        self.dependencies = Dependencies(self.rooms, self.folder, self.scheduler)
 
     async def keep_up(self) -> None:
         """Forget what PostgreSQL has: in the tail at once, on disk after its retention."""
@@ -106,6 +108,7 @@ class Upkeep:
             "version": __version__,
             "ready": self.not_ready() is None,
             "degraded": [name for name, one in health.items() if not one.up],
+            "elsewhere": self.dependencies.elsewhere(),
             "journal": {
                 "instance": self.rooms.journal.instance,
                 "durable_through": durable,

@@ -10,19 +10,19 @@ from axon.app.settings.metering import (
     entitlements_of,
     meters_of,
 )
+from axon.app.settings.scheduler import SchedulerSettings
 from axon.app.settings.tree import (
     AccountsSettings,
-    ConversationsSettings,
     DatabaseSettings,
     HttpSettings,
     JournalSettings,
     LogSettings,
     Settings,
     StripeSettings,
-    TurnsSettings,
     ValkeySettings,
     WorkersSettings,
 )
+from axon.app.settings.turns import ConversationsSettings, TurnsSettings
 from axon.app.settings.upstreams import (
     EngineSettings,
     ModelSettings,
@@ -45,6 +45,7 @@ __all__ = [
     "MeterSettings",
     "MeteringSettings",
     "ModelSettings",
+    "SchedulerSettings",
     "Settings",
     "SettingsWrong",
     "StripeSettings",

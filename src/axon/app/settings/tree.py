@@ -7,6 +7,8 @@ from msgspec import Meta, Struct
 from axon.app.settings.alerts import AlertsSettings
 from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.metering import MeteringSettings
+from axon.app.settings.scheduler import SchedulerSettings
+from axon.app.settings.turns import ConversationsSettings, TurnsSettings
 from axon.app.settings.upstreams import EngineSettings, ModelSettings, WildcardSettings
 from axon.app.settings.usage_stream import UsageStreamSettings
 from axon.base import GIB, KIB, MIB
@@ -184,63 +186,6 @@ class AccountsSettings(Struct, frozen=True, kw_only=True):
     cache_max: Annotated[int, Meta(ge=1, description="Keys remembered by one process.")] = 100_000
 
 
-class ConversationsSettings(Struct, frozen=True, kw_only=True):
-    """What a serving process holds of conversations, and how long a change of one waits."""
-
-    opened_bytes_max: Annotated[
-        int,
-        Meta(
-            ge=0,
-            description="Memory for histories that are kept opened, so that the next turn need "
-            "not read them again; the least recently used go first.",
-        ),
-    ] = 256 * MIB
-    remembered_turns_max: Annotated[
-        int,
-        Meta(
-            ge=0,
-            description="Ended turns whose conversation is remembered, at some 400 bytes each, so "
-            "that continuing one by `previous_response_id` costs no SQL.",
-        ),
-    ] = 100_000
-    idempotency_keys_max: Annotated[
-        int,
-        Meta(
-            ge=1,
-            description="Idempotency keys in memory, at some 300 bytes each; those that PostgreSQL "
-            "has make room, and while it has none of them a request with a new one is a 503.",
-        ),
-    ] = 100_000
-    change_wait_s: Annotated[
-        float,
-        Meta(
-            ge=0,
-            description="How long a change without a turn waits for the turns before it; then 409.",
-        ),
-    ] = 10.0
-
-
-class TurnsSettings(Struct, frozen=True, kw_only=True):
-    """One request and its answer."""
-
-    wait_s: Annotated[
-        float,
-        Meta(ge=0, description="How long a turn waits for the one before it; then 409."),
-    ] = 30.0
-    timeout_s: Annotated[float, Meta(gt=0, description="Longest turn, waiting included.")] = 600.0
-    history_unavailable: Annotated[
-        Literal["answer", "refuse"],
-        Meta(
-            description="While no store can tell what a conversation holds: answer a turn without "
-            "it and give it its place later, or refuse it with 503."
-        ),
-    ] = "answer"
-    progress_every_s: Annotated[
-        float,
-        Meta(gt=0, description="How much of a running answer a crash can cost at most."),
-    ] = 2.0
-
-
 class LogSettings(Struct, frozen=True, kw_only=True):
     """Log lines, one JSON object each."""
 
@@ -262,6 +207,20 @@ class StripeSettings(Struct, frozen=True, kw_only=True):
 
     key: Annotated[str, Meta(description="The secret or restricted key. Empty: no Stripe.")] = ""
     base_url: Annotated[str, Meta(description="Stands in for https://api.stripe.com.")] = ""
+    webhook_secret: Annotated[
+        str,
+        Meta(
+            description="Signs what Stripe sends to `/v1/stripe/events` (`whsec_...`). Empty: "
+            "nothing is taken there."
+        ),
+    ] = ""
+    collection: Annotated[
+        Literal["send_invoice", "charge_automatically"],
+        Meta(description="How Stripe asks for an invoice's total."),
+    ] = "send_invoice"
+    days_until_due: Annotated[
+        int, Meta(ge=0, le=365, description="How long one that is sent may stay unpaid.")
+    ] = 30
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -283,6 +242,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     database: DatabaseSettings = DatabaseSettings()
     valkey: ValkeySettings = ValkeySettings()
     workers: WorkersSettings = WorkersSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
     journal: JournalSettings = JournalSettings()
     accounts: AccountsSettings = AccountsSettings()
     conversations: ConversationsSettings = ConversationsSettings()

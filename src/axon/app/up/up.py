@@ -110,8 +110,8 @@ class _Up:
             self._screen.doing("starting to serve")
             serving = plan.serving(opened, engine_url, key)
             await asyncio.gather(*(self._supervisor.start(program) for program in serving))
-            # Only now, so that its start takes no time from theirs.
-            await self._supervisor.start(plan.scheduler())
+            if plan.settings.scheduler.here:  # only now: its start takes no time from theirs
+                await self._supervisor.start(plan.scheduler())
             await self._tell_ready(opened.public, key)
             await asyncio.Event().wait()  # keep the socket open: connections wait in its backlog
 

@@ -19,6 +19,7 @@ from axon.inference.broker.remote_job import RemoteJob
 from axon.inference.broker.retention import Retention
 from axon.inference.broker.row_reading import LIBRARY, jobs_functions
 from axon.inference.broker.seals import Seals
+from axon.inference.broker.stream_entries import place
 from axon.inference.broker.telling import Teller
 from axon.inference.broker.watch import Watch
 from axon.inference.deadlines import Deadlines
@@ -227,10 +228,6 @@ class Dispatcher:
 
     # ---- jobs of a past life ----
 
-    def has_past(self, turn_id: str) -> bool:
-        """Return whether the inbox spoke of a turn that nobody has taken up yet."""
-        return turn_id in self._past
-
     async def reattach(self, turn_id: str, deadline: float) -> JobStream | None:
         """Return the output, from its beginning, of a job that this process's predecessor sent.
 
@@ -251,7 +248,7 @@ class Dispatcher:
         stream = self._near.bus.open(turn_id, deadline)
         reply = Reply(self._instance, entries[0].attempt_id)
         job = RemoteJob(self, turn_id, reply)
-        job.since = wire.place(entries[0].entry_id)
+        job.since = place(entries[0].entry_id)
         job.follow(self._near.bus.writer_of(turn_id, job))
         self._jobs[reply.attempt_id] = job
         for entry in entries:

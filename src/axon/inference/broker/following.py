@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from axon.base import Clock
-from axon.inference.broker.wire import entries_of, entry_id, place
+from axon.inference.broker.stream_entries import entries_of, entry_id, place
 from axon.stores import StoreError, Valkey, ValkeyReply
 
 BLOCK_MS = 1000

@@ -9,6 +9,7 @@ from axon.inference.broker import keys, wire
 from axon.inference.broker.following import blocking_client
 from axon.inference.broker.outbox import Outbox
 from axon.inference.broker.row_reading import Found, RowReader
+from axon.inference.broker.stream_entries import entry_id
 from axon.inference.errors import UnknownModel
 from axon.inference.jobs import FailureKind, Job, JobFailed
 from axon.inference.models import ModelTable
@@ -168,11 +169,11 @@ class _LaneReader:
         deleted: list[asyncio.Future[ValkeyReply]] = []
         cancelled: list[asyncio.Future[ValkeyReply]] = []
         for key, entry in found:
-            entry_id = wire.entry_id(entry)
+            found_id = entry_id(entry)
             job = _job_of(entry)
             jobs.append(job)
-            call("XACK", key, keys.GROUP, entry_id).add_done_callback(_ignore)
-            deleted.append(call("XDEL", key, entry_id))
+            call("XACK", key, keys.GROUP, found_id).add_done_callback(_ignore)
+            deleted.append(call("XDEL", key, found_id))
             attempt_id = job.attempt_id if job is not None else ""
             cancelled.append(call("GET", keys.cancelled_key(attempt_id)))
         mine = await asyncio.gather(*deleted, return_exceptions=True)

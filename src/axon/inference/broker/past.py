@@ -111,10 +111,6 @@ class Past:
             self._bytes -= sum(len(entry.data) for entry in turn.entries)
         return turn
 
-    def __contains__(self, turn_id: str) -> bool:
-        """Return whether it says anything of a turn."""
-        return turn_id in self._turns
-
     def turn_ids(self) -> list[str]:
         """Return the turns nobody has taken up."""
         return list(self._turns)

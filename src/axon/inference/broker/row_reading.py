@@ -5,8 +5,9 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from axon.base import Clock
-from axon.inference.broker import keys, wire
+from axon.inference.broker import keys
 from axon.inference.broker.following import BLOCK_MS
+from axon.inference.broker.stream_entries import streams_of
 from axon.inference.jobs import ROWS
 from axon.stores import StoreError, Valkey, ValkeyReply
 
@@ -100,7 +101,7 @@ class RowReader:
         streams = ("STREAMS", *self._keys, *(after for _ in self._keys))
         reply = await call("XREADGROUP", *group, *block, *streams)
         found = []
-        for key, entries in wire.streams_of(reply):
+        for key, entries in streams_of(reply):
             found += [Found(key, entry) for entry in entries]
         return found
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 import msgspec
 
 from axon.base import Clock
-from axon.inference.broker import keys, wire
+from axon.inference.broker import keys
 from axon.inference.broker.following import Follower
 from axon.inference.broker.pace import Pace
 from axon.inference.broker.remote_job import RemoteJob
+from axon.inference.broker.stream_entries import entry_id, place
 from axon.stores import StoreError, Valkey, ValkeyReply
 
 IDS_ASKED_MAX = 500
@@ -83,7 +84,7 @@ class Watch:
     async def inbox_end(self) -> tuple[int, int]:
         """Return the place of the newest entry of the inbox; raise StoreError."""
         reply = await self._valkey.call("XREVRANGE", self._follower.key, "+", "-", "COUNT", 1)
-        return wire.place(wire.entry_id(reply[0])) if isinstance(reply, list) and reply else (0, 0)
+        return place(entry_id(reply[0])) if isinstance(reply, list) and reply else (0, 0)
 
     async def all_is_read(self, within_s: float) -> bool:
         """Return whether all that is in the inbox now has been read, within that many seconds."""

@@ -20,6 +20,7 @@ from axon.inference.broker.keys import (
     orders_key,
 )
 from axon.inference.broker.seals import AttemptSeal
+from axon.inference.broker.stream_entries import entry_id, fields_of
 from axon.inference.errors import InferenceError
 from axon.inference.jobs import (
     DONE,
@@ -144,7 +145,7 @@ def entry_of(job: Job, packed: bytes) -> Command:
 def read_job(entry: ValkeyReply) -> WireJob:
     """Return the job of an entry of a lane; raise UnreadableEntry."""
     try:
-        return _job_of(_fields(entry)[b"j"])
+        return _job_of(fields_of(entry)[b"j"])
     except (KeyError, ValueError) as error:  # a wrong shape and text that is none are ValueErrors
         raise UnreadableEntry(repr(error)) from error
 
@@ -208,7 +209,7 @@ def _add(reply: Reply, turn_id: str, kind: bytes, number: int, data: bytes) -> C
 def read_entry(reply: ValkeyReply) -> Entry:
     """Return an entry of an inbox; raise UnreadableEntry."""
     try:
-        found = _fields(reply)
+        found = fields_of(reply)
         return Entry(
             entry_id=entry_id(reply),
             turn_id=found[b"t"].decode(),
@@ -278,53 +279,7 @@ def read_sent(data: bytes) -> Sent:
 def read_order(reply: ValkeyReply) -> tuple[str, str]:
     """Return what a worker is to do with which attempt; raise UnreadableEntry."""
     try:
-        found = _fields(reply)
+        found = fields_of(reply)
         return found[b"o"].decode(), found[b"a"].decode()
     except (KeyError, UnicodeDecodeError) as error:
         raise UnreadableEntry(repr(error)) from error
-
-
-def streams_of(reply: ValkeyReply) -> list[tuple[str, list[ValkeyReply]]]:
-    """Return each stream's key and entries as XREADGROUP answered; none after a timeout."""
-    found: list[tuple[str, list[ValkeyReply]]] = []
-    if reply is None:
-        return found
-    assert isinstance(reply, list)
-    for stream in reply:
-        assert isinstance(stream, list)
-        key, entries = stream
-        assert isinstance(key, bytes) and isinstance(entries, list)
-        found.append((key.decode(), entries))
-    return found
-
-
-def entries_of(reply: ValkeyReply) -> list[ValkeyReply]:
-    """Return the entries that XREAD of one stream answered; none after a timeout."""
-    return [entry for _, entries in streams_of(reply) for entry in entries]
-
-
-def entry_id(entry: ValkeyReply) -> bytes:
-    """Return the id of an entry."""
-    assert isinstance(entry, list)
-    found = entry[0]
-    assert isinstance(found, bytes)
-    return found
-
-
-def place(found: bytes) -> tuple[int, int]:
-    """Return an entry's id as numbers that compare as the ids do."""
-    first, _, second = found.partition(b"-")
-    return int(first), int(second or 0)
-
-
-def _fields(entry: ValkeyReply) -> dict[bytes, bytes]:
-    """Return the fields of an entry; a deleted entry that is still pending has none."""
-    assert isinstance(entry, list)
-    flat = entry[1]
-    if not isinstance(flat, list):
-        return {}
-    names, values = flat[::2], flat[1::2]
-    pairs = zip(names, values, strict=False)
-    return {
-        name: value for name, value in pairs if isinstance(name, bytes) and isinstance(value, bytes)
-    }

@@ -1,0 +1,51 @@
+"""What every room of a serving process stands on: clock, keys, PostgreSQL, Valkey."""
+
+from dataclasses import dataclass
+
+from axon.app.folders import DataFolder
+from axon.app.instances import own_instance
+from axon.app.settings import Settings
+from axon.base import Clock, IdMint, Randomness, SystemClock, SystemRandomness, instance_mark
+from axon.sealing import Keyring, KeyStore
+from axon.stores import Postgres, PostgresOptions, Valkey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What every room stands on."""
+
+    clock: Clock
+    randomness: Randomness
+    keyring: Keyring
+    mint: IdMint
+    keys: KeyStore
+    postgres: Postgres
+    valkey: Valkey
+
+
+async def open_ground(settings: Settings, folder: DataFolder) -> Ground:
+    """Return the ground, PostgreSQL started and Valkey not yet; PostgreSQL may be away.
+
+    Raises AxonError when the keyring or an address is unusable.
+    """
+    clock, randomness = SystemClock(), SystemRandomness()
+    keyring = Keyring.open(folder.keyring, randomness)
+    postgres = Postgres(
+        settings.database.url,
+        PostgresOptions(
+            connections_max=settings.database.connections_max,
+            statement_timeout_s=settings.database.timeout_s,
+            schema_wanted=True,
+        ),
+        clock,
+    )
+    await postgres.start()
+    return Ground(
+        clock=clock,
+        randomness=randomness,
+        keyring=keyring,
+        mint=IdMint(keyring.identity, clock, randomness, instance_mark(own_instance(settings))),
+        keys=KeyStore(folder.key_store, keyring, clock, randomness),
+        postgres=postgres,
+        valkey=Valkey(settings.valkey.url, settings.valkey.timeout_ms, clock),
+    )

@@ -1,0 +1,58 @@
+"""The way of jobs to engines: a worker of this process, or a queue to workers of their own."""
+
+from dataclasses import dataclass
+
+from axon.app.models import model_table, proxies
+from axon.app.roles.ground import Ground
+from axon.app.settings import Settings
+from axon.inference import (
+    Dispatcher,
+    DispatcherParts,
+    Engines,
+    Inference,
+    LocalBus,
+    LocalQueue,
+    ModelTable,
+    Near,
+    Worker,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceRooms:
+    """The queue and the bus, and who stands at their other end: a worker, or the way to some."""
+
+    models: ModelTable
+    engines: Engines
+    worker: Worker | Dispatcher
+    inference: Inference
+
+
+def open_inference(settings: Settings, ground: Ground, instance: str) -> InferenceRooms:
+    """Return the way for this `instance` of a journal, taking jobs from now on."""
+    models = model_table(settings)
+    engines = Engines(models.served(), ground.clock, proxies())
+    apart = settings.workers.processes > 0
+    queue, bus = LocalQueue(name="valkey" if apart else "in_process"), LocalBus(ground.clock)
+    worker = Worker(queue, bus, engines, ground.clock)
+    dispatcher = None
+    if apart:
+        dispatcher = Dispatcher(
+            Near(queue=queue, bus=bus, worker=worker),
+            DispatcherParts(
+                url=settings.valkey.url,
+                instance=instance,
+                secret=ground.keyring.derive("bus"),
+                clock=ground.clock,
+                randomness=ground.randomness,
+            ),
+        )
+        dispatcher.start(models.served())
+    else:
+        worker.serve(models.served())
+    return InferenceRooms(
+        models=models,
+        engines=engines,
+        worker=worker if dispatcher is None else dispatcher,  # an idle one has a length of 0
+        inference=Inference(queue, bus, engines, dispatcher),
+    )
