@@ -15,7 +15,7 @@ from axon.gateway.routing import (
     INTERNAL,
     NO_SUCH_ROUTE,
     OPERATION,
-    WITHOUT_KEY,
+    SIGNED,
     Route,
     find_route,
     methods_of,
@@ -125,7 +125,7 @@ class Gateway:
             return
         if await answered_preflight(call):
             return
-        if route is not None and route in WITHOUT_KEY:
+        if route is not None and route in SIGNED:
             await route(self._door, call)
             return
         authorization = call.authorization()

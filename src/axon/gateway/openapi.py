@@ -21,7 +21,7 @@ _MEANINGS = {
     401: "The key is missing or wrong.",
     403: "The key is not permitted to do this.",
     404: "It is not there, or not the caller's to see.",
-    409: "Something else is in the way: a running turn, another change, or what uses it.",
+    409: "Something else is in the way: a turn that is running, another change, or who uses it.",
     410: "The cursor is too old.",
     413: "The body is too large.",
     415: "The content type is none that is read.",
@@ -154,11 +154,9 @@ def _operation(route: RouteShown, ids: Sequence[str]) -> Schema:
 
 
 def _tag(parts: Sequence[str]) -> str:
-    if parts[0] == "api":
-        return parts[2]
-    if parts[0] == "v1":
-        return parts[1]
-    return "ofrep" if parts[0] == "ofrep" else "operation"
+    if parts[0] not in ("v1", "api", "ofrep"):
+        return "operation"
+    return parts[2] if parts[0] == "api" else "ofrep" if parts[0] == "ofrep" else parts[1]
 
 
 def _responses(name: str, ids: Sequence[str], is_open: bool) -> Iterator[tuple[str, Schema]]:

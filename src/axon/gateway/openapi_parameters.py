@@ -192,10 +192,10 @@ _HEADERS: dict[str, Sequence[Parameter]] = {
     "conversations.create_items": [_IDEMPOTENCY_KEY],
     "conversation_regenerate.regenerate": [_IDEMPOTENCY_KEY],
     "conversation_events.follow_conversation": [_LAST_EVENT_ID],
+    "ofrep.evaluate_flags": [_IF_NONE_MATCH],
     "stripe_events.take_event": [
         _header("Stripe-Signature", _TEXT, "When it was signed, and the signatures.")
     ],
-    "ofrep.evaluate_flags": [_IF_NONE_MATCH],
 }
 
 

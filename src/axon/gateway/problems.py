@@ -221,8 +221,8 @@ _NOT_FOUND = (
     UnknownInvoice,
     UnknownMeter,
     UnknownRule,
-    UnknownTier,
     UnknownSchedule,
+    UnknownTier,
     UnknownVersion,
 )
 
@@ -245,10 +245,6 @@ def problem_of(error: AxonError) -> Problem:
         return Problem(status=401, message="Incorrect API key provided.", code="invalid_api_key")
     if isinstance(error, LimitReached):
         return _problem_of_limit(error)
-    if isinstance(error, TierInUse):
-        return Problem(status=409, message=message, kind="conflict_error", code="tier_in_use")
-    if isinstance(error, UnusableRule):
-        return Problem(status=400, message=message, code="invalid_value")
     if isinstance(error, DefinitionInvalid):
         return _problem_of_definition(error)
     if isinstance(error, ChangeWrong):
@@ -256,6 +252,8 @@ def problem_of(error: AxonError) -> Problem:
     if isinstance(error, FlagChangedMeanwhile | FlagFromFile):
         code = "flag_from_file" if isinstance(error, FlagFromFile) else "flag_changed"
         return Problem(status=409, message=message, kind="conflict_error", code=code, beside=_ONCE)
+    if isinstance(error, TierInUse):
+        return Problem(status=409, message=message, kind="conflict_error", code="tier_in_use")
     if isinstance(error, UnusableUrl):
         return Problem(status=400, message=message, code="unusable_url", param="url")
     if isinstance(error, NotPermitted):

@@ -70,12 +70,12 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("GET", "/v1/limits"): limits.get_limits,
     ("GET", "/v1/limit_rules"): limits.list_rules,
     ("POST", "/v1/limit_rules"): limits.set_rule,
-    ("GET", "/v1/tiers"): tiers.list_tiers,
-    ("POST", "/v1/stripe/events"): stripe_events.take_event,
     ("GET", "/v1/flags"): flags.list_flags,
     ("POST", "/v1/flags"): flags.change_flags,
     ("POST", "/ofrep/v1/evaluate/flags"): ofrep.evaluate_flags,
     ("GET", ofrep.EVENTS_PATH): ofrep.follow_changes,
+    ("GET", "/v1/tiers"): tiers.list_tiers,
+    ("POST", "/v1/stripe/events"): stripe_events.take_event,
     ("POST", "/api/v1/events"): outside_events.send_events,
     ("GET", "/api/v1/meters"): meters.list_meters,
 }
@@ -105,15 +105,15 @@ _WITH_IDS: dict[tuple[str, str, int], Route] = {
     ("POST", "alerts/redeliver", 1): alerts.redeliver,
     ("DELETE", "webhooks", 1): alerts.remove_webhook,
     ("DELETE", "limit_rules", 1): limits.remove_rule,
-    ("GET", "tiers", 1): tiers.get_tier,
-    ("PUT", "tiers", 1): tiers.set_tier,
-    ("DELETE", "tiers", 1): tiers.remove_tier,
     ("GET", "flags", 1): flags.get_flag,
     ("PUT", "flags", 1): flags.set_flag,
     ("DELETE", "flags", 1): flags.archive_flag,
     ("GET", "flags/history", 1): flags.flag_history,
     ("POST", "flags/rollback", 1): flags.roll_back_flag,
     ("DELETE", "flag_schedules", 1): flags.call_off_schedule,
+    ("GET", "tiers", 1): tiers.get_tier,
+    ("PUT", "tiers", 1): tiers.set_tier,
+    ("DELETE", "tiers", 1): tiers.remove_tier,
     ("DELETE", "conversations/items", 2): conversations.delete_item,
 }
 """Routes `/v1/<thing>/<id>[/items[/<id>]]`, by method, name and number of ids."""
@@ -141,6 +141,10 @@ OPERATION: dict[str, Route] = {
     "/openapi.json": openapi,
 }
 
+SIGNED: frozenset[Route] = frozenset({stripe_events.take_event, ofrep.follow_changes})
+"""Routes that want no key: who asks has signed the request, or has a URL that we signed. Any
+process answers them."""
+
 _CHAT = ["chat", "completions"]
 """The one thing whose name has two parts; `_WITH_IDS` joins them by a space."""
 
@@ -154,9 +158,6 @@ _ONE_MODEL = "/v1/models/{id}"
 """The one route whose id may hold slashes."""
 
 _ONE_FLAG = "/ofrep/v1/evaluate/flags/{id}"
-
-WITHOUT_KEY: frozenset[Route] = frozenset({ofrep.follow_changes, stripe_events.take_event})
-"""Routes that want no key: what their callers bring is signed. Any process answers them."""
 
 _METHODS = ("GET", "POST", "PUT", "DELETE")
 
