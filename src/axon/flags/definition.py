@@ -12,15 +12,19 @@ from axon.flags.flag import Flag, FlagParts
 from axon.flags.flag_set import FlagSet
 from axon.flags.fractional import Splitting
 from axon.flags.logic import Compiler, SharedRules, Spot, evaluator_path
-from axon.flags.metadata import read_metadata, read_rollout
+from axon.flags.metadata import TURN, read_metadata, read_rollout
 from axon.flags.mistakes import ROOT, Mistakes, Path
 from axon.flags.relations import relate
+from axon.flags.rollout import Rollout
 from axon.flags.run import Rule
+from axon.flags.turn_effect import TurnEffect, read_effects
 from axon.flags.values import BOOLEAN, NUMBER, OBJECT, STRING, UNITS, JsonValue
 
 FLAGS_MAX = 5_000
 EVALUATORS_MAX = 1_000
 VARIANTS_MAX = 100
+TURN_FLAGS_MAX = 100
+"""That are asked for every turn: each has a place in the turn's record."""
 KEY_CHARS_MAX = 256
 """Of a flag's key and of a variant's name: both are in the record of every turn they act on."""
 
@@ -57,6 +61,7 @@ class _Reader:
 
     def __init__(self, content: dict[str, JsonValue], mistakes: Mistakes) -> None:
         self._mistakes = mistakes
+        self._turn_flags = 0
         self._flags = self._object(content.get("flags"), ROOT / "flags", FLAGS_MAX)
         rules = content.get("$evaluators", {})
         evaluators = self._object(rules, ROOT / "$evaluators", EVALUATORS_MAX)
@@ -108,8 +113,19 @@ class _Reader:
             metadata=metadata,
             rollout=rollout,
             version="" if self._mistakes else content_version(said),
+            effects=self._effects(rollout, variants, path),
         )
         return Flag(parts)
+
+    def _effects(
+        self, rollout: Rollout, variants: Mapping[str, JsonValue], path: Path
+    ) -> dict[str, TurnEffect]:
+        if not rollout.turn:
+            return {}
+        self._turn_flags += 1
+        if self._turn_flags == TURN_FLAGS_MAX + 1:
+            self._mistakes.add(path / "metadata" / TURN, f"more than {TURN_FLAGS_MAX} flags say so")
+        return read_effects(variants, path / "variants", self._mistakes)
 
     def _object(self, given: JsonValue, path: Path, members_max: int) -> dict[str, JsonValue]:
         """Return an object whose names are keys."""

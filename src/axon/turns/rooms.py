@@ -1,10 +1,12 @@
 """What a turn stands on: the rooms below, handed in by `app`, and the bounds of a turn."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from axon.base import MIB, Clock, IdMint, Randomness, TaskOwner
 from axon.conversations import Conversations
-from axon.inference import Inference, ModelTable
+from axon.flags import EMPTY, FlagSet
+from axon.inference import Inference, ModelTable, Retriever
 from axon.journal import Journal
 from axon.limits import Limits
 from axon.metering import PriceBook
@@ -46,6 +48,10 @@ class TurnRooms:
     tasks: TaskOwner
     identity: bytes
     """Secret under which idempotency keys and bodies are hashed into records."""
+    flag_set: Callable[[], FlagSet] = lambda: EMPTY
+    """Return the flags as this process knows them now."""
+    retriever: Retriever | None = None
+    """Who finds passages for a question; None where nobody is set to."""
 
     async def data_key(self, org_id: str, user: int) -> DataKey:
         """Return the key that seals this person's content."""

@@ -21,11 +21,11 @@ from axon.billing import Invoices
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
 from axon.flags import Flags, FlagsParts
 from axon.gateway import Door, GatewayOptions, Streams
-from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Worker
+from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Retriever, Worker
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
 from axon.metering import FollowerOptions, PriceBook, PriceFollower, Usage
-from axon.sealing import KeyStore
+from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, Valkey
 from axon.telemetry import log
 from axon.turns import TurnOptions, TurnRooms, Turns
@@ -49,6 +49,7 @@ class ServingRooms:
     worker: Worker | Dispatcher
     engines: Engines
     models: ModelTable
+    retriever: Retriever | None
     unfinished: Mark
     prices: PriceFollower
     tasks: TaskOwner
@@ -57,10 +58,11 @@ class ServingRooms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Allowance:
-    """What turns cost, and what they may use."""
+    """What turns cost, what they may use, and what flags decide about them."""
 
     prices: PriceBook
     limits: Limits
+    flags: Flags
 
 
 async def open_rooms(
@@ -81,14 +83,17 @@ async def open_rooms(
     conversations = _conversations(settings, folder, ground, journal)
     serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
-    allowance = _Allowance(prices=book, limits=_limits(settings, folder, ground, journal))
+    flags = _flags(settings, folder, ground, journal)
+    allowance = _Allowance(
+        prices=book, limits=_limits(settings, folder, ground, journal), flags=flags
+    )
     rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
     turns = Turns(rooms, _turn_options(settings.turns), unfinished)
     left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
     await ground.valkey.start()
     await conversations.open()
     await allowance.limits.start()
-    flags = await _flags(settings, folder, ground, journal)
+    await flags.start()
     await turns.recover(left_open)
     tasks = TaskOwner(_task_failed)
     door = Door(
@@ -121,6 +126,7 @@ async def open_rooms(
         worker=serving.worker,
         engines=serving.engines,
         models=serving.models,
+        retriever=serving.retriever,
         unfinished=unfinished,
         prices=prices,
         tasks=tasks,
@@ -177,6 +183,8 @@ def _turn_rooms(
         randomness=ground.randomness,
         tasks=TaskOwner(_task_failed),
         identity=ground.keyring.derive("idempotency"),
+        flag_set=lambda: allowance.flags.flag_set,
+        retriever=serving.retriever,
     )
 
 
@@ -244,10 +252,8 @@ def _limits(settings: Settings, folder: DataFolder, ground: Ground, journal: Jou
     )
 
 
-async def _flags(
-    settings: Settings, folder: DataFolder, ground: Ground, journal: Journal
-) -> Flags:
-    flags = Flags(
+def _flags(settings: Settings, folder: DataFolder, ground: Ground, journal: Journal) -> Flags:
+    return Flags(
         FlagsParts(
             postgres=ground.postgres,
             valkey=ground.valkey,
@@ -260,8 +266,6 @@ async def _flags(
             poll_every_ms=settings.accounts.poll_every_ms,
         )
     )
-    await flags.start()
-    return flags
 
 
 def _watched(folder: str) -> Path | None:
@@ -282,6 +286,8 @@ async def close_rooms(rooms: ServingRooms) -> None:
     await rooms.journal.close()
     rooms.unfinished.close()
     await rooms.engines.close()
+    if rooms.retriever is not None:
+        await rooms.retriever.close()
     await rooms.door.conversations.stop()
     await rooms.door.limits.stop()
     await rooms.door.accounts.stop()
