@@ -37,7 +37,7 @@ KAFKA ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/axon/kafka-4.3.1
 MAVEN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags warm usage frozen chaos powerloss \
+.PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags flips warm usage frozen chaos powerloss \
 	freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel install clean
 
 help: ## Show the commands
@@ -75,6 +75,9 @@ bench-ingest: $(STAMP_DEV) ## Measure durable outside events a second against Po
 
 bench-flags: $(STAMP_DEV) ## Measure what a flag's answer costs beside flagd's own core (ARGS="--rounds 9")
 	$(BIN)/python -m bench.flags $(ARGS)
+
+flips: $(STAMP_DEV) ## Measure how soon every process and a web client have a changed flag (ARGS="--processes 4")
+	$(BIN)/python -m bench.flips $(ARGS)
 
 warm: $(STAMP_DEV) ## Measure how fast a wiped cache is warm again (ARGS="--conversations 100000")
 	$(BIN)/python -m bench.warm $(ARGS)

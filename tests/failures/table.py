@@ -26,6 +26,7 @@ DEPENDENCIES = (
     "scheduler",
     "kafka",
     "webhooks",
+    "flags-folder",
 )
 FAULTS = (
     "down",

@@ -175,6 +175,7 @@ class Corpus:
         return self.one_of(
             self.value,
             lambda: self.number(depth),
+            lambda: self.number(depth),
             lambda: self.text(depth),
             lambda: self.items(depth),
             lambda: self.condition(depth - 1),

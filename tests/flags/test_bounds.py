@@ -198,6 +198,41 @@ DOUBLING = [{"var": "accumulator"}, {"var": "accumulator"}]
             f"more than {WORK_MAX} operations",
         ),
         (
+            {"map": [{"var": "l"}, {"cat": ["x" * (TEXT_CHARS_MAX - 9), {"var": ""}]}]},
+            {"l": [1] * 100},
+            f"more than {WORK_MAX} operations",
+        ),
+        (
+            {"map": [{"var": "l"}, [1] * 1_000]},
+            {"l": [1] * 500},
+            f"more than {WORK_MAX} operations",
+        ),
+        (
+            {"some": [{"var": "l"}, {"in": [{"var": ""}, "x" * 100_000]}]},
+            {"l": ["y"] * 500},
+            f"more than {WORK_MAX} operations",
+        ),
+        (
+            {"reduce": [{"var": "l"}, {"substr": ["x" * 100_000, 1]}]},
+            {"l": [1] * 500},
+            f"more than {WORK_MAX} operations",
+        ),
+        (
+            {"some": [{"var": "l"}, {"var": [{"substr": ["." * 100_000, 1]}]}]},
+            {"l": ["y"] * 500},
+            f"more than {WORK_MAX} operations",
+        ),
+        (
+            {"missing": {"merge": [{"var": "l"}]}},
+            {"l": [1] * LIST_ITEMS_MAX},
+            f"more than {WORK_MAX} operations",
+        ),
+        (
+            {"cat": [{"var": "l"}]},
+            {"l": ["x" * 1_000] * 100},
+            f"a text of more than {TEXT_CHARS_MAX} characters",
+        ),
+        (
             {"fractional": [{"var": "l"}, ["on", 1]]},
             {"l": {"a": [1] * WORK_MAX}},
             f"more than {WORK_MAX} operations",

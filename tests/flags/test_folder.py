@@ -25,6 +25,7 @@ def put(path: Path, content: bytes) -> None:
     draft.rename(path)
 
 
+@pytest.mark.failure("flags-folder", "wiped")
 async def test_files_become_changes_like_any_other(node: FlagsNode, folder: Path) -> None:
     put(folder / "a.json", document(tone=flag("on")))
     put(folder / "b.json", document(size=flag("off")))
@@ -42,6 +43,7 @@ async def test_files_become_changes_like_any_other(node: FlagsNode, folder: Path
     await process.close()
 
 
+@pytest.mark.failure("flags-folder", "corrupt")
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
@@ -72,6 +74,7 @@ async def test_a_file_that_is_wrong_changes_nothing(
     await process.close()
 
 
+@pytest.mark.failure("flags-folder", "down")
 async def test_a_folder_that_is_not_there_switches_nothing_off(
     node: FlagsNode, folder: Path
 ) -> None:

@@ -83,6 +83,7 @@ class ApiFuzz:
         for found in schema.get_all_operations():
             assert isinstance(found, Ok), found
             operation = found.ok()
+            self._asking.make_flag()
             ids = self._asking.make_objects("mine").joined(self._hidden)
             seen = asked.statuses.setdefault(operation.label, Counter())
             asks = bool(operation.query or operation.body)  # no text violates a path

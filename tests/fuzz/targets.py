@@ -13,6 +13,7 @@ import msgspec
 from google_crc32c import value as crc_of
 
 from axon.base import IdMint, SystemClock, SystemRandomness, UnknownId
+from axon.flags import DefinitionInvalid, EvaluationContext, read_definitions
 from axon.inference.answer import Answer, StreamedAnswer
 from axon.inference.broker import wire
 from axon.inference.broker.seals import Seals
@@ -253,6 +254,25 @@ _STREAM = b"\n\n".join([_CHUNK % b"null", _CALL, _CHUNK % b'"stop"', b"data: [DO
 _PAYLOADS = [b"first", b"", b"x" * 100]
 _BODY = segment(_PAYLOADS)[SEGMENT_HEADER_BYTES:]
 
+# ---- flag definitions ----
+
+_FLAGS = b"""{"flags": {"f": {"state": "ENABLED", "variants": {"on": true, "off": false},
+"defaultVariant": "off", "targeting": {"if": [{"$ref": "eu"},
+{"fractional": [["on", 1], ["off", 1]]}, {"var": "a.0"}]},
+"metadata": {"axon.bucketing": "v2", "axon.ramp": "2026-01-01T00:00:00Z 9"}}},
+"$evaluators": {"eu": {"sem_ver": [{"var": "v"}, ">", "1.2.3"]}}}"""
+_CONTEXT = EvaluationContext(
+    now_us=2_000_000_000_000_000, targeting_key="u", claimed={"v": "1.3.0", "a": ["on", {"b": 1}]}
+)
+
+
+def flag_definitions(data: bytes) -> None:
+    """Read a document of flags and ask them all; what can be read always answers."""
+    with suppress(DefinitionInvalid):
+        for found in read_definitions(data).evaluate_all(_CONTEXT):
+            assert (found.variant is None) or found.error_code is None
+
+
 TARGETS: dict[str, Target] = {
     "journal_header": Target(
         read=journal_header, seeds=(b"\x00" + segment([]), b"\xff" + segment([]))
@@ -280,6 +300,7 @@ TARGETS: dict[str, Target] = {
         ),
     ),
     "engine_end": Target(read=engine_end, seeds=(_STREAM, _STREAM[:-20])),
+    "flag_definitions": Target(read=flag_definitions, seeds=(_FLAGS, _FLAGS.replace(b"v2", b"v3"))),
     "broker": Target(read=broker, seeds=(_WIRE_JOB, b"attempt 12")),
 }
 """By name: what `make fuzz` and the tests run."""

@@ -32,6 +32,7 @@ class Known:
 
 
 METER, ENTITLEMENT = "tokens", "assistant"
+FLAG = "tone"
 
 
 def with_meters(folder: Path) -> dict[str, str]:
@@ -78,6 +79,11 @@ class Tenant:
         object_: dict[str, Any] = answer.json()
         return object_
 
+    def make_flag(self) -> None:
+        """Make the one flag, again if somebody archived it."""
+        definition = {"state": "ENABLED", "variants": {"warm": "Be kind."}}
+        self.post("/flags", flags={FLAG: definition})
+
     def make_objects(self, words: str) -> Known:
         """Make one object of each kind that say `words`; return their ids."""
         text, told = f"[[text:{words}]] {words}", {"words": words}
@@ -104,6 +110,7 @@ class Tenant:
                 "model_id": [MODEL],
                 "meter_id": [METER],
                 "entitlement_id": [ENTITLEMENT],
+                "flag_id": [FLAG],
                 "windowTimeZone": ["Europe/Madrid"],
             }
         )

@@ -27,6 +27,9 @@ FORBIDDEN = ("/v1/limit_rules", "/v1/webhooks", "/v1/alerts/")
 """Want permissions the made-up requests do not have: a made-up rule would refuse the others, and a
 made-up webhook would have names looked up."""
 
+UNLIKELY = ("PUT /v1/flags/", "/v1/flag_schedules/", "/ofrep/v1/events")
+"""Want a definition that means something, a change that waits for its time, or a token."""
+
 NOBODY = "https://127.0.0.1:9/axon"
 """A webhook for an example to name: its own host is not there to be found."""
 
@@ -59,7 +62,11 @@ def test_every_operation_keeps_to_the_document(fuzzed: RunningAxon, fuzz: ApiFuz
     before = Sizes.of(fuzzed.pids["serving"])
     asked = fuzz.run(1, EXAMPLES)
     grown = Sizes.of(fuzzed.pids["serving"]).resident_bytes - before.resident_bytes
-    labels = [label for label in asked.statuses if not any(path in label for path in FORBIDDEN)]
+    labels = [
+        label
+        for label in asked.statuses
+        if not any(path in label for path in (*FORBIDDEN, *UNLIKELY))
+    ]
     unreached = [label for label in labels if not asked.reached(label)]
     print(f"{asked.requests} requests, {grown} bytes more, never answered as asked: {unreached}")
     assert len(asked.statuses) == sum(map(len, fuzz.document["paths"].values()))
@@ -87,7 +94,7 @@ def test_every_operation_wants_a_key(fuzzed: RunningAxon) -> None:
 def test_the_examples_of_the_document_work(fuzzed: RunningAxon) -> None:
     axon_command(fuzzed, "orgs", "create", "exemplary")
     of_it = ("--org", "exemplary", "--user", "ada")
-    permitted = ("--permission", "limits", "--permission", "alerts")
+    permitted = [word for name in ("limits", "alerts", "flags") for word in ("--permission", name)]
     axon_command(fuzzed, "users", "create", "ada", *of_it[:2], *permitted)
     made = axon_command(fuzzed, "keys", "create", *of_it, "--name", "a", "--acts-for-users")
     key = {"authorization": f"Bearer {made['secret']}"}

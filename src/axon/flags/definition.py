@@ -9,7 +9,7 @@ from axon.flags.bucketing import V3
 from axon.flags.document import read_json
 from axon.flags.errors import DefinitionInvalid, Mistake
 from axon.flags.flag import Flag, FlagParts
-from axon.flags.flag_set import FlagSet
+from axon.flags.flag_set import EMPTY, FlagSet
 from axon.flags.fractional import Splitting
 from axon.flags.logic import Compiler, SharedRules, Spot, evaluator_path
 from axon.flags.metadata import TURN, read_metadata, read_rollout
@@ -34,16 +34,17 @@ _LEFT_OUT = ("source", "selector")
 """What flagd itself adds to flags that it hands on."""
 
 
-def read_definitions(document: bytes) -> FlagSet:
+def read_definitions(document: bytes, before: FlagSet = EMPTY) -> FlagSet:
     """Return the flags of a document; DefinitionInvalid with all that is wrong with it.
 
-    Equal definitions have equal versions, whatever their order and spaces.
+    Equal definitions have equal versions, whatever their order and spaces. What is as it was
+    `before` is taken from there: one flag of many that changes costs a fifth of them all.
     """
     mistakes = Mistakes()
     content = read_json(document, mistakes)
     if not isinstance(content, dict):
         raise DefinitionInvalid([Mistake("$", "not an object")])
-    reader = _Reader(content, mistakes)
+    reader = _Reader(content, before, mistakes)
     flags = reader.flags()
     relate(flags, mistakes)
     mistakes.end()
@@ -52,16 +53,19 @@ def read_definitions(document: bytes) -> FlagSet:
 
 def content_version(content: JsonValue) -> str:
     """Return the name of a JSON value: 16 hex digits of its SHA-256, whatever its order."""
-    canonical = msgspec.json.encode(content, order="deterministic")
-    return hashlib.sha256(canonical).hexdigest()[:16]
+    return _digest(content).hex()[:16]
+
+
+def _digest(content: JsonValue) -> bytes:
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).digest()
 
 
 class _Reader:
     """Reads one document."""
 
-    def __init__(self, content: dict[str, JsonValue], mistakes: Mistakes) -> None:
+    def __init__(self, content: dict[str, JsonValue], before: FlagSet, mistakes: Mistakes) -> None:
         self._mistakes = mistakes
-        self._turn_flags = 0
+        self._before = before.flags
         self._flags = self._object(content.get("flags"), ROOT / "flags", FLAGS_MAX)
         rules = content.get("$evaluators", {})
         evaluators = self._object(rules, ROOT / "$evaluators", EVALUATORS_MAX)
@@ -73,17 +77,29 @@ class _Reader:
         for name in evaluators:  # also those that no flag refers to
             compiler = Compiler(Splitting("", V3, UNITS[0]), {}, self._shared)
             compiler.compile({"$ref": name}, Spot(evaluator_path(name)))
+        self._of_all = b"" if mistakes else _digest([self.metadata, evaluators])
 
     def flags(self) -> dict[str, Flag]:
         """Return all flags that can be read."""
         flags: dict[str, Flag] = {}
         for key, given in self._flags.items():
-            flag = self._flag(key, given, ROOT / "flags" / key)
+            source = b"" if self._mistakes else self._of_all + _digest(given)
+            flag = self._kept(key, source) or self._flag(key, given, source)
             if flag is not None:
                 flags[key] = flag
+        if sum(flag.rollout.turn for flag in flags.values()) > TURN_FLAGS_MAX:
+            self._mistakes.add(ROOT / "flags", f"more than {TURN_FLAGS_MAX} say {TURN}")
         return flags
 
-    def _flag(self, key: str, given: JsonValue, path: Path) -> Flag | None:
+    def _kept(self, key: str, source: bytes) -> Flag | None:
+        """Return the flag of before if it is the same; never one that asks others."""
+        flag = self._before.get(key)
+        if flag is None or not source or flag.source != source or flag.rollout.requires:
+            return None
+        return flag if self._shared.take(flag.nodes) else None
+
+    def _flag(self, key: str, given: JsonValue, source: bytes) -> Flag | None:
+        path = ROOT / "flags" / key
         if not isinstance(given, dict):
             self._mistakes.add(path, "not an object")
             return None
@@ -113,19 +129,16 @@ class _Reader:
             metadata=metadata,
             rollout=rollout,
             version="" if self._mistakes else content_version(said),
-            effects=self._effects(rollout, variants, path),
+            source=source,
+            nodes=compiler.nodes,
+            effects=self._effects(rollout, variants, path / "variants"),
         )
         return Flag(parts)
 
     def _effects(
         self, rollout: Rollout, variants: Mapping[str, JsonValue], path: Path
     ) -> dict[str, TurnEffect]:
-        if not rollout.turn:
-            return {}
-        self._turn_flags += 1
-        if self._turn_flags == TURN_FLAGS_MAX + 1:
-            self._mistakes.add(path / "metadata" / TURN, f"more than {TURN_FLAGS_MAX} flags say so")
-        return read_effects(variants, path / "variants", self._mistakes)
+        return read_effects(variants, path, self._mistakes) if rollout.turn else {}
 
     def _object(self, given: JsonValue, path: Path, members_max: int) -> dict[str, JsonValue]:
         """Return an object whose names are keys."""

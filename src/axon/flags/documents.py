@@ -90,13 +90,15 @@ def join_document(definitions: Definitions) -> bytes:
     return msgspec.json.encode({"flags": flags, **({"$evaluators": rules} if rules else {})})
 
 
-def usable_set(definitions: Definitions) -> tuple[FlagSet, dict[str, DefinitionInvalid]]:
-    """Return the flags that can be used, and why the others cannot.
+def usable_set(
+    definitions: Definitions, before: FlagSet
+) -> tuple[FlagSet, dict[str, DefinitionInvalid]]:
+    """Return the flags that can be used, and why the others cannot; unchanged ones from before.
 
     All can, but for definitions of another version of Axon: those that were checked then.
     """
     try:
-        return read_definitions(join_document(definitions)), {}
+        return read_definitions(join_document(definitions), before), {}
     except DefinitionInvalid as error:
         whole = error
     rules = {name: one for name, one in definitions.items() if name.startswith(RULE_MARK)}

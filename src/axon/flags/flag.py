@@ -49,6 +49,10 @@ class FlagParts(NamedTuple):
     rollout: Rollout
     version: str
     """Names exactly this definition, by its content."""
+    source: bytes
+    """Equal for equal definitions in sets that share the same."""
+    nodes: int
+    """Operations and values of its targeting."""
     effects: Mapping[str, TurnEffect] = {}
     """What each variant does to a turn; of a flag that is asked for every turn."""
 
@@ -68,8 +72,10 @@ class Flag:
         "key",
         "kind",
         "metadata",
+        "nodes",
         "required",
         "rollout",
+        "source",
         "variants",
         "version",
     )
@@ -83,6 +89,8 @@ class Flag:
         self.metadata = parts.metadata
         self.rollout = parts.rollout
         self.version = parts.version
+        self.source = parts.source
+        self.nodes = parts.nodes
         self.effects = parts.effects
         self.required: tuple[tuple[Flag, frozenset[str]], ...] = ()
         """Other flags, each with the variants it must answer for this one to be on."""

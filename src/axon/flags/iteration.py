@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from axon.flags.coercion import bounded_list, truthy
+from axon.flags.coercion import check_items, truthy
 from axon.flags.run import Rule, Run
 from axon.flags.values import JsonValue
 
@@ -12,10 +12,11 @@ Iteration = Callable[[Rule, Rule, int], Rule]
 
 def _each(items: list[JsonValue], inner: Rule, cost: int, run: Run) -> list[JsonValue]:
     results = []
+    check_items(len(items))
     for item in items:
         run.spend(cost)
         results.append(inner(item, run))
-    return bounded_list(results)
+    return results
 
 
 def mapped(items: Rule, inner: Rule, cost: int) -> Rule:

@@ -67,6 +67,13 @@ class SharedRules:
         self.mistakes = mistakes
         self.nodes = 0
 
+    def take(self, nodes: int) -> bool:
+        """Count the nodes of a flag that is compiled already, if there is room for them."""
+        if self.nodes + nodes > LOGIC_NODES_IN_ALL_MAX:
+            return False
+        self.nodes += nodes
+        return True
+
 
 Special: TypeAlias = "tuple[Callable[[Compiler, Call], Rule], int, int | None]"
 """How an operation is compiled, and how many values it takes."""
@@ -82,7 +89,7 @@ class Compiler:
         self._splitting = splitting
         self._variants = variants
         self._shared = shared
-        self._nodes = 0
+        self.nodes = 0
         self._within: list[str] = []
         self.referred: dict[str, JsonValue] = {}
         """The shared rules it came to."""
@@ -111,10 +118,10 @@ class Compiler:
 
     def _is_too_large(self, spot: Spot) -> bool:
         """Count one part more, and tell of the first that is too much."""
-        self._nodes += 1
+        self.nodes += 1
         self._shared.nodes += 1
-        if self._nodes > LOGIC_NODES_MAX:
-            if self._nodes == LOGIC_NODES_MAX + 1:
+        if self.nodes > LOGIC_NODES_MAX:
+            if self.nodes == LOGIC_NODES_MAX + 1:
                 self._wrong(spot, f"more than {LOGIC_NODES_MAX} operations and values")
             return True
         if self._shared.nodes > LOGIC_NODES_IN_ALL_MAX:
@@ -229,9 +236,9 @@ class Compiler:
 
     def _iteration(self, call: Call) -> Rule:
         items = self.compile(call.values[0], call.at(0))
-        before = self._nodes
+        before = self.nodes
         inner = self.compile(call.values[1], call.at(1)._replace(at_root=False))
-        cost = 1 + self._nodes - before
+        cost = 1 + self.nodes - before
         if call.name != "reduce":
             return ITERATIONS[call.name](items, inner, cost)
         start = call.values[2] if len(call.values) > 2 else None  # never worked out, in any core

@@ -9,11 +9,12 @@ from math import isnan
 from typing import Final, NamedTuple
 
 from axon.flags.coercion import (
+    ITEMS_PER_OPERATION,
     NUMERIC,
     Work,
-    bounded_list,
     bounded_number,
-    bounded_text,
+    check_chars,
+    check_items,
     comparable,
     contains,
     loosely_same,
@@ -76,14 +77,16 @@ def _merge(values: Values, work: Work) -> JsonValue:
     merged: Values = []
     for value in values:
         merged.extend(value if isinstance(value, list) else (value,))
-        bounded_list(merged)
+        check_items(len(merged))
+    work.go_through(merged)
     return merged
 
 
 def _concatenate(values: Values, work: Work) -> JsonValue:
-    text = ""
-    for value in values:
-        text = bounded_text(text + to_text(value, work))
+    parts = [to_text(value, work) for value in values]
+    check_chars(sum(map(len, parts)))
+    text = "".join(parts)
+    work.go_through(text)
     return text
 
 
@@ -91,6 +94,7 @@ def _substring(values: Values, work: Work) -> JsonValue:
     """Return a part of a text: from an index (negative: from the end), so many characters, or up
     to so many before the end."""
     text = to_text(values[0], work)
+    work.go_through(text)
     index, length = to_number(values[1]), _at(values, 2)
     start = 0 if isnan(index) else int(min(max(index, -len(text) - 1), len(text)))
     if start < 0:
@@ -170,7 +174,9 @@ def look_up(data: JsonValue, key: JsonValue, default: JsonValue, work: Work) -> 
         if not isinstance(data, _INDEXED) or isnan(key) or key != int(key):
             return default
         return data[int(key)] if 0 <= key < len(data) else default
-    return follow(data, tuple(to_text(key, work).split(".")), default)
+    path = to_text(key, work)
+    work.spend(len(path) // ITEMS_PER_OPERATION)  # as if every character were a step
+    return follow(data, tuple(path.split(".")), default)
 
 
 def follow(data: JsonValue, steps: tuple[str, ...], default: JsonValue) -> JsonValue:
@@ -194,4 +200,5 @@ def follow(data: JsonValue, steps: tuple[str, ...], default: JsonValue) -> JsonV
 
 def missing(data: JsonValue, keys: list[JsonValue], work: Work) -> list[JsonValue]:
     """Return the keys under which nothing, null or an empty text stands."""
+    work.spend(len(keys))
     return [key for key in keys if look_up(data, key, None, work) in (None, "")]

@@ -20,7 +20,13 @@ def new_list(items: Sequence[Rule]) -> Rule:
 
 def copied(items: Sequence[JsonValue]) -> Rule:
     """Return the rule for a list of plain values that is written down; a new one each time."""
-    return lambda scope, run: list(items)
+
+    def copy(scope: JsonValue, run: Run) -> JsonValue:
+        made = list(items)
+        run.go_through(made)
+        return made
+
+    return copy
 
 
 def attribute(name: str) -> Rule:

@@ -12,6 +12,10 @@ import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 READERS = [
     "axon.base.ids",
+    "axon.flags.definition",
+    "axon.flags.document",
+    "axon.flags.logic",
+    "axon.flags.metadata",
     "axon.inference.answer",
     "axon.inference.broker.wire",
     "axon.inference.sse",

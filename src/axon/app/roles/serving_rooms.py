@@ -24,7 +24,13 @@ from axon.gateway import Door, GatewayOptions, Streams
 from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Retriever, Worker
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
-from axon.metering import FollowerOptions, PriceBook, PriceFollower, Usage
+from axon.metering import (
+    FollowerOptions,
+    OutsideEvents,
+    PriceBook,
+    PriceFollower,
+    Usage,
+)
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, Valkey
 from axon.telemetry import log
@@ -61,6 +67,7 @@ class _Allowance:
     """What turns cost, what they may use, and what flags decide about them."""
 
     prices: PriceBook
+    follower: PriceFollower
     limits: Limits
     flags: Flags
 
@@ -77,23 +84,18 @@ async def open_rooms(
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = _accounts(settings, folder, ground)
     await accounts.start()
-    book = PriceBook()
-    prices = _prices(folder, ground, book)
-    await prices.start()
+    allowance = _allowance(settings, folder, ground, journal)
+    await allowance.follower.start()
     conversations = _conversations(settings, folder, ground, journal)
     serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
-    flags = _flags(settings, folder, ground, journal)
-    allowance = _Allowance(
-        prices=book, limits=_limits(settings, folder, ground, journal), flags=flags
-    )
     rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
     turns = Turns(rooms, _turn_options(settings.turns), unfinished)
     left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
     await ground.valkey.start()
     await conversations.open()
     await allowance.limits.start()
-    await flags.start()
+    await allowance.flags.start()
     await turns.recover(left_open)
     tasks = TaskOwner(_task_failed)
     door = Door(
@@ -102,10 +104,8 @@ async def open_rooms(
         models=ModelDirectory(serving.models, serving.engines, ground.clock),
         turns=turns,
         usage=Usage(ground.postgres),
-        events=outside_events(
-            settings.metering, journal, ground.postgres, ground.mint, ground.clock
-        ),
-        flags=flags,
+        events=_events(settings, ground, journal),
+        flags=allowance.flags,
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
@@ -128,8 +128,20 @@ async def open_rooms(
         models=serving.models,
         retriever=serving.retriever,
         unfinished=unfinished,
-        prices=prices,
+        prices=allowance.follower,
         tasks=tasks,
+    )
+
+
+def _allowance(
+    settings: Settings, folder: DataFolder, ground: Ground, journal: Journal
+) -> _Allowance:
+    book = PriceBook()
+    return _Allowance(
+        prices=book,
+        follower=_prices(folder, ground, book),
+        limits=_limits(settings, folder, ground, journal),
+        flags=_flags(settings, folder, ground, journal),
     )
 
 
@@ -250,6 +262,10 @@ def _limits(settings: Settings, folder: DataFolder, ground: Ground, journal: Jou
             poll_every_ms=settings.accounts.poll_every_ms,
         )
     )
+
+
+def _events(settings: Settings, ground: Ground, journal: Journal) -> OutsideEvents:
+    return outside_events(settings.metering, journal, ground.postgres, ground.mint, ground.clock)
 
 
 def _flags(settings: Settings, folder: DataFolder, ground: Ground, journal: Journal) -> Flags:
