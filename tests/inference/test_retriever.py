@@ -62,8 +62,11 @@ async def test_what_is_no_answer_or_too_long_is_not_used(answer: bytes, outcome:
 @pytest.mark.failure("retriever", "down")
 @pytest.mark.failure("retriever", "refusing")
 async def test_one_that_is_away_is_left_alone_and_found_again() -> None:
-    refusals = [whole("{}", "500 No"), whole("{}", "403 No"), None, None, whole("{}", "500 No")]
-    async with RawServer(*refusals, whole(KELP), close=False) as server:
+    no = whole("{}", "500 No")
+    gone = (None, None)  # on a connection that was kept, and on the fresh one after it
+    async with RawServer(
+        no, whole("{}", "403 No"), *gone, no, no, whole(KELP), close=False
+    ) as server:
         asking = retriever(server.origin)
         outcomes = [(await asking.find("q", "o", "u")).outcome for _ in range(6)]
         assert outcomes == ["failed"] * 5 + ["away"]
@@ -76,36 +79,47 @@ async def test_one_that_is_away_is_left_alone_and_found_again() -> None:
         await asking.close()
 
 
+class Silent:
+    """Takes requests, and answers none by itself."""
+
+    def __init__(self) -> None:
+        self.asked: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> "Silent":
+        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}")
+        self.asked.append(writer)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for writer in self.asked:
+            writer.close()
+        await asyncio.gather(*(one.wait_closed() for one in self.asked), return_exceptions=True)
+        await self._server.wait_closed()
+
+
 @pytest.mark.failure("retriever", "frozen")
 @pytest.mark.failure("retriever", "slow")
 async def test_one_that_says_nothing_is_waited_for_as_long_as_is_set() -> None:
-    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    asking = retriever(f"http://127.0.0.1:{port}", timeout_ms=50)
-    found = await asking.find("q", "o", "u")
-    assert found.outcome == "slow" and found.took_us >= 50_000
-    await asking.close()
-    server.close()
+    async with Silent() as server:
+        asking = retriever(server.url, timeout_ms=200)
+        found = await asking.find("q", "o", "u")
+        assert found.outcome == "slow" and found.took_us >= 200_000
+        await asking.close()
 
 
 async def test_too_many_at_once_go_on_without() -> None:
-    asked: list[asyncio.StreamWriter] = []
-
-    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"}")
-        asked.append(writer)
-
-    server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    asking = retriever(f"http://127.0.0.1:{port}")
-    waiting = [asyncio.ensure_future(asking.find("q", "o", "u")) for _ in range(RUNNING_MAX)]
-    while len(asked) < RUNNING_MAX:
-        await asyncio.sleep(0.01)
-    assert (await asking.find("q", "o", "u")).outcome == "busy"
-    for writer in asked:
-        writer.write(whole(KELP))
-    assert {found.outcome for found in await asyncio.gather(*waiting)} == {"found"}
-    for writer in asked:
-        writer.close()
-    await asking.close()
-    server.close()
+    async with Silent() as server:
+        asking = retriever(server.url)
+        waiting = [asyncio.ensure_future(asking.find("q", "o", "u")) for _ in range(RUNNING_MAX)]
+        while len(server.asked) < RUNNING_MAX:
+            await asyncio.sleep(0.01)
+        assert (await asking.find("q", "o", "u")).outcome == "busy"
+        for writer in server.asked:
+            writer.write(whole(KELP))
+        assert {found.outcome for found in await asyncio.gather(*waiting)} == {"found"}
+        await asking.close()

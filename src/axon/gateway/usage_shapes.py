@@ -11,9 +11,9 @@ from axon.metering import UsageSum
 
 def without_money(sums: list[UsageSum]) -> list[UsageSum]:
     """Return the sums of all currencies together."""
-    joined: dict[tuple[int | None, str | None, str | None], UsageSum] = {}
+    joined: dict[tuple[object, ...], UsageSum] = {}
     for one in sums:
-        key = (one.user, one.credential_id, one.model)
+        key = (one.user, one.credential_id, one.model, one.variant)
         joined[key] = one if key not in joined else joined[key].plus(one)
     return list(joined.values())
 
@@ -32,6 +32,7 @@ def completions_results(sums: list[UsageSum]) -> list[dict[str, object]]:
             "input_audio_tokens": 0,
             "output_audio_tokens": 0,
             **_tokens(one),
+            **_variant(one),
         }
         for one in sums
     ]
@@ -63,6 +64,7 @@ def costs_results(sums: list[UsageSum]) -> list[dict[str, object]]:
             "user_id": _shown_user(one),
             "api_key_id": one.credential_id,
             "quantity": None,
+            **_variant(one),
         }
         for one in sums
         if one.currency
@@ -81,6 +83,11 @@ def person_results(sums: list[UsageSum]) -> list[dict[str, object]]:
         }
         for one in sums
     ]
+
+
+def _variant(one: UsageSum) -> dict[str, object]:
+    """Return which variants of flags it is of, where that was asked for; OpenAI has no such."""
+    return {} if one.variant is None else {"variant": one.variant}
 
 
 def _amount(one: UsageSum, nano: int) -> dict[str, object]:
