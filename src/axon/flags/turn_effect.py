@@ -70,7 +70,8 @@ def read_effects(
     effects: dict[str, TurnEffect] = {}
     for name, value in variants.items():
         try:
-            effects[name] = msgspec.convert(value, TurnEffect)
+            effect = msgspec.convert(value, TurnEffect)
+            effects[name] = NO_EFFECT if effect == NO_EFFECT else effect
         except msgspec.ValidationError as error:
             message, _, where = str(error).partition(" - at `$.")
             at = path / name

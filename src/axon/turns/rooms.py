@@ -1,7 +1,7 @@
 """What a turn stands on: the rooms below, handed in by `app`, and the bounds of a turn."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from axon.base import MIB, Clock, IdMint, Randomness, TaskOwner
 from axon.conversations import Conversations
@@ -11,6 +11,7 @@ from axon.journal import Journal
 from axon.limits import Limits
 from axon.metering import PriceBook
 from axon.sealing import DataKey, KeyStore
+from axon.turns.known_answers import KnownAnswers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class TurnRooms:
     """Secret under which idempotency keys and bodies are hashed into records."""
     flag_set: Callable[[], FlagSet] = lambda: EMPTY
     """Return the flags as this process knows them now."""
+    known_answers: KnownAnswers = field(default_factory=KnownAnswers)
     retriever: Retriever | None = None
     """Who finds passages for a question; None where nobody is set to."""
 

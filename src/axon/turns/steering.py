@@ -8,6 +8,7 @@ import msgspec
 from axon.flags import (
     ERROR,
     NO_EFFECT,
+    Evaluation,
     EvaluationContext,
     Flag,
     Sampling,
@@ -19,6 +20,7 @@ from axon.inference import ModelTable, Passage, UnknownModel
 from axon.records import Assignment, Retrieval, TurnAccepted
 from axon.sealing import key_id_of, open_sealed
 from axon.turns.engine_request import Fields
+from axon.turns.known_answers import Meaning
 from axon.turns.left_open import blob_context
 from axon.turns.passages import question_of
 from axon.turns.request import STEERING_ITEM, TurnRequest
@@ -86,12 +88,18 @@ def steer(rooms: TurnRooms, request: TurnRequest, conversation_id: str) -> Steer
         tier=request.tier,
         claimed={"surface": request.surface},
     )
+    known = rooms.known_answers.of(flag_set)
     effect, assignments = NO_EFFECT, []
     for flag in flag_set.turn_flags:
-        assignment, does = _ask(flag, context, rooms.models, flag_set.versions.get(flag.key, 0))
-        assignments.append(assignment)
-        if does is not NO_EFFECT:
-            effect = joined(effect, does)
+        found = flag.evaluate(context)
+        answered = (flag.key, found.variant, found.reason)
+        meaning = known.get(answered)
+        if meaning is None:
+            version = flag_set.versions.get(flag.key, 0)
+            meaning = known[answered] = _meaning(flag, found, rooms.models, version)
+        assignments.append(meaning.assignment)
+        if meaning.effect is not NO_EFFECT:
+            effect = joined(effect, meaning.effect)
     return Steered(
         asked=request,
         request=carry_out(request, effect),
@@ -101,11 +109,8 @@ def steer(rooms: TurnRooms, request: TurnRequest, conversation_id: str) -> Steer
     )
 
 
-def _ask(
-    flag: Flag, context: EvaluationContext, models: ModelTable, version: int
-) -> tuple[Assignment, TurnEffect]:
-    """Return what the flag says about this turn, and what that does."""
-    found = flag.evaluate(context)
+def _meaning(flag: Flag, found: Evaluation, models: ModelTable, version: int) -> Meaning:
+    """Return what an answer of a flag means for a turn."""
     variant, reason, does = found.variant or "", found.reason, NO_EFFECT
     if found.variant is not None:
         does = flag.effects[found.variant]
@@ -120,7 +125,7 @@ def _ask(
         unit=found.unit,
         definition=found.definition_version,
     )
-    return assignment, does
+    return Meaning(assignment, does)
 
 
 def _is_served(models: ModelTable, alias: str) -> bool:
