@@ -203,6 +203,66 @@ def test_stripe_is_linked_told_and_checked(commands: Commands, acme: str, databa
         assert told["sent"] == 1 and commands.json(*words) == []
 
 
+def test_what_stripe_rejects_is_shown_and_told_again(
+    commands: Commands, acme: str, database: str
+) -> None:
+    now_us = SystemClock().now_us()
+    with running(FakeStripe(now=lambda: now_us // MICROS_PER_SECOND)) as fake:
+        commands.set("AXON_STRIPE_KEY", KEY)
+        commands.set("AXON_STRIPE_BASE_URL", fake.url)
+        commands.json("billing", "stripe", "link", "acme")
+        asyncio.run(linked_since(database, now_us - 3 * HOUR_US))
+        journal = Journal(database)
+        journal.turn(now_us - 2 * HOUR_US, org_id=acme)
+        asyncio.run(journal.project())
+        fake.rejects = lambda event: True
+        for _ in range(6):
+            commands.run("billing", "stripe", "sync")
+        fake.rejects = lambda event: False
+        rejected = commands.json("billing", "stripe", "rejected", "--org", "acme")
+        assert [one["told_again"] for one in rejected] == [False] * 5
+        fake.reports[-1]["data"]["reason"]["error_count"] = 9
+        shown = commands.run("billing", "stripe", "rejected", "--retry")
+        assert "no more" in shown.output and "5 are told again" in shown.output
+        assert commands.json("billing", "stripe", "sync")[0]["sent"] == 1
+        assert fake.total("axon_cost_nano_usd") == journal.cost()
+        assert commands.json("billing", "stripe", "rejected") == []
+
+
+def test_stripe_asks_for_what_was_invoiced(commands: Commands, journal: Journal, acme: str) -> None:
+    now_us = SystemClock().now_us()
+    with running(FakeStripe(now=lambda: now_us // MICROS_PER_SECOND)) as fake:
+        commands.set("AXON_STRIPE_KEY", KEY)
+        commands.set("AXON_STRIPE_BASE_URL", fake.url)
+        words = ("billing", "stripe", "invoices")
+        link = ("billing", "stripe", "link", "acme", "--email", "billing@acme.example")
+        (linked,) = commands.json(*link, "--invoices-from", "2025-10")
+        close(commands)
+        (invoice,) = commands.json("billing", "list")
+        assert commands.json(*words) == []
+        subscription = {"id": "sub_1", "customer": linked["customer_id"]}
+        meter = fake.make_meter(
+            {"display_name": "", "event_name": "axon_cost_nano_usd", "default_aggregation": {}}
+        )
+        price_of = {"price": {"recurring": {"meter": meter["id"]}}}
+        fake.billed.subscriptions.append({**subscription, "items": {"data": [price_of]}})
+        refused = commands.run(*words, "--tell")
+        assert refused.exit_code == 1 and "a subscription" in refused.output
+        fake.billed.subscriptions.clear()
+        (told,) = commands.json(*words, "--retry", "INV-000001", "--tell", "--org", "acme")
+        assert (told["state"], told["total"]) == ("final", invoice["total"])
+        assert fake.billed.asked_for(linked["customer_id"]) == {invoice["id"]: invoice["total"]}
+        assert commands.json(*words, "--check") == [told]
+        credit = ("billing", "credit", "1", "0.50", "--reason", "an outage", "--reference", "7")
+        (note,) = commands.json(*credit)
+        (credited,) = commands.json(*words, "--tell")
+        assert credited == {**told, "credited": note["amount"]}
+        assert commands.run(*words, "--retry", "CN-000001").exit_code == 1
+        next(iter(fake.billed.invoices.values()))["inherited"] = 3
+        differs = commands.run(*words, "--check")
+        assert differs.exit_code == 1 and "INV-000001: " in differs.output
+
+
 async def linked_since(database: str, since_us: int) -> None:
     connection = await asyncpg.connect(database)
     await connection.execute("UPDATE billing.stripe_customers SET since_us = $1", since_us)

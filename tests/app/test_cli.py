@@ -74,7 +74,7 @@ def test_every_example_has_only_options_that_exist(path: tuple[str, ...]) -> Non
         while isinstance(target, click.Group) and words and words[0] in target.commands:
             target = target.commands[words.pop(0)]
         assert not isinstance(target, click.Group), example
-        known = {name for option in target.params for name in option.opts}
+        known = {name for one in target.params for name in (*one.opts, *one.secondary_opts)}
         assert {word for word in words if word.startswith("--")} <= known, example
 
 

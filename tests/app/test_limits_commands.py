@@ -52,6 +52,21 @@ def test_a_tier_has_a_share_of_the_queue(commands: Commands) -> None:
     assert too_much.exit_code == 1 and "90%" in str(too_much.exception)
 
 
+def test_a_tier_is_removed_with_its_limits(commands: Commands) -> None:
+    commands.json("tiers", "set", "trial")
+    commands.json("limits", "set", "trial-daily", *TOKENS, "--amount", "10", "--tier", "trial")
+    commands.json("orgs", "create", "acme", "--tier", "trial")
+    refused = commands.run("tiers", "remove", "trial")
+    assert refused.exit_code == 1 and "1 in trial" in str(refused.exception)
+    mistyped = commands.run("orgs", "create", "other", "--tier", "trail")
+    assert mistyped.exit_code == 1 and "no such tier" in str(mistyped.exception)
+    commands.json("tiers", "set", "later")
+    commands.json("limits", "set", "later-daily", *TOKENS, "--amount", "10", "--tier", "later")
+    (removed,) = commands.json("tiers", "remove", "later")
+    assert removed["rule_id"] == "later-daily"
+    assert "later" not in commands.run("tiers", "list").stdout
+
+
 def test_overage_may_cost_more(commands: Commands) -> None:
     words = ("limits", "set", "more", *TOKENS, "--amount", "10", "--overage-percent", "25")
     (made,) = commands.json(*words, "--kind", "overage")

@@ -8,28 +8,22 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.billing.fake_errors import Refused, page
+from tests.billing.fake_invoices import FakeInvoices
+from tests.billing.localstripe_process import Localstripe
+
 KEY = "sk_test_axon"
 HOUR_S = 3600
 PAST_S = 35 * 86_400
 FUTURE_S = 300
-PAGE = 3
-"""Fewer than are asked for, so that pages are followed."""
-
 Body = dict[str, Any]
-
-
-class Refused(Exception):
-    """A 4xx as Stripe answers it."""
-
-    def __init__(self, message: str, status: int = 400, code: str | None = None) -> None:
-        super().__init__(message)
-        self.status, self.code = status, code
 
 
 @dataclass
@@ -63,11 +57,22 @@ class FakeStripe:
     loses: Callable[[Event], bool] = lambda event: False
     rejects: Callable[[Event], bool] = lambda event: False
     """What is taken, and rejected afterwards."""
-    replayed: dict[str, Body] = field(default_factory=dict)
+    breaks: Callable[[str], str] = lambda call: ""
+    """Of a call: "unheard" when its connection ends before it is read, "unanswered" afterwards."""
+    replayed: dict[str, tuple[str, Body, Body]] = field(default_factory=dict)
+    """By idempotency key: what was asked and answered."""
+    behind: Localstripe | None = None
+    """Is asked about customers, drafts and items first."""
     lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
         self.thawed.set()
+        self.billed = FakeInvoices(self.now, self.customers, self.behind)
+
+    def forget(self) -> None:
+        """Forget identifiers and idempotency keys, as Stripe may after a day."""
+        self.known.clear()
+        self.replayed.clear()
 
     def total(self, event_name: str, customer: str | None = None) -> int:
         return sum(
@@ -76,10 +81,38 @@ class FakeStripe:
             if event.currency_event == event_name and customer in (None, event.customer)
         )
 
+    def decide(
+        self, method: str, path: str, values: Body, headers: "Message[str, str]"
+    ) -> tuple[int, Body]:
+        """Return the status and the body of an answer."""
+        with self.lock:
+            self.calls.append(f"{method} {path}")
+            if self.down:
+                return 503, {"error": {"type": "api_error", "message": "It is down."}}
+            if headers.get("authorization") != f"Bearer {KEY}":
+                wrong = {"type": "invalid_request_error", "message": "Invalid API Key."}
+                return 401, {"error": wrong}
+            again = headers.get("idempotency-key", "")
+            known = again.startswith("axon") and self.replayed.get(again)
+            if known and known[:2] == (path, values):
+                return 200, known[2]
+            if known:
+                message = "Keys can only be used with the same parameters."
+                return 400, {"error": {"type": "idempotency_error", "message": message}}
+            try:
+                body = self.answer(method, path, values)
+            except Refused as refused:
+                error = {"type": "invalid_request_error", "message": str(refused)}
+                return refused.status, {"error": {**error, "code": refused.code}}
+            self.replayed[again] = (path, values, body)
+            return 200, body
+
     def answer(self, method: str, path: str, values: Body) -> Body:
         """Return what is answered; raises Refused."""
         if (method, path) == ("POST", "/v1/customers"):
             made = {"id": f"cus_{len(self.customers) + 1}", "object": "customer", **values}
+            if self.behind is not None:
+                made["id"] = self.behind.customer(values)
             self.customers[made["id"]] = made
             return made
         if (method, path) == ("POST", "/v1/billing/meters"):
@@ -96,7 +129,12 @@ class FakeStripe:
             ]
             return {"data": data[::-1], "next_page_url": None, "previous_page_url": None}
         if found := re.fullmatch(r"/v2/core/events/(\w+)", path):
-            return next(one for one in self.reports if one["id"] == found[1])
+            found_reports = [one for one in self.reports if one["id"] == found[1]]
+            if not found_reports:
+                raise Refused(f"No such event: '{found[1]}'", 404, "resource_missing")
+            return found_reports[0]
+        if (about_invoices := self.billed.answer(method, path, values)) is not None:
+            return about_invoices
         raise Refused(f"Unrecognized request URL ({method}: {path}).", 404)
 
     def make_meter(self, values: Body) -> Body:
@@ -187,15 +225,6 @@ class FakeStripe:
         ]  # fmt: skip
 
 
-def page(found: list[Body], values: Body, path: str) -> Body:
-    if not 1 <= int(values.get("limit", 10)) <= 100:
-        raise Refused("The limit is not within 1 and 100.")
-    ids = [one["id"] for one in found]
-    first = ids.index(values["starting_after"]) + 1 if "starting_after" in values else 0
-    data = found[first : first + PAGE]
-    return {"object": "list", "data": data, "url": path, "has_more": first + PAGE < len(found)}
-
-
 def nested(text: str) -> Body:
     """Return a form or a query as Stripe reads it: `a[b]=c` is a member of a member."""
     found: Body = {}
@@ -208,9 +237,8 @@ def nested(text: str) -> Body:
     return found
 
 
-@contextmanager
-def running(fake: FakeStripe) -> Iterator[FakeStripe]:
-    """Answer on a port of its own until the block ends."""
+def handler_of(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
+    """Return what answers requests as the stand-in does."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -226,11 +254,20 @@ def running(fake: FakeStripe) -> Iterator[FakeStripe]:
             length = int(self.headers.get("content-length", 0))
             self.reply("POST", self.path, nested(self.rfile.read(length).decode()))
 
+        def do_DELETE(self) -> None:
+            self.reply("DELETE", self.path, {})
+
         def reply(self, method: str, path: str, values: Body) -> None:
             fake.thawed.wait()
-            status, body = self.decide(method, path, values)
+            how = fake.breaks(f"{method} {path}")
+            if how == "unheard":
+                self.close_connection = True
+                return
+            status, body = fake.decide(method, path, values, self.headers)
             if status == 200 and fake.deaf and path.endswith("meter_events"):
                 fake.deaf -= 1
+                how = "unanswered"
+            if how == "unanswered":
                 self.close_connection = True
                 return
             data = json.dumps(body).encode()
@@ -240,26 +277,13 @@ def running(fake: FakeStripe) -> Iterator[FakeStripe]:
             self.end_headers()
             self.wfile.write(data)
 
-        def decide(self, method: str, path: str, values: Body) -> tuple[int, Body]:
-            with fake.lock:
-                fake.calls.append(f"{method} {path}")
-                if fake.down:
-                    return 503, {"error": {"type": "api_error", "message": "It is down."}}
-                if self.headers.get("authorization") != f"Bearer {KEY}":
-                    wrong = {"type": "invalid_request_error", "message": "Invalid API Key."}
-                    return 401, {"error": wrong}
-                again = self.headers.get("idempotency-key", "")
-                if method == "POST" and again in fake.replayed and again.startswith("axon"):
-                    return 200, fake.replayed[again]
-                try:
-                    body = fake.answer(method, path, values)
-                except Refused as refused:
-                    error = {"type": "invalid_request_error", "message": str(refused)}
-                    return refused.status, {"error": {**error, "code": refused.code}}
-                fake.replayed[again] = body
-                return 200, body
+    return Handler
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+@contextmanager
+def running(fake: FakeStripe) -> Iterator[FakeStripe]:
+    """Answer on a port of its own until the block ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(fake))
     fake.url = f"http://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -10,6 +10,7 @@ from axon.app.settings import StripeSettings
 from axon.app.stripe_telling import StripeTelling
 from axon.base import SystemClock
 from axon.billing import (
+    Linking,
     StripeApi,
     StripeAway,
     StripeRefused,
@@ -18,7 +19,7 @@ from axon.billing import (
     stripe_api,
     stripe_sync,
 )
-from axon.billing.stripe_sync import REJECTED_MAX
+from axon.billing.stripe_rejected import REJECTED_MAX
 from axon.metering import Prices, Rates, Rerating, rerate
 from axon.stores import Postgres
 from tests.billing.fake_stripe import KEY, Event, FakeStripe, running
@@ -80,7 +81,7 @@ async def test_every_hour_is_told_once(
     assert await sync.differences(us("2026-11-10"), us("2026-11-11")) == []
     assert await sync.link(ORG, "acme") == customer and len(fake.customers) == 1
     with pytest.raises(StripeRefused):
-        await sync.link(ORG, "acme", "cus_other")
+        await sync.link(ORG, "acme", Linking(customer_id="cus_other"))
 
 
 async def test_the_scheduler_tells_it_all(

@@ -43,8 +43,8 @@ ENVIRONMENT = {
     "AXON_JOURNAL_SEGMENT_BYTES": str(MIB),
     "AXON_JOURNAL_ENTRY_BYTES_MAX": str(MIB // 2),
     "AXON_CONVERSATIONS_OPENED_BYTES_MAX": str(MIB // 4),
-    "AXON_CONVERSATIONS_REMEMBERED_TURNS_MAX": "1000",
-    "AXON_CONVERSATIONS_IDEMPOTENCY_KEYS_MAX": "1000",
+    "AXON_CONVERSATIONS_REMEMBERED_TURNS_MAX": "200",
+    "AXON_CONVERSATIONS_IDEMPOTENCY_KEYS_MAX": "200",
 }
 """So that the journals' size and all that is remembered settle within the warm-up: what is older
 than a minute goes, and what there is no room for."""

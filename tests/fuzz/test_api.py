@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ EXAMPLES = 6
 UNREACHED_MAX = 4
 """Operations that no made-up request of so few was right for."""
 
-FORBIDDEN = ("/v1/limit_rules", "/v1/webhooks", "/v1/alerts/")
+FORBIDDEN = ("/v1/limit_rules", "/v1/tiers", "/v1/webhooks", "/v1/alerts/")
 """Want permissions the made-up requests do not have: a made-up rule would refuse the others, and a
 made-up webhook would have names looked up."""
 
@@ -32,6 +33,11 @@ UNLIKELY = ("PUT /v1/flags/", "/v1/flag_schedules/", "/ofrep/v1/events")
 
 NOBODY = "https://127.0.0.1:9/axon"
 """A webhook for an example to name: its own host is not there to be found."""
+
+SECRET = "whsec_" + "7" * 32
+
+SIGNED = "/v1/stripe/events"
+"""Wants a signature where all others want a key."""
 
 QUIET_S = 1.0
 """After so long without an answer a request is taken to lack something."""
@@ -46,7 +52,11 @@ def fuzzed(
 ) -> Iterator[RunningAxon]:
     """An Axon of its own: what is made up here is nobody else's to list."""
     folder = tmp_path_factory.mktemp("fuzzed")
-    environment = {**with_meters(folder), "AXON_ALERTS_ALLOWED_NETWORKS": "127.0.0.0/8"}
+    environment = {
+        **with_meters(folder),
+        "AXON_ALERTS_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "AXON_STRIPE_WEBHOOK_SECRET": SECRET,
+    }
     process, running = start_axon(folder / "data", upstream_address, environment=environment)
     yield running
     stop(process)
@@ -88,6 +98,7 @@ def test_every_operation_wants_a_key(fuzzed: RunningAxon) -> None:
         for method, operation in operations.items():
             answer = requests.request(method, fuzzed.origin + path, timeout=30)
             expected = 200 if operation.get("security") == [] else 401
+            expected = 400 if path == SIGNED else expected
             assert answer.status_code == expected, f"{method} {path}"
 
 
@@ -108,7 +119,10 @@ def test_the_examples_of_the_document_work(fuzzed: RunningAxon) -> None:
             body["model"] = MODEL
         if "url" in body:
             body["url"] = NOBODY
-        answer = requests.post(fuzzed.origin + path, json=body, headers=key, timeout=30)
+        data = json.dumps(body)
+        signature = stripe.WebhookSignature.generate_signature_header(data, SECRET)
+        headers = {**key, "content-type": "application/json", "stripe-signature": signature}
+        answer = requests.post(fuzzed.origin + path, data=data, headers=headers, timeout=30)
         assert answer.status_code in (200, 204), f"{path}: {answer.text}"
 
 

@@ -95,7 +95,11 @@ def upstream_address() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def axon(tmp_path_factory: pytest.TempPathFactory, upstream_address: str) -> Iterator[RunningAxon]:
     """A running Axon for the whole session; tests make conversations of their own."""
-    process, running = start_axon(tmp_path_factory.mktemp("axon"), upstream_address)
+    process, running = start_axon(
+        tmp_path_factory.mktemp("axon"),
+        upstream_address,
+        environment={"AXON_FLAGS_ORIGINS": "https://app.example.com, https://other.example.com/"},
+    )
     yield running
     stop(process)
 

@@ -176,6 +176,46 @@ def test_rules_are_administered_over_http_too(tenant: Tenant) -> None:
         tenant.client.post("/limit_rules", cast_to=dict, body=of_bob)
 
 
+def test_tiers_are_administered_over_http_too(axon: RunningAxon, tenant: Tenant) -> None:
+    client = tenant.client
+    body = {"description": "first in the queue", "queue_share": 20}
+    made: dict[str, Any] = client.put("/tiers/gold", cast_to=dict, body=body)
+    assert made == {"id": "gold", "object": "tier", **body}
+    assert client.get("/tiers/gold", cast_to=dict) == made
+    listed: dict[str, Any] = client.get("/tiers", cast_to=dict)
+    assert [one["id"] for one in listed["data"]] == ["enterprise", "free", "gold", "pro"]
+    emptied: dict[str, Any] = client.put("/tiers/gold", cast_to=dict, body={})
+    assert (emptied["description"], emptied["queue_share"]) == ("", 0)
+    rule = {"id": "golden", "measure": "requests", "period": "day", "amount": 5, "tier": "gold"}
+    client.post("/limit_rules", cast_to=dict, body=rule)
+    axon_command(axon, "orgs", "create", "golden", "--tier", "gold")
+    client.put("/tiers/silver", cast_to=dict, body={})
+    with pytest.raises(openai.ConflictError) as refused:
+        client.delete("/tiers/gold", cast_to=object)
+    assert refused.value.code == "tier_in_use"
+    gone: dict[str, Any] = client.delete("/tiers/silver", cast_to=dict)
+    deleted = {"id": "silver", "object": "tier.deleted", "deleted": True, "limit_rules": []}
+    assert gone == deleted
+    for ask in (client.get, client.delete):
+        with pytest.raises(openai.NotFoundError):
+            ask("/tiers/silver", cast_to=object)
+    for name, wrong in (
+        ("Gold", {}),
+        ("lead", {"queue_share": 91}),
+        ("lead", {"queue_share": "x"}),
+    ):
+        with pytest.raises(openai.BadRequestError):
+            client.put(f"/tiers/{name}", cast_to=dict, body=wrong)
+    with pytest.raises(openai.APIStatusError) as none:
+        client.patch("/tiers/gold", cast_to=object)
+    assert none.value.response.headers["allow"] == "GET, PUT, DELETE"
+    stranger = Tenant(axon, "no-administrator", "free", "usage")
+    for ask in (stranger.client.get, stranger.client.put, stranger.client.delete):
+        with pytest.raises(openai.PermissionDeniedError):
+            ask("/tiers/gold", cast_to=object)
+    stranger.client.close()
+
+
 def test_overage_is_in_the_costs(axon: RunningAxon) -> None:
     """Every turn costs two dollars; the second of the month is the first beyond the limit."""
     tenant = Tenant(axon, "beyond", "pro", "usage")

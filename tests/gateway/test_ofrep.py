@@ -119,3 +119,29 @@ def test_where_somebody_is_the_server_says(axon: RunningAxon, call: FlagCalls) -
     rule = {"if": [{"==": [{"var": "region"}, "eu"]}, "on", "off"]}
     call.put(key, flag("off", targeting=rule))
     assert call.evaluate(key, region="eu").body["variant"] == "off"
+
+
+@pytest.mark.parametrize("origin", ["https://app.example.com", "https://other.example.com"])
+def test_a_page_that_may_asks_from_its_own_origin(call: FlagCalls, origin: str) -> None:
+    asks = {"origin": origin, "access-control-request-method": "POST"}
+    path = "/ofrep/v1/evaluate/flags"
+    told = FlagCalls(call.axon, "")("OPTIONS", path, None, asks)  # a browser sends no key with it
+    assert told.status == 204
+    assert told.headers["access-control-allow-origin"] == origin
+    assert "if-none-match" in told.headers["access-control-allow-headers"]
+    answer = call("POST", path, {}, {"origin": origin})
+    assert answer.headers["access-control-allow-origin"] == origin
+    assert answer.headers["vary"] == "origin"
+    refused = FlagCalls(call.axon, "")("POST", path, {}, {"origin": origin})
+    assert refused.status == 401 and refused.headers["access-control-allow-origin"] == origin
+
+
+@pytest.mark.parametrize("path", ["/ofrep/v1/evaluate/flags", "/v1/models"])
+def test_no_other_page_reads_an_answer(call: FlagCalls, path: str) -> None:
+    origin = "https://evil.example.com" if path.startswith("/ofrep") else "https://app.example.com"
+    asks = {"origin": origin, "access-control-request-method": "POST"}
+    assert call("OPTIONS", path, None, asks).status == 405
+    method = "POST" if path.startswith("/ofrep") else "GET"
+    answer = call(method, path, {} if method == "POST" else None, {"origin": origin})
+    assert answer.status == 200
+    assert not [name for name in answer.headers if name.startswith("access-control")]

@@ -1,6 +1,7 @@
 """Asking the node's other serving processes: all of them answer, or it is said that one did not."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -8,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from axon.base import SystemClock
-from axon.gateway.sibling import _FETCHED_BYTES_MAX, _IDLE_MAX, _IDLE_S_MAX, SiblingAway, Siblings
+from axon.gateway.sibling import (
+    _FETCHED_BYTES_MAX,
+    _IDLE_MAX,
+    _IDLE_S_MAX,
+    SiblingAway,
+    SiblingConnection,
+    Siblings,
+)
 from tests.gateway.sibling_process import (
     CLOSE,
     Arrived,
@@ -112,6 +120,42 @@ async def test_so_many_connections_are_kept_and_no_more(
         await asyncio.sleep(0.001)
     await asyncio.gather(*(sibling.fetch("POST", QUESTION, b"", 20) for _ in range(count)))
     assert others[0].connections == count + 2
+
+
+async def test_connections_that_only_a_burst_needed_are_closed(
+    others: list[SiblingProcess],
+) -> None:
+    """And without the collector of cycles, which the serving process seldom runs."""
+    clock = SetClock()
+    siblings = Siblings({"two": others[0].path}, clock)
+    together = asyncio.Barrier(8)
+
+    async def all_at_once(_request: Arrived, writer: asyncio.StreamWriter) -> None:
+        await together.wait()
+        writer.write(ok())
+
+    others[0].answer = all_at_once
+    sibling = siblings["two"]
+    await asyncio.gather(*(sibling.fetch("POST", QUESTION, b"", 20) for _ in range(8)))
+    assert len(others[0].serving) == 8
+    others[0].answer = always(ok())
+    gc.collect()
+    before = living()
+    gc.disable()
+    try:
+        for clock.now_s in (_IDLE_S_MAX / 2, _IDLE_S_MAX):
+            assert await siblings.ask(QUESTION, b"") == [b""]
+        while len(others[0].serving) > 1:
+            await asyncio.sleep(0.001)
+        assert living() == before - 7
+    finally:
+        gc.enable()
+    siblings.close()
+
+
+def living() -> int:
+    """Return how many connections to siblings there are, closed ones with them."""
+    return sum(isinstance(one, SiblingConnection) for one in gc.get_objects())
 
 
 class SetClock(SystemClock):

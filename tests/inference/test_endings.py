@@ -1,10 +1,12 @@
 """Cancels, deadlines, time-outs, slow readers, slots, and workers that go away."""
 
 import asyncio
+import gc
 
 import pytest
 
 from axon.inference import FailureKind, JobDone, JobFailed, QueueFull, SseBytes, Started
+from axon.inference.http.connection import Connection
 from axon.inference.local_bus import BEHIND_BYTES
 from axon.inference.running_job import DELIVERIES_MAX
 from tests.fake_upstream import FakeUpstream
@@ -36,6 +38,32 @@ async def test_cancel_closes_the_upstream_connection(text: str) -> None:
         assert pool.open_connections == 0
         ended(await soon(stream), FailureKind.CANCELLED, shown=text == HANG_MIDWAY)
         await fake.until(lambda: fake.ledger[0].dropped)
+
+
+async def test_a_closed_connection_needs_no_collector_of_cycles() -> None:
+    """The serving process looks for cycles seldom, and clients that leave close connections."""
+    gc.collect()
+    before = living(Connection)
+    gc.disable()
+    try:
+        async with FakeUpstream() as fake, Scene(at(fake)) as scene:
+            for _ in range(5):
+                job = scene.job(HANG_MIDWAY)
+                stream = scene.inference.submit(job)
+                assert await soon(stream) == Started("fake")
+                scene.inference.cancel(job.turn_id)
+                assert len(await read(stream)) > 0
+            pool = scene.engines.get(at(fake)).pool
+            while pool.open_connections:
+                await asyncio.sleep(0)
+            assert living(Connection) <= before + 1  # the newest may be told of its end right now
+    finally:
+        gc.enable()
+
+
+def living(kind: type) -> int:
+    """Return how many objects of a kind there are."""
+    return sum(isinstance(one, kind) for one in gc.get_objects())
 
 
 async def test_cancel_stops_a_job_that_is_still_connecting() -> None:

@@ -21,7 +21,18 @@ from axon.billing.shown import InvoiceShown, credit_note_shown, invoice_shown
 from axon.billing.statement_csv import csv_statement
 from axon.billing.statement_html import html_statement
 from axon.billing.stripe_api import StripeApi, StripeAway, StripeRefused, StripeUnset
-from axon.billing.stripe_sync import HourDiffers, StripeSync, Told
+from axon.billing.stripe_bills import StripeBills, Terms
+from axon.billing.stripe_crediting import StripeCrediting
+from axon.billing.stripe_invoicing import InvoiceAtStripe, InvoicesTold, StripeInvoicing
+from axon.billing.stripe_rejected import RejectedEvent, RejectedEvents
+from axon.billing.stripe_reports import (
+    EventUnreadable,
+    ReportRead,
+    Reports,
+    SignatureWrong,
+    StripeWebhook,
+)
+from axon.billing.stripe_sync import HourDiffers, Linking, StripeSync, Told
 
 __all__ = [
     "FOCUS_COLUMNS",
@@ -34,23 +45,37 @@ __all__ = [
     "CreditNote",
     "CreditWrong",
     "EarlierMonthOpen",
+    "EventUnreadable",
     "HourDiffers",
     "Invoice",
+    "InvoiceAtStripe",
     "InvoiceShown",
     "InvoiceStays",
     "Invoices",
+    "InvoicesTold",
     "Line",
+    "Linking",
     "MonthNotOver",
     "MonthWrong",
     "Position",
     "Progress",
     "ProjectorBehind",
+    "RejectedEvent",
+    "RejectedEvents",
+    "ReportRead",
+    "Reports",
+    "SignatureWrong",
     "StripeApi",
     "StripeAway",
+    "StripeBills",
+    "StripeCrediting",
+    "StripeInvoicing",
     "StripeRefused",
     "StripeSync",
     "StripeUnset",
+    "StripeWebhook",
     "SumsDiffer",
+    "Terms",
     "Told",
     "UnknownInvoice",
     "credit_note_shown",

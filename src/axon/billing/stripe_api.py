@@ -12,14 +12,21 @@ TIMEOUT_S = 20.0
 """Of one call. A call that took longer may have been done: identifiers say whether it was."""
 
 REPORTS_MAX = 100
-"""Reports of errors read at once, the newest first; each is read again until it is too old."""
+"""Reports of errors listed at once, the newest first; each is read once."""
 
 HOUR_US = 3600 * MICROS_PER_SECOND
 
 _DUPLICATE = ("duplicate_meter_event", "already exists with identifier")
 """How Stripe says that it has an event already: its code, and its words where it gives none."""
 
-_ERROR_REPORT = "v1.billing.meter.error_report_triggered"
+ERROR_REPORTS = (
+    "v1.billing.meter.error_report_triggered",
+    "v1.billing.meter.no_meter_found",
+)
+"""Stripe's events about meter events that it took and could not use."""
+
+_CONFLICT = 409
+"""Another call with the same idempotency key is under way."""
 
 Answer = TypeVar("Answer")
 
@@ -47,6 +54,15 @@ class Rejection(NamedTuple):
     error: str
 
 
+class Report(NamedTuple):
+    """What Stripe says of events that it took and could not use."""
+
+    rejections: list[Rejection]
+    """Those it names: samples, when there are many."""
+    errors: int
+    """How many there are."""
+
+
 class StripeApi:
     """One account of Stripe. Calls run in threads, one at a time for each caller.
 
@@ -62,7 +78,7 @@ class StripeApi:
             self._sdk: Any = importlib.import_module("stripe")
         except ImportError as error:
             raise StripeExtraMissing(str(error)) from error
-        self._client: Any = self._sdk.StripeClient(
+        self.client: Any = self._sdk.StripeClient(
             key,
             base_addresses={"api": url} if url else {},
             http_client=self._sdk.RequestsClient(timeout=TIMEOUT_S),
@@ -70,21 +86,22 @@ class StripeApi:
         )
         self._meters: dict[str, str] = {}
 
-    async def create_customer(self, org_id: str, name: str) -> str:
+    async def create_customer(self, org_id: str, name: str, email: str) -> str:
         """Return the id of the organization's customer; made once, however often this is called."""
-        made = await self._call(
-            self._client.v1.customers.create,
-            {"name": name, "metadata": {"axon_org_id": org_id}},
+        address = {"email": email} if email else {}
+        made = await self.call(
+            self.client.v1.customers.create,
+            {"name": name, "metadata": {"axon_org_id": org_id}, **address},
             {"idempotency_key": f"axon-customer-{org_id}"},
         )
         return str(made.id)
 
     async def send(self, identifier: str, customer_id: str, at_us: int, event: "Amount") -> None:
         """Tell of an amount; one that Stripe has already is as good as told."""
-        await self._meter(event.currency)
+        await self.meter(event.currency)
         try:
-            await self._call(
-                self._client.v1.billing.meter_events.create,
+            await self.call(
+                self.client.v1.billing.meter_events.create,
                 {
                     "event_name": meter_name(event.currency),
                     "identifier": identifier,
@@ -100,7 +117,7 @@ class StripeApi:
         self, customer_id: str, currency: str, from_us: int, to_us: int
     ) -> dict[int, int]:
         """Return the nano-units that Stripe has of each hour, by its beginning; whole hours."""
-        meter_id = await self._meter(currency)
+        meter_id = await self.meter(currency)
         params = {
             "customer": customer_id,
             "start_time": from_us // MICROS_PER_SECOND,
@@ -110,44 +127,43 @@ class StripeApi:
         }
 
         def read() -> list[Any]:
-            listed = self._client.v1.billing.meters.event_summaries.list(meter_id, params)
+            listed = self.client.v1.billing.meters.event_summaries.list(meter_id, params)
             return list(listed.auto_paging_iter())
 
-        found = await self._call(read)
+        found = await self.call(read)
         return {one.start_time * MICROS_PER_SECOND: round(one.aggregated_value) for one in found}
 
-    async def rejections(self, currency: str) -> list[Rejection]:
-        """Return events that Stripe took and rejected afterwards: the samples of its reports."""
-        meter_id = await self._meter(currency)
+    async def report_ids(self, currency: str) -> list[str]:
+        """Return the newest reports about a currency's meter, the newest first."""
+        meter_id = await self.meter(currency)
+        asked = {"object_id": meter_id, "limit": REPORTS_MAX}
+        listed = await self.call(self.client.v2.core.events.list, asked)
+        return [one.id for one in listed.data if one.type in ERROR_REPORTS]
 
-        def read() -> list[Rejection]:
-            found: list[Rejection] = []
-            events = self._client.v2.core.events
-            listed = events.list({"object_id": meter_id, "limit": REPORTS_MAX})
-            for report in listed.data:
-                if report.type == _ERROR_REPORT:
-                    for kind in events.retrieve(report.id).data.reason.error_types:
-                        for one in kind.sample_errors:
-                            why = f"{kind.code}: {one.error_message}"
-                            found.append(Rejection(one.request.identifier, why))
-            return found
+    async def report(self, report_id: str) -> Report:
+        """Return what a report says."""
+        read = await self.call(self.client.v2.core.events.retrieve, report_id)
+        rejections = [
+            Rejection(one.request.identifier, f"{kind.code}: {one.error_message}")
+            for kind in read.data.reason.error_types
+            for one in kind.sample_errors
+        ]
+        return Report(rejections, read.data.reason.error_count)
 
-        return await self._call(read)
-
-    async def _meter(self, currency: str) -> str:
+    async def meter(self, currency: str) -> str:
         """Return the id of a currency's meter, made when there is none."""
         if currency not in self._meters:
             name = meter_name(currency)
 
             def read() -> str | None:
-                listed = self._client.v1.billing.meters.list({"status": "active", "limit": 100})
+                listed = self.client.v1.billing.meters.list({"status": "active", "limit": 100})
                 ids = [one.id for one in listed.auto_paging_iter() if one.event_name == name]
                 return ids[0] if ids else None
 
-            meter_id = await self._call(read)
+            meter_id = await self.call(read)
             if meter_id is None:
-                made = await self._call(
-                    self._client.v1.billing.meters.create,
+                made = await self.call(
+                    self.client.v1.billing.meters.create,
                     {
                         "display_name": f"Axon, billionths of {currency}",
                         "event_name": name,
@@ -159,7 +175,8 @@ class StripeApi:
             self._meters[currency] = str(meter_id)
         return self._meters[currency]
 
-    async def _call(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
+    async def call(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Return what a method of the SDK's `client` answers; its errors are ours."""
         try:
             return await asyncio.to_thread(call, *arguments)
         except (self._sdk.APIConnectionError, self._sdk.RateLimitError) as error:
@@ -167,7 +184,7 @@ class StripeApi:
         except (self._sdk.AuthenticationError, self._sdk.PermissionError) as error:
             raise StripeUnset(str(error)) from error
         except self._sdk.StripeError as error:
-            if (error.http_status or 500) >= 500:
+            if (error.http_status or 500) >= 500 or error.http_status == _CONFLICT:
                 raise StripeAway(str(error)) from error
             raise StripeRefused(f"{error.code or type(error).__name__}: {error}") from error
 

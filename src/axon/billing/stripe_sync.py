@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import asyncpg
 
 from axon.base import MICROS_PER_SECOND, Clock
-from axon.billing.stripe_api import HOUR_US, Amount, StripeApi, StripeRefused
+from axon.billing.months import month_named
+from axon.billing.stripe_api import HOUR_US, Amount, Report, StripeApi, StripeRefused
+from axon.billing.stripe_rejected import REJECTED_MAX
+from axon.billing.stripe_reports import Reports
 from axon.stores import Postgres
 
 TIMEOUT_S = 60.0
@@ -25,9 +28,6 @@ OLDEST_US = 34 * DAY_US
 ROUND_EVENTS_MAX = 500
 """Events sent in one round."""
 
-REJECTED_MAX = 5
-"""Events of one hour that may be rejected before an operator has to look."""
-
 _LOCK = "LOCK TABLE billing.stripe_events IN SHARE ROW EXCLUSIVE MODE"
 
 _GATHER = """
@@ -46,7 +46,7 @@ FROM (
     ) AS m
     LEFT JOIN (
         SELECT org_id, currency, hour_us, max(number) AS number,
-            sum(value_nano) FILTER (WHERE state <> 'rejected')::bigint AS value_nano,
+            sum(value_nano) FILTER (WHERE state IN ('due', 'sent'))::bigint AS value_nano,
             count(*) FILTER (WHERE state = 'rejected') AS rejected
         FROM billing.stripe_events GROUP BY 1, 2, 3
     ) AS t USING (org_id, currency, hour_us)
@@ -72,6 +72,21 @@ SELECT e.org_id, c.customer_id, e.currency, e.at_us / $3 * $3 AS hour_us,
 FROM billing.stripe_events AS e JOIN billing.stripe_customers AS c USING (org_id)
 WHERE e.at_us >= $1 AND e.at_us < $2 GROUP BY 1, 2, 3, 4 ORDER BY 1, 3, 4
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linking:
+    """How an organization is linked to a customer of Stripe's."""
+
+    customer_id: str = ""
+    """Empty: one is made."""
+    email: str = ""
+    """Of one that is made: where Stripe sends invoices."""
+    invoices_from: str | None = None
+    """The invoices of this month and later ones become Stripe's; with "" none do."""
+
+
+AS_IT_IS = Linking()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,27 +123,40 @@ class StripeSync:
         self._postgres = postgres
         self._clock = clock
         self._stripe = stripe
+        self._reports = Reports(postgres, clock)
 
-    async def link(self, org_id: str, name: str, customer_id: str = "") -> str:
+    async def link(self, org_id: str, name: str, wanted: Linking = AS_IT_IS) -> str:
         """Have an organization's cost told from the current hour on; return its customer's id.
 
-        Linked again it stays as it is. Raises StripeRefused for another customer.
+        Linked again only `invoices_from` changes. Raises MonthWrong, and StripeRefused for another
+        customer.
         """
+        if wanted.invoices_from:
+            month_named(wanted.invoices_from)
         async with self._postgres.connection(TIMEOUT_S) as connection:
             sql = "SELECT customer_id FROM billing.stripe_customers WHERE org_id = $1"
             known: str | None = await connection.fetchval(sql, org_id)
         if known is None:
-            made = customer_id or await self._stripe.create_customer(org_id, name)
+            made = wanted.customer_id or await self._stripe.create_customer(
+                org_id, name, wanted.email
+            )
             since_us = self._clock.now_us() // HOUR_US * HOUR_US
             async with self._postgres.connection(TIMEOUT_S) as connection:
                 await connection.execute(
-                    "INSERT INTO billing.stripe_customers VALUES ($1, $2, $3)"
+                    "INSERT INTO billing.stripe_customers (org_id, customer_id, since_us)"
+                    " VALUES ($1, $2, $3)"
                     " ON CONFLICT (org_id) DO NOTHING",
                     org_id, made, since_us,
                 )  # fmt: skip
                 known = await connection.fetchval(sql, org_id)
-        if known is None or customer_id not in ("", known):
+        if known is None or wanted.customer_id not in ("", known):
             raise StripeRefused(f"{org_id} is linked to {known}")
+        if wanted.invoices_from is not None:
+            async with self._postgres.connection(TIMEOUT_S) as connection:
+                await connection.execute(
+                    "UPDATE billing.stripe_customers SET invoices_from = $2 WHERE org_id = $1",
+                    org_id, wanted.invoices_from,
+                )  # fmt: skip
         return known
 
     async def run_round(self) -> Told:
@@ -238,16 +266,24 @@ class StripeSync:
         async with self._postgres.connection(TIMEOUT_S) as connection:
             done: str = await connection.execute(
                 "UPDATE billing.stripe_events SET state = $2, sent_us = $3, error = $4"
-                " WHERE identifier = $1 AND state <> 'rejected'",
+                " WHERE identifier = $1 AND state IN ('due', 'sent')",
                 identifier, state, self._clock.now_us(), error[:500],
             )  # fmt: skip
         return int(done.rsplit(maxsplit=1)[-1])
 
     async def _note_rejections(self) -> int:
+        """Note what reports name that were not read yet: those Stripe lists and those it sent."""
         async with self._postgres.connection(TIMEOUT_S) as connection:
             rows = await connection.fetch("SELECT DISTINCT currency FROM billing.stripe_events")
+        listed = [one for row in rows for one in await self._stripe.report_ids(row["currency"])]
         noted = 0
-        for row in rows:
-            for one in await self._stripe.rejections(row["currency"]):
+        for report_id in await self._reports.unread(listed):
+            try:
+                report = await self._stripe.report(report_id)
+            except StripeRefused as refused:
+                await self._reports.read(report_id, Report([], 0), refused.detail)
+                continue
+            for one in report.rejections:
                 noted += await self._note(one.identifier, "rejected", one.error)
+            await self._reports.read(report_id, report)
         return noted

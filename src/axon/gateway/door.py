@@ -8,7 +8,7 @@ import msgspec
 from axon.accounts import Accounts
 from axon.alerts import OwnAlerts
 from axon.base import Clock, IdMint, SystemRandomness, UnknownId
-from axon.billing import Invoices
+from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, Owner, RequestKey, StoredTurn
 from axon.flags import Flags
 from axon.gateway.call import AnsweredElsewhere, Call, Headers
@@ -47,6 +47,8 @@ class GatewayOptions:
     slow_client_s: float = 30.0
     issuer: str = "Axon"
     """Who issues the invoices, as they say it."""
+    flag_origins: frozenset[str] = frozenset()
+    """The web pages whose scripts may ask for flags."""
     events_secret: bytes = b""
     """Makes the URLs under which clients of OpenFeature hear of changed flags."""
 
@@ -73,6 +75,8 @@ class Door:
     embedding_cache: EmbeddingCache = field(
         default_factory=lambda: EmbeddingCache(SystemRandomness())
     )
+    stripe_webhook: StripeWebhook | None = None
+    """None where Stripe sends nothing."""
     relay: Relay | None = None
     """None where this is the node's only serving process."""
     without_postgresql: Callable[[], bool] = lambda: False

@@ -6,6 +6,7 @@ from functools import cache
 from axon.base import AxonError, Randomness
 from axon.gateway.bodies import Bodies
 from axon.gateway.call import AnsweredElsewhere, Call, ClientGone, Message, Receive, Scope, Send
+from axon.gateway.cross_origin import answered_preflight, origin_headers
 from axon.gateway.door import Door
 from axon.gateway.operation import Operation
 from axon.gateway.problems import Problem, RequestRefused, problem_of, unavailable
@@ -14,7 +15,7 @@ from axon.gateway.routing import (
     INTERNAL,
     NO_SUCH_ROUTE,
     OPERATION,
-    WITHOUT_KEY,
+    SIGNED,
     Route,
     find_route,
     methods_of,
@@ -102,6 +103,7 @@ class Gateway:
         request_id = f"{self._request_prefix}{self._requests:010x}"
         call = Call(scope, receive, send, request_id, self._bodies)
         call.started_s = self._door.clock.monotonic()
+        call.extra += origin_headers(call, self._door.options.flag_origins)
         return call
 
     async def _answer_internal(self, call: Call) -> bool:
@@ -121,7 +123,9 @@ class Gateway:
         if plain is not None and call.method in ("GET", "HEAD"):
             await plain(self._operation, call, relay)
             return
-        if route is not None and route in WITHOUT_KEY:
+        if await answered_preflight(call):
+            return
+        if route is not None and route in SIGNED:
             await route(self._door, call)
             return
         authorization = call.authorization()

@@ -31,14 +31,14 @@ async def get_limits(door: Door, call: Call) -> None:
 
 async def list_rules(door: Door, call: Call) -> None:
     """Answer with every rule; wants the permission `limits`."""
-    _permitted(call)
+    administers_limits(call)
     rules = await door.limits_admin.rules()
     await call.reply_value({"object": "list", "data": [_rule_shown(rule) for rule in rules]})
 
 
 async def set_rule(door: Door, call: Call) -> None:
     """Make a rule, or change the one with its id; wants the permission `limits`."""
-    _permitted(call)
+    administers_limits(call)
     _, fields = await call.fields(door.options.body_bytes_max)
     org_id = member(fields, "org_id", str) or ""
     rule = Rule(
@@ -63,12 +63,13 @@ async def set_rule(door: Door, call: Call) -> None:
 
 async def remove_rule(door: Door, call: Call, rule_id: str) -> None:
     """Remove a rule; wants the permission `limits`."""
-    _permitted(call)
+    administers_limits(call)
     await door.limits_admin.remove_rule(rule_id)
     await call.reply_value({"id": rule_id, "object": "limit_rule.deleted", "deleted": True})
 
 
-def _permitted(call: Call) -> None:
+def administers_limits(call: Call) -> None:
+    """Raise NotPermitted unless the caller may define limits for the whole installation."""
     if PERMISSION not in call.caller.permissions:
         raise NotPermitted
 

@@ -21,7 +21,7 @@ _MEANINGS = {
     401: "The key is missing or wrong.",
     403: "The key is not permitted to do this.",
     404: "It is not there, or not the caller's to see.",
-    409: "Something else is in the way: another turn that is running, or another change.",
+    409: "Something else is in the way: a turn that is running, another change, or who uses it.",
     410: "The cursor is too old.",
     413: "The body is too large.",
     415: "The content type is none that is read.",
@@ -59,6 +59,8 @@ _SPECIAL: dict[str, tuple[int, ...]] = {
     "limits.list_rules": (403,),
     "limits.set_rule": (400, 403),
     "limits.remove_rule": (403, 404),
+    "tiers.remove_tier": (409,),
+    "stripe_events.take_event": (404,),
     "outside_events.send_events": (415,),
     "flags.change_flags": (409,),
     "flags.set_flag": (409,),
@@ -66,6 +68,10 @@ _SPECIAL: dict[str, tuple[int, ...]] = {
     "flags.roll_back_flag": (409,),
 }
 """What an operation can be refused with beside what its parameters and its body say."""
+
+
+SIGNED = frozenset({"stripe_events.take_event"})
+"""Operations that want a signature instead of a key."""
 
 
 class RouteShown(NamedTuple):
@@ -129,11 +135,11 @@ def _operation(route: RouteShown, ids: Sequence[str]) -> Schema:
     parts = route.path.strip("/").split("/")
     of_events = parts[0] == "api"
     of_flags = parts[0] == "ofrep"
-    is_open = parts[0] != "v1" and not of_events and not of_flags
+    is_open = name in SIGNED or (parts[0] != "v1" and not of_events and not of_flags)
     shown: Schema = {
         "operationId": name.replace(".", "_"),
         "summary": summary,
-        "tags": ["operation" if is_open else _tag(parts)],
+        "tags": [_tag(parts)],
         "parameters": parameters_of(name, ids),
         "responses": dict(_responses(name, ids, is_open)),
     }
@@ -148,6 +154,8 @@ def _operation(route: RouteShown, ids: Sequence[str]) -> Schema:
 
 
 def _tag(parts: Sequence[str]) -> str:
+    if parts[0] not in ("v1", "api", "ofrep"):
+        return "operation"
     return parts[2] if parts[0] == "api" else "ofrep" if parts[0] == "ofrep" else parts[1]
 
 
@@ -166,11 +174,13 @@ def _responses(name: str, ids: Sequence[str], is_open: bool) -> Iterator[tuple[s
     else:
         content = content or {"text/plain": {"schema": {"type": "string"}}}
         yield "200", {"description": "As asked.", "content": content}
-    if is_open:
+    if is_open and name not in SIGNED:
         if name == "operation.readyz":
             yield "503", {"description": "No turns can be taken now.", "content": content}
         return
-    statuses = {401, 403, 503, *_SPECIAL.get(name, ())}
+    statuses = {503, *_SPECIAL.get(name, ())}
+    if not is_open:
+        statuses |= {401, 403}
     if name in BODIES:
         statuses |= {400, 413}
     if asks_anything(name):

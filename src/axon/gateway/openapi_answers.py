@@ -140,6 +140,39 @@ class LimitRules(msgspec.Struct):
     data: list[LimitRule]
 
 
+class Tier(msgspec.Struct):
+    """A set of rules that organizations are put into."""
+
+    id: str
+    object: Literal["tier"]
+    description: str
+    queue_share: int
+    """Percent of the job queue that is kept for it; 0 for none."""
+
+
+class Tiers(msgspec.Struct):
+    """Every tier."""
+
+    object: Literal["list"]
+    data: list[Tier]
+
+
+class TierDeleted(msgspec.Struct):
+    """A tier that was removed, and the rules that were removed with it."""
+
+    id: str
+    object: Literal["tier.deleted"]
+    deleted: Literal[True]
+    limit_rules: list[str]
+
+
+class StripeEvent(msgspec.Struct):
+    """An event of Stripe's, and whether it was one that somebody waits for."""
+
+    object: Literal["stripe_event"]
+    kept: bool
+
+
 class State(msgspec.Struct):
     """How the process is."""
 
@@ -183,6 +216,11 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "limits.list_rules": LimitRules,
     "limits.set_rule": LimitRule,
     "limits.remove_rule": Deleted,
+    "stripe_events.take_event": StripeEvent,
+    "tiers.list_tiers": Tiers,
+    "tiers.get_tier": Tier,
+    "tiers.set_tier": Tier,
+    "tiers.remove_tier": TierDeleted,
     **EVENTS_ANSWERS,
     **FLAG_ANSWERS,
     "models.get_model": Model,

@@ -259,6 +259,15 @@ BODIES: dict[str, Body] = {
     "ofrep.evaluate_flags": Body(
         types={"context": dict[str, Any]}, example=_CONTEXT, must_be_there=False
     ),
+    "stripe_events.take_event": Body(
+        types={"id": str, "type": str},
+        needed=("id", "type"),
+        example={"id": "evt_1", "type": "v1.billing.meter.error_report_triggered"},
+    ),
+    "tiers.set_tier": Body(
+        types={"description": str, "queue_share": int},
+        example={"description": "first in the queue", "queue_share": 20},
+    ),
     "limits.set_rule": Body(
         types={
             "id": str,

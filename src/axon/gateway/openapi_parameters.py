@@ -193,6 +193,9 @@ _HEADERS: dict[str, Sequence[Parameter]] = {
     "conversation_regenerate.regenerate": [_IDEMPOTENCY_KEY],
     "conversation_events.follow_conversation": [_LAST_EVENT_ID],
     "ofrep.evaluate_flags": [_IF_NONE_MATCH],
+    "stripe_events.take_event": [
+        _header("Stripe-Signature", _TEXT, "When it was signed, and the signatures.")
+    ],
 }
 
 

@@ -15,7 +15,13 @@ from axon.alerts import (
     UnusableUrl,
 )
 from axon.base import AxonError, UnknownId
-from axon.billing import BillingUnavailable, MonthWrong, UnknownInvoice
+from axon.billing import (
+    BillingUnavailable,
+    EventUnreadable,
+    MonthWrong,
+    SignatureWrong,
+    UnknownInvoice,
+)
 from axon.conversations import (
     ConversationBusy,
     ConversationNotFound,
@@ -40,7 +46,14 @@ from axon.flags import (
 from axon.gateway.limit_headers import limit_headers
 from axon.inference import QueueFull, TurnAlreadySubmitted, UnknownModel
 from axon.journal import DiskLow, EntryTooLarge, JournalError, JournalFull
-from axon.limits import LimitReached, LimitsUnavailable, UnknownRule, UnusableRule
+from axon.limits import (
+    LimitReached,
+    LimitsUnavailable,
+    TierInUse,
+    UnknownRule,
+    UnknownTier,
+    UnusableRule,
+)
 from axon.metering import (
     BatchTooLarge,
     EventWrong,
@@ -185,6 +198,17 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
 }
 """The first that fits; the journal's own kinds stand before it."""
 
+_WRONG: Mapping[type[AxonError], str] = {
+    EventUnreadable: "invalid_event",
+    InvalidParameter: "invalid_type",
+    MonthWrong: "invalid_value",
+    RangeWrong: "invalid_value",
+    SignatureWrong: "invalid_signature",
+    TooManyEndpoints: "too_many_webhooks",
+    UnusableRule: "invalid_value",
+}
+"""Requests that are wrong, and no more is to be said than their message."""
+
 _NOT_FOUND = (
     ConversationNotFound,
     ItemNotFound,
@@ -198,6 +222,7 @@ _NOT_FOUND = (
     UnknownMeter,
     UnknownRule,
     UnknownSchedule,
+    UnknownTier,
     UnknownVersion,
 )
 
@@ -220,8 +245,6 @@ def problem_of(error: AxonError) -> Problem:
         return Problem(status=401, message="Incorrect API key provided.", code="invalid_api_key")
     if isinstance(error, LimitReached):
         return _problem_of_limit(error)
-    if isinstance(error, UnusableRule):
-        return Problem(status=400, message=message, code="invalid_value")
     if isinstance(error, DefinitionInvalid):
         return _problem_of_definition(error)
     if isinstance(error, ChangeWrong):
@@ -229,10 +252,10 @@ def problem_of(error: AxonError) -> Problem:
     if isinstance(error, FlagChangedMeanwhile | FlagFromFile):
         code = "flag_from_file" if isinstance(error, FlagFromFile) else "flag_changed"
         return Problem(status=409, message=message, kind="conflict_error", code=code, beside=_ONCE)
+    if isinstance(error, TierInUse):
+        return Problem(status=409, message=message, kind="conflict_error", code="tier_in_use")
     if isinstance(error, UnusableUrl):
         return Problem(status=400, message=message, code="unusable_url", param="url")
-    if isinstance(error, TooManyEndpoints):
-        return Problem(status=400, message=message, code="too_many_webhooks")
     if isinstance(error, NotPermitted):
         return Problem(status=403, message=message, kind="permission_error", code="not_permitted")
     if isinstance(error, UnknownModel):
@@ -258,14 +281,13 @@ def problem_of(error: AxonError) -> Problem:
         return Problem(status=400, message=message, code="invalid_event", param=where)
     if isinstance(error, BatchTooLarge):
         return Problem(status=413, message=message, code="batch_too_large")
-    if isinstance(error, RangeWrong | MonthWrong):
-        return Problem(status=400, message=message, code="invalid_value")
-    if isinstance(error, InvalidParameter):
-        return Problem(status=400, message=message, code="invalid_type")
     if isinstance(error, ContentTooLarge | EntryTooLarge):
         return Problem(status=413, message=message, code="request_too_large")
     if isinstance(error, KeyReused):
         return Problem(status=422, message=message, code="idempotency_key_reused")
+    for kind, code in _WRONG.items():
+        if isinstance(error, kind):
+            return Problem(status=400, message=message, code=code)
     for kind, code in _UNAVAILABLE.items():
         if isinstance(error, kind):
             return unavailable(message, code)

@@ -32,7 +32,9 @@ from axon.gateway import (
     sibling,
     stored_chat,
     stored_responses,
+    stripe_events,
     sync,
+    tiers,
     usage,
 )
 from axon.gateway.call import Call
@@ -72,6 +74,8 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("POST", "/v1/flags"): flags.change_flags,
     ("POST", "/ofrep/v1/evaluate/flags"): ofrep.evaluate_flags,
     ("GET", ofrep.EVENTS_PATH): ofrep.follow_changes,
+    ("GET", "/v1/tiers"): tiers.list_tiers,
+    ("POST", "/v1/stripe/events"): stripe_events.take_event,
     ("POST", "/api/v1/events"): outside_events.send_events,
     ("GET", "/api/v1/meters"): meters.list_meters,
 }
@@ -107,6 +111,9 @@ _WITH_IDS: dict[tuple[str, str, int], Route] = {
     ("GET", "flags/history", 1): flags.flag_history,
     ("POST", "flags/rollback", 1): flags.roll_back_flag,
     ("DELETE", "flag_schedules", 1): flags.call_off_schedule,
+    ("GET", "tiers", 1): tiers.get_tier,
+    ("PUT", "tiers", 1): tiers.set_tier,
+    ("DELETE", "tiers", 1): tiers.remove_tier,
     ("DELETE", "conversations/items", 2): conversations.delete_item,
 }
 """Routes `/v1/<thing>/<id>[/items[/<id>]]`, by method, name and number of ids."""
@@ -134,6 +141,10 @@ OPERATION: dict[str, Route] = {
     "/openapi.json": openapi,
 }
 
+SIGNED: frozenset[Route] = frozenset({stripe_events.take_event, ofrep.follow_changes})
+"""Routes that want no key: who asks has signed the request, or has a URL that we signed. Any
+process answers them."""
+
 _CHAT = ["chat", "completions"]
 """The one thing whose name has two parts; `_WITH_IDS` joins them by a space."""
 
@@ -147,9 +158,6 @@ _ONE_MODEL = "/v1/models/{id}"
 """The one route whose id may hold slashes."""
 
 _ONE_FLAG = "/ofrep/v1/evaluate/flags/{id}"
-
-WITHOUT_KEY: frozenset[Route] = frozenset({ofrep.follow_changes})
-"""Routes that know their callers by something else than a key."""
 
 _METHODS = ("GET", "POST", "PUT", "DELETE")
 

@@ -1,6 +1,7 @@
 """HTTP/1.1 to the other serving processes of this node, over their private unix sockets."""
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -85,6 +86,7 @@ class SiblingConnection:
     def close(self) -> None:
         """Close at once; whoever reads gets AnswerCut."""
         self._writer.transport.abort()
+        self._parser = httptools.HttpResponseParser(None)  # it held us: a cycle nobody looks for
 
     async def send(self, request: bytes) -> None:
         """Send a whole request; raises AnswerCut."""
@@ -160,7 +162,7 @@ class Sibling:
         self.name = name
         self._path = path
         self._clock = clock
-        self._idle: list[SiblingConnection] = []
+        self._idle: deque[SiblingConnection] = deque()
         self._waiting: set[asyncio.Timeout] = set()
         self._ending = False
 
@@ -205,12 +207,18 @@ class Sibling:
                 connection.close()
 
     def put_back(self, connection: SiblingConnection) -> None:
-        """Keep a connection whose exchange is over for the next one, or close it."""
+        """Keep a connection whose exchange is over for the next one, or close it.
+
+        The one used last is used next, so those that only a burst needed grow old: they are closed.
+        """
+        now_s = self._clock.monotonic()
         if connection.reusable and connection.open and len(self._idle) < _IDLE_MAX:
-            connection.idle_since_s = self._clock.monotonic()
+            connection.idle_since_s = now_s
             self._idle.append(connection)
         else:
             connection.close()
+        while self._idle and now_s - self._idle[0].idle_since_s >= _IDLE_S_MAX:
+            self._idle.popleft().close()
 
     async def fetch(self, method: str, path: str, body: bytes, within_s: float) -> Fetched:
         """Return the whole answer to a request that may be repeated; raise SiblingAway."""

@@ -6,7 +6,9 @@ from axon.limits.errors import (
     LimitReached,
     LimitsError,
     LimitsUnavailable,
+    TierInUse,
     UnknownRule,
+    UnknownTier,
     UnusableRule,
 )
 from axon.limits.limits import Limits
@@ -36,7 +38,9 @@ __all__ = [
     "RuleState",
     "Standing",
     "Tier",
+    "TierInUse",
     "UnknownRule",
+    "UnknownTier",
     "UnusableRule",
     "period_at",
     "standings",

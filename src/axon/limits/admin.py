@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 import asyncpg
 
 from axon.limits.calendar import PERIODS
-from axon.limits.errors import UnknownRule, UnusableRule
+from axon.limits.errors import TierInUse, UnknownRule, UnknownTier, UnusableRule
 from axon.limits.rules import APART, KINDS, MEASURES, Rule, Tier
 from axon.limits.store import connected, rule_of, tier_of
 from axon.stores import Postgres
@@ -22,6 +22,12 @@ RULES_MAX = 10_000
 AMOUNT_BELOW = 2**52
 """Amount and grace together stay exact in Valkey's doubles."""
 
+DESCRIPTION_CHARS_MAX = 500
+"""Of a tier: a sentence or two, which every process holds."""
+
+TIERS_MAX = 1000
+"""Every process holds all of them."""
+
 SHARES_MAX = 7
 """Tiers with a share of the queue: each has a row of its own there, in every lane."""
 
@@ -30,6 +36,9 @@ SHARED_MAX = 90
 
 OVERAGE_PERCENT_MAX = 1000
 """Eleven times the price; more is a mistake."""
+
+_ONE = "DELETE 1"
+"""What PostgreSQL says of a statement that deleted one row."""
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -106,7 +115,12 @@ class LimitsAdmin:
             raise UnusableRule(f"{tier.name!r} is no name of a-z, 0-9 and -")
         if tier.share < 0:
             raise UnusableRule("a share of the queue is a percentage, or 0 for none")
+        if len(tier.description) > DESCRIPTION_CHARS_MAX or "\0" in tier.description:
+            raise UnusableRule(f"a description has at most {DESCRIPTION_CHARS_MAX} characters")
         async with self._changing() as connection:
+            known = "SELECT count(*) FROM limits.tiers WHERE name <> $1"
+            if await connection.fetchval(known, tier.name) >= TIERS_MAX:
+                raise UnusableRule(f"there are {TIERS_MAX} tiers already")
             if tier.share:
                 others = await connection.fetch(
                     "SELECT queue_share FROM limits.tiers WHERE name <> $1 AND queue_share > 0",
@@ -128,6 +142,31 @@ class LimitsAdmin:
                 tier.description,
                 tier.share,
             )
+
+    async def tier(self, name: str) -> Tier:
+        """Return the tier of this name; raises UnknownTier."""
+        async with connected(self._postgres, TIMEOUT_S) as connection:
+            row = await connection.fetchrow("SELECT * FROM limits.tiers WHERE name = $1", name)
+        if row is None:
+            raise UnknownTier(name)
+        return tier_of(row)
+
+    async def remove_tier(self, name: str) -> list[Rule]:
+        """Remove a tier that no organization is in, and its rules; return those.
+
+        Nobody's limits change by it. Those that Axon came with are removed like any other, and
+        nothing makes them again. Raises UnknownTier, TierInUse.
+        """
+        async with self._changing() as connection:
+            if await connection.execute("DELETE FROM limits.tiers WHERE name = $1", name) != _ONE:
+                raise UnknownTier(name)
+            inside = "SELECT count(*) FROM accounts.orgs WHERE tier = $1"
+            count = await connection.fetchval(inside, name)
+            if count:
+                raise TierInUse(f"{count} in {name}")
+            rules = "DELETE FROM limits.rules WHERE tier = $1 RETURNING *"
+            rows = await connection.fetch(rules, name)
+        return sorted(map(rule_of, rows), key=lambda rule: rule.rule_id)
 
     async def set_time_zone(self, org_id: str, time_zone: str) -> None:
         """Say whose days and months count for an organization; raises UnusableRule."""

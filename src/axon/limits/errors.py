@@ -32,3 +32,11 @@ class UnusableRule(LimitsError):
 
 class UnknownRule(LimitsError):
     """There is no such rule."""
+
+
+class UnknownTier(LimitsError):
+    """There is no such tier."""
+
+
+class TierInUse(LimitsError):
+    """Organizations are in this tier."""

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 import msgspec
 
 from axon.app.cli.money import money
-from axon.app.cli.tables import show, wide_console
+from axon.app.cli.tables import day, show, wide_console
 from axon.base import utc_from_us
 from axon.billing import (
     BilledTurn,
     Closing,
     Invoice,
+    InvoiceAtStripe,
     InvoiceShown,
+    RejectedEvent,
     invoice_shown,
     minor_text,
 )
@@ -27,6 +29,66 @@ class _Done(msgspec.Struct, frozen=True, kw_only=True):
     unpriced: int
     left_out: int
     invoices: list[InvoiceShown]
+
+
+class _AtStripe(msgspec.Struct, frozen=True, kw_only=True):
+    """How far Stripe is with an invoice."""
+
+    number: str
+    id: str
+    org_id: str
+    month: str
+    total: int
+    currency: str
+    state: str
+    stripe_id: str
+    customer_id: str
+    credited: int
+    error: str
+
+
+def show_at_stripe(found: Sequence[InvoiceAtStripe], as_json: bool) -> None:
+    """Print how far Stripe is with invoices, one a line."""
+    shown = [
+        _AtStripe(
+            number=one.invoice.name,
+            id=one.invoice.invoice_id,
+            org_id=one.invoice.org_id,
+            month=one.invoice.month,
+            total=one.invoice.total_minor,
+            currency=one.invoice.currency,
+            state=one.state,
+            stripe_id=one.stripe_id,
+            customer_id=one.customer_id,
+            credited=one.credited_minor,
+            error=one.error,
+        )
+        for one in found
+    ]
+    columns: dict[str, list[str]] = {
+        "Invoice": [one.number for one in shown],
+        "Organization": [one.invoice.org_name for one in found],
+        "Month": [one.month for one in shown],
+        "Total": [f"{minor_text(one.total, one.currency)} {one.currency}" for one in shown],
+        "State": [one.state for one in shown],
+        "At Stripe": [one.stripe_id for one in shown],
+        "Credited": [minor_text(one.credited, one.currency) for one in shown],
+        "Why refused": [one.error for one in shown],
+    }
+    show(shown, columns, as_json)
+
+
+def show_rejected(found: Sequence[RejectedEvent], as_json: bool) -> None:
+    """Print events that Stripe could not use, one a line."""
+    columns: dict[str, list[str]] = {
+        "Event": [one.identifier for one in found],
+        "Organization": [one.org_id for one in found],
+        "Hour": [day(one.hour_us) for one in found],
+        "Amount": [f"{money(one.value_nano)} {one.currency}" for one in found],
+        "Told again": ["yes" if one.told_again else "no more" for one in found],
+        "Why": [one.error for one in found],
+    }
+    show(found, columns, as_json)
 
 
 def show_invoices(found: Sequence[Invoice], as_json: bool) -> None:

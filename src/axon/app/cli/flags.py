@@ -171,7 +171,7 @@ def archive_flag(asked: Asked, key: str, why: str) -> None:
 
 @flags.command("history", examples=["axon flags history new-prompt", "axon flags history x --json"])
 @click.argument("key")
-@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 100), default=20, help="How many, at most.")
 @_asking
 def flag_history(asked: Asked, key: str, limit: int) -> None:
     """Show who changed a flag, when and why; with --json also what it was before and after."""

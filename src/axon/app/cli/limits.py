@@ -32,7 +32,7 @@ def list_limits(asked: Asked) -> None:
     async def work(_: AccountsAdmin, admin: LimitsAdmin) -> list[Rule]:
         return await admin.rules()
 
-    _show(asked.run_with_limits(work), asked.as_json)
+    show_rules(asked.run_with_limits(work), asked.as_json)
 
 
 @limits.command(
@@ -91,7 +91,7 @@ def set_limit(asked: Asked, name: str, **given: str | int | tuple[str, ...] | No
         await admin.set_rule(rule)
         return [rule]
 
-    _show(asked.run_with_limits(work), asked.as_json)
+    show_rules(asked.run_with_limits(work), asked.as_json)
 
 
 def _counted(option: str, nano: object, measure: object) -> int:
@@ -126,7 +126,7 @@ def remove_limit(asked: Asked, name: str) -> None:
         await admin.remove_rule(name)
         return removed
 
-    _show(asked.run_with_limits(work), asked.as_json)
+    show_rules(asked.run_with_limits(work), asked.as_json)
 
 
 @limits.command(
@@ -150,7 +150,8 @@ def _amount(amount: int, rule: Rule) -> str:
     return f"{money(amount)} {rule.currency}" if rule.measure == "money" else f"{amount:,}"
 
 
-def _show(found: list[Rule], as_json: bool) -> None:
+def show_rules(found: list[Rule], as_json: bool) -> None:
+    """Print rules, as JSON or as a table."""
     columns = {
         "Limit": [rule.rule_id for rule in found],
         "Measure": [rule.measure for rule in found],

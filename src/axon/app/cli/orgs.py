@@ -2,10 +2,14 @@
 
 import click
 
-from axon.accounts import Org
+from axon.accounts import AccountsAdmin, Org
 from axon.app.cli.asking import Asked, all_orgs, for_accounts
 from axon.app.cli.command import ExampleGroup
 from axon.app.cli.tables import day, show
+from axon.limits import LimitsAdmin
+
+_NO_TIER = "default"
+"""Of organizations to which only the rules of all tiers apply; it needs no definition."""
 
 
 @click.group(cls=ExampleGroup, examples=["axon orgs create acme", "axon orgs list"])
@@ -17,13 +21,18 @@ def orgs() -> None:
     "create", examples=["axon orgs create acme", "axon orgs create acme --tier pro --region eu"]
 )
 @click.argument("name")
-@click.option("--tier", default="default", show_default=True, help="What it may use.")
+@click.option("--tier", default=_NO_TIER, show_default=True, help="What it may use.")
 @click.option("--region", default="local", show_default=True, help="Where its data lives.")
 @for_accounts
 def create_org(asked: Asked, name: str, tier: str, region: str) -> None:
     """Make an organization."""
-    org = asked.run(lambda admin: admin.create_org(name, tier, region))
-    _show([org], asked.as_json)
+
+    async def work(admin: AccountsAdmin, limits: LimitsAdmin) -> Org:
+        if tier != _NO_TIER:
+            await limits.tier(tier)  # a mistyped one would have no limits
+        return await admin.create_org(name, tier, region)
+
+    _show([asked.run_with_limits(work)], asked.as_json)
 
 
 @orgs.command("list", examples=["axon orgs list", "axon orgs list --json"])

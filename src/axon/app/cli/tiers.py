@@ -5,8 +5,9 @@ import click
 from axon.accounts import AccountsAdmin
 from axon.app.cli.asking import Asked, for_accounts
 from axon.app.cli.command import ExampleGroup
+from axon.app.cli.limits import show_rules
 from axon.app.cli.tables import show
-from axon.limits import LimitsAdmin, Tier
+from axon.limits import LimitsAdmin, Rule, Tier
 
 
 @click.group(
@@ -15,6 +16,7 @@ from axon.limits import LimitsAdmin, Tier
         "axon tiers list",
         'axon tiers set trial --description "for a month"',
         'axon tiers set gold --description "first in the queue" --share 20',
+        "axon tiers remove trial",
     ],
 )
 def tiers() -> None:
@@ -54,6 +56,18 @@ def set_tier(asked: Asked, name: str, description: str, share: int) -> None:
         return [tier]
 
     _show(asked.run_with_limits(work), asked.as_json)
+
+
+@tiers.command("remove", examples=["axon tiers remove trial"])
+@click.argument("name")
+@for_accounts
+def remove_tier(asked: Asked, name: str) -> None:
+    """Remove a tier that no organization is in, with the limits that name it; shows those."""
+
+    async def work(_: AccountsAdmin, admin: LimitsAdmin) -> list[Rule]:
+        return await admin.remove_tier(name)
+
+    show_rules(asked.run_with_limits(work), asked.as_json)
 
 
 def _show(found: list[Tier], as_json: bool) -> None:

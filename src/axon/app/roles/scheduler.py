@@ -94,7 +94,12 @@ def tasks_of(
         )
     if settings.stripe.key:
         telling = StripeTelling(settings.stripe, postgres, clock)
-        tasks.append(ScheduledTask(name="stripe", every_s=_TELL_STRIPE_EVERY_S, work=telling.tell))
+        tasks += [
+            ScheduledTask(name="stripe", every_s=_TELL_STRIPE_EVERY_S, work=telling.tell),
+            ScheduledTask(
+                name="stripe-invoices", every_s=_TELL_STRIPE_EVERY_S, work=telling.invoice
+            ),
+        ]
     return tasks
 
 

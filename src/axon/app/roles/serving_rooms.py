@@ -17,20 +17,14 @@ from axon.app.roles.reading_back import read_journal
 from axon.app.roles.relaying import relay_between
 from axon.app.settings import Settings, TurnsSettings
 from axon.base import TaskOwner
-from axon.billing import Invoices
+from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
 from axon.flags import Flags, FlagsParts
 from axon.gateway import Door, GatewayOptions, Streams
 from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Retriever, Worker
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
-from axon.metering import (
-    FollowerOptions,
-    OutsideEvents,
-    PriceBook,
-    PriceFollower,
-    Usage,
-)
+from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, Valkey
 from axon.telemetry import log
@@ -110,6 +104,7 @@ async def open_rooms(
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
         alerts=_alerts(settings, ground),
+        stripe_webhook=_stripe_webhook(settings, ground),
         mint=ground.mint,
         clock=ground.clock,
         streams=Streams(),
@@ -157,10 +152,20 @@ def _alerts(settings: Settings, ground: Ground) -> OwnAlerts:
     )
 
 
+def _events(settings: Settings, ground: Ground, journal: Journal) -> OutsideEvents:
+    return outside_events(settings.metering, journal, ground.postgres, ground.mint, ground.clock)
+
+
+def _stripe_webhook(settings: Settings, ground: Ground) -> StripeWebhook | None:
+    secret = settings.stripe.webhook_secret
+    return StripeWebhook(ground.postgres, ground.clock, secret) if secret else None
+
+
 def _gateway_options(settings: Settings, keyring: Keyring) -> GatewayOptions:
     return GatewayOptions(
         body_bytes_max=settings.http.body_bytes_max,
         issuer=settings.billing.issuer,
+        flag_origins=settings.flags.allowed_origins(),
         events_secret=keyring.derive("flag events"),
     )
 
@@ -262,10 +267,6 @@ def _limits(settings: Settings, folder: DataFolder, ground: Ground, journal: Jou
             poll_every_ms=settings.accounts.poll_every_ms,
         )
     )
-
-
-def _events(settings: Settings, ground: Ground, journal: Journal) -> OutsideEvents:
-    return outside_events(settings.metering, journal, ground.postgres, ground.mint, ground.clock)
 
 
 def _flags(settings: Settings, folder: DataFolder, ground: Ground, journal: Journal) -> Flags:

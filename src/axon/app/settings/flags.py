@@ -15,3 +15,14 @@ class FlagsSettings(Struct, frozen=True, kw_only=True):
             "and its flags are changed there alone. Empty: none."
         ),
     ] = ""
+    origins: Annotated[
+        str,
+        Meta(
+            description="Web pages whose scripts may ask for flags at `/ofrep`, by commas, like "
+            "`https://app.example.com`; `*` for all. Empty: none but those of Axon's own address."
+        ),
+    ] = ""
+
+    def allowed_origins(self) -> frozenset[str]:
+        """Return the origins, each as a browser names it."""
+        return frozenset(one.strip().rstrip("/") for one in self.origins.split(",") if one.strip())

@@ -208,6 +208,20 @@ class StripeSettings(Struct, frozen=True, kw_only=True):
 
     key: Annotated[str, Meta(description="The secret or restricted key. Empty: no Stripe.")] = ""
     base_url: Annotated[str, Meta(description="Stands in for https://api.stripe.com.")] = ""
+    webhook_secret: Annotated[
+        str,
+        Meta(
+            description="Signs what Stripe sends to `/v1/stripe/events` (`whsec_...`). Empty: "
+            "nothing is taken there."
+        ),
+    ] = ""
+    collection: Annotated[
+        Literal["send_invoice", "charge_automatically"],
+        Meta(description="How Stripe asks for an invoice's total."),
+    ] = "send_invoice"
+    days_until_due: Annotated[
+        int, Meta(ge=0, le=365, description="How long one that is sent may stay unpaid.")
+    ] = 30
 
 
 class Settings(Struct, frozen=True, kw_only=True):

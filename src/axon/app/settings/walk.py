@@ -8,7 +8,7 @@ import msgspec
 
 from axon.app.settings.wanted import wanted
 
-SECRET_FIELDS = frozenset({"url", "key", "base_url", "password"})
+SECRET_FIELDS = frozenset({"url", "key", "base_url", "password", "webhook_secret"})
 """Settings whose value may contain a secret; never shown."""
 
 SomeStruct = TypeVar("SomeStruct", bound=msgspec.Struct)

@@ -159,6 +159,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Called once, by the loop: end the exchange that was under way."""
         self._home.lost(self)
+        self._parser = httptools.HttpResponseParser(None)  # it held us: a cycle nobody looks for
         exchange = self.exchange
         if exchange is None:
             return
