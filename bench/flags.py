@@ -11,13 +11,18 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import msgspec
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext as FlagdContext
 
+from axon.base import SystemClock
 from axon.flags import EvaluationContext, FlagSet, read_definitions
+from axon.turns import TurnRequest
+from axon.turns.known_answers import KnownAnswers
+from axon.turns.steering import steer
 
 STATIC_GOAL_US = 0.3
 RULE_GOAL_US = 2.0
@@ -110,8 +115,39 @@ def measure(rounds: int, asked: int) -> FlagCosts:
         Case(
             f"{STEP_FLAGS} flags of a turn, with its context", STEP_GOAL_US, whole_step, flagd_step
         ),
+        Case("what a turn pays without flags of turns", STATIC_GOAL_US, turn_step(0), None),
+        Case("the step of a turn, one flag", STEP_GOAL_US, turn_step(1), None),
+        Case(f"the step of a turn, {STEP_FLAGS} flags", STEP_GOAL_US, turn_step(STEP_FLAGS), None),
     ]
     return FlagCosts(load_before=load_before, costs=[cost(case, rounds, asked) for case in cases])
+
+
+def turn_step(count: int) -> Callable[[], object]:
+    """Return what a turn does about flags when it is accepted, with so many that are for turns."""
+    document = definitions()
+    flags = dict(list(document["flags"].items())[:count])
+    for definition in flags.values():
+        definition["metadata"] = {"axon.turn": True}
+        definition["variants"] = {"on": {}, "off": {}}
+    flag_set = read_definitions(json.dumps({"flags": flags}).encode())
+    fields = {"messages": msgspec.Raw(b'[{"role":"user","content":"hello"}]')}
+    request = TurnRequest(
+        org_id="org-17",
+        user=4711,
+        credential_id="key",
+        surface="chat",
+        model="small",
+        streamed=True,
+        stored=False,
+        body=b"",
+        fields=fields,
+        region="eu-west",
+        tier="pro",
+    )
+    rooms: Any = SimpleNamespace(
+        flag_set=lambda: flag_set, clock=SystemClock(), known_answers=KnownAnswers(), models=None
+    )
+    return lambda: steer(rooms, request, "")
 
 
 def new_context() -> EvaluationContext:

@@ -27,6 +27,7 @@ DEPENDENCIES = (
     "kafka",
     "webhooks",
     "flags-folder",
+    "retriever",
 )
 FAULTS = (
     "down",

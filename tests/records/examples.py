@@ -19,6 +19,7 @@ from axon.records import (
     ItemsAppended,
     OutsideEvent,
     Record,
+    Retrieval,
     SealedItem,
     SubjectErased,
     TokenUsage,
@@ -55,6 +56,9 @@ HEAD = TurnHead(
     follows="resp_42",
     without_history=True,
     holds=[Hold("rule_44/EUR/user_45", "money", "month", 1_790_000_000_000_046, 47, "EUR", 48, 49)],
+    variant_model="large",
+    safety="strict",
+    retrieval=Retrieval("found", 63, 64),
 )
 USAGE = TokenUsage(
     input_tokens=11,
@@ -72,6 +76,7 @@ ASSIGNMENT = Assignment(
     definition_version=15,
     bucketing_version=16,
     unit="subject",
+    definition="0123456789abcdef",
 )
 
 EXAMPLES: dict[int, Record] = {
@@ -89,6 +94,7 @@ EXAMPLES: dict[int, Record] = {
         assignments=[ASSIGNMENT],
         cost_reserved_nano=48,
         summary=b"\x0esummary",
+        steering=b"\x0fsteering",
     ),
     2: TurnProgress(head=HEAD, output=[CALL], output_tokens=19, events=b"\x06events", number=41),
     3: TurnCompleted(

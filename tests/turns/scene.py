@@ -7,6 +7,7 @@ import msgspec
 
 from axon.base import TaskOwner
 from axon.conversations import NewItem, StoredTurn
+from axon.flags import EMPTY
 from axon.inference import (
     Delivery,
     Engines,
@@ -16,6 +17,7 @@ from axon.inference import (
     LocalQueue,
     Model,
     ModelTable,
+    Retriever,
     SseBytes,
     Upstream,
 )
@@ -25,7 +27,7 @@ from axon.metering import PriceBook
 from axon.turns import OpenTurn, TurnOptions, TurnRequest, TurnRooms, Turns, read_back
 from tests.conversations.scene import KEY, ORG, RANDOMNESS, Process
 
-MODEL = "small"
+MODEL, LARGE = "small", "large"
 SLOTS = 8
 USER = 7
 USUAL = TurnOptions()
@@ -37,7 +39,8 @@ class Engine:
     def __init__(self, process: Process) -> None:
         self.queue, self.bus = LocalQueue(), LocalBus(process.node.clock)
         self.jobs: asyncio.Queue[tuple[Delivery, JobWriter]] = asyncio.Queue()
-        self.queue.consume(MODEL, SLOTS, self._take)
+        for lane in (MODEL, LARGE):
+            self.queue.consume(lane, SLOTS, self._take)
 
     def _take(self, delivery: Delivery) -> None:
         self.jobs.put_nowait((delivery, self.bus.writer(delivery, self)))
@@ -72,23 +75,30 @@ def _chunk(choice: object) -> dict[str, object]:
 class Taking:
     """The turns of one process."""
 
-    def __init__(self, process: Process, options: TurnOptions = USUAL) -> None:
+    def __init__(
+        self,
+        process: Process,
+        options: TurnOptions = USUAL,
+        retriever: Retriever | None = None,
+    ) -> None:
         self.process = process
         self.engine = Engine(process)
         self.problems: list[str] = []
         self.prices = PriceBook()
+        self.flag_set = EMPTY
         self.tasks = TaskOwner(lambda name, error: self.problems.append(f"{name}: {error!r}"))
         upstream = Upstream(name="engine", base_url="http://127.0.0.1:1", model="m")
-        model = Model(
-            alias=MODEL, context_window=1_000_000, output_tokens_max=1000, upstreams=(upstream,)
+        small, large = (
+            Model(alias=alias, context_window=window, output_tokens_max=1000, upstreams=(upstream,))
+            for alias, window in ((MODEL, 1_000_000), (LARGE, 4_000))
         )
         rooms = TurnRooms(
             journal=process.journal,
             conversations=process.conversations,
             inference=Inference(
-                self.engine.queue, self.engine.bus, Engines((), process.node.clock)
+                self.engine.queue, self.engine.bus, Engines((small, large), process.node.clock)
             ),
-            models=ModelTable((model,)),
+            models=ModelTable((small, large)),
             prices=self.prices,
             limits=process.limits,
             keys=process.keys,
@@ -97,7 +107,10 @@ class Taking:
             randomness=RANDOMNESS,
             tasks=self.tasks,
             identity=b"i" * 32,
+            flag_set=lambda: self.flag_set,
+            retriever=retriever,
         )
+        self.rooms = rooms
         self.turns = Turns(rooms, options, Mark(process.directory / "unfinished", writable=True))
 
     def left_open(self) -> list[OpenTurn]:

@@ -20,6 +20,7 @@ from axon.flags.refusals import (
     UnknownSchedule,
     UnknownVersion,
 )
+from axon.flags.turn_effect import NO_EFFECT, Sampling, SystemPrompt, TurnEffect, joined
 from axon.flags.values import (
     BOOLEAN,
     DEFAULT,
@@ -51,6 +52,7 @@ __all__ = [
     "ERROR",
     "FLAG_NOT_FOUND",
     "GENERAL",
+    "NO_EFFECT",
     "NUMBER",
     "OBJECT",
     "PARSE_ERROR",
@@ -86,12 +88,16 @@ __all__ = [
     "Listener",
     "Mistake",
     "Primitive",
+    "Sampling",
     "Schedule",
+    "SystemPrompt",
     "TooManyListeners",
+    "TurnEffect",
     "UnknownFlag",
     "UnknownSchedule",
     "UnknownVersion",
     "is_name",
+    "joined",
     "read_definitions",
     "split_document",
 ]

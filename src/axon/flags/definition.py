@@ -12,15 +12,19 @@ from axon.flags.flag import Flag, FlagParts
 from axon.flags.flag_set import EMPTY, FlagSet
 from axon.flags.fractional import Splitting
 from axon.flags.logic import Compiler, SharedRules, Spot, evaluator_path
-from axon.flags.metadata import read_metadata, read_rollout
+from axon.flags.metadata import TURN, read_metadata, read_rollout
 from axon.flags.mistakes import ROOT, Mistakes, Path
 from axon.flags.relations import relate
+from axon.flags.rollout import Rollout
 from axon.flags.run import Rule
+from axon.flags.turn_effect import TurnEffect, read_effects
 from axon.flags.values import BOOLEAN, NUMBER, OBJECT, STRING, UNITS, JsonValue
 
 FLAGS_MAX = 5_000
 EVALUATORS_MAX = 1_000
 VARIANTS_MAX = 100
+TURN_FLAGS_MAX = 100
+"""That are asked for every turn: each has a place in the turn's record."""
 KEY_CHARS_MAX = 256
 """Of a flag's key and of a variant's name: both are in the record of every turn they act on."""
 
@@ -83,6 +87,8 @@ class _Reader:
             flag = self._kept(key, source) or self._flag(key, given, source)
             if flag is not None:
                 flags[key] = flag
+        if sum(flag.rollout.turn for flag in flags.values()) > TURN_FLAGS_MAX:
+            self._mistakes.add(ROOT / "flags", f"more than {TURN_FLAGS_MAX} say {TURN}")
         return flags
 
     def _kept(self, key: str, source: bytes) -> Flag | None:
@@ -125,8 +131,14 @@ class _Reader:
             version="" if self._mistakes else content_version(said),
             source=source,
             nodes=compiler.nodes,
+            effects=self._effects(rollout, variants, path / "variants"),
         )
         return Flag(parts)
+
+    def _effects(
+        self, rollout: Rollout, variants: Mapping[str, JsonValue], path: Path
+    ) -> dict[str, TurnEffect]:
+        return read_effects(variants, path, self._mistakes) if rollout.turn else {}
 
     def _object(self, given: JsonValue, path: Path, members_max: int) -> dict[str, JsonValue]:
         """Return an object whose names are keys."""

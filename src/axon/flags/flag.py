@@ -6,6 +6,7 @@ from typing import NamedTuple
 from axon.flags.coercion import LogicFailed
 from axon.flags.rollout import Rollout
 from axon.flags.run import Rule, Run
+from axon.flags.turn_effect import TurnEffect
 from axon.flags.values import (
     DEFAULT,
     DISABLED,
@@ -52,6 +53,8 @@ class FlagParts(NamedTuple):
     """Equal for equal definitions in sets that share the same."""
     nodes: int
     """Operations and values of its targeting."""
+    effects: Mapping[str, TurnEffect] = {}
+    """What each variant does to a turn; of a flag that is asked for every turn."""
 
 
 class Flag:
@@ -65,6 +68,7 @@ class Flag:
         "_parts",
         "_splits",
         "_targeting",
+        "effects",
         "key",
         "kind",
         "metadata",
@@ -87,6 +91,7 @@ class Flag:
         self.version = parts.version
         self.source = parts.source
         self.nodes = parts.nodes
+        self.effects = parts.effects
         self.required: tuple[tuple[Flag, frozenset[str]], ...] = ()
         """Other flags, each with the variants it must answer for this one to be on."""
         self._targeting = parts.targeting
@@ -127,10 +132,15 @@ class Flag:
         except _RULE_ERRORS as error:  # its text may hold what a client said: it is not told
             return self.failed(GENERAL, f"the targeting failed with {type(error).__name__}")
 
+    @property
+    def is_off(self) -> bool:
+        """Return whether it is off for everybody and for ever: by its state, or killed."""
+        return not self._parts.enabled or self.rollout.killed
+
     def switched_off(self, context: EvaluationContext) -> Evaluation | None:
         """Return the answer if it is off now whoever asks: by its state, a kill switch, its
         window or a flag that it requires. None while it is on."""
-        if not self._parts.enabled or self.rollout.killed:
+        if self.is_off:
             return self._fixed
         why = self.rollout.out_of_time(context.now_us)
         if why:

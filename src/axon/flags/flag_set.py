@@ -16,7 +16,7 @@ from axon.flags.values import (
 class FlagSet:
     """Flags that are asked in memory: nothing here waits, and nothing here raises."""
 
-    __slots__ = ("flags", "metadata", "version")
+    __slots__ = ("flags", "metadata", "turn_flags", "version", "versions")
 
     def __init__(
         self, flags: Mapping[str, Flag], metadata: Mapping[str, Primitive], version: str
@@ -25,6 +25,12 @@ class FlagSet:
         self.flags = flags
         self.metadata = metadata
         self.version = version
+        self.versions: Mapping[str, int] = {}
+        """Of each flag, as its history counts; of a set that was read from the store."""
+        asked = [flag for flag in flags.values() if flag.effects and not flag.is_off]
+        self.turn_flags = tuple(sorted(asked, key=lambda flag: flag.key))
+        """Those that are asked for every turn, in the order of their keys; one that is off for
+        everybody is not."""
 
     def evaluate(self, key: str, context: EvaluationContext, kind: str = "") -> Evaluation:
         """Return what the flag answers; off with the reason when it cannot be told.

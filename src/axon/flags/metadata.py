@@ -37,6 +37,8 @@ RAMP = "axon.ramp"
 instant are a step. Whoever is in stays in while it grows."""
 EXPERIMENT = "axon.experiment"
 """The name of the experiment it belongs to."""
+TURN = "axon.turn"
+"""true: it is asked for every turn, and its variants say what they do to one (TurnEffect)."""
 
 RAMP_POINTS_MAX = 100
 
@@ -167,6 +169,7 @@ _READERS: dict[str, Callable[[Primitive], Any]] = {
     LAYER_TO: _percent,
     RAMP: _ramp,
     EXPERIMENT: _name,
+    TURN: _truth,
 }
 """Every name under our prefix with what reads it: any other name is a mistake, not a wish."""
 

@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from axon.flags.assigned import project_assignments
 from axon.flags.store import apply_change, exclude_others, is_applied
 from axon.projection import Positioned
 from axon.records import FlagsChanged
@@ -9,7 +10,7 @@ from axon.telemetry import log
 
 
 class FlagsProjector:
-    """Applies changes of the flags that their own process did not live to apply.
+    """Applies changes of the flags that their own process did not live to apply, and assignments.
 
     Who changes flags writes the record first and then the tables, in one transaction that nobody
     else's change can enter. What is here already is no news.
@@ -19,6 +20,7 @@ class FlagsProjector:
 
     async def apply(self, connection: asyncpg.Connection, records: list[Positioned]) -> None:
         """Apply the records within the open transaction; the same record twice changes nothing."""
+        await project_assignments(connection, records)
         for positioned in records:
             record = positioned.record
             if not isinstance(record, FlagsChanged):

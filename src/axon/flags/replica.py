@@ -71,6 +71,7 @@ class FlagsReplica:
                 kept.pop(flag.name, None)
         definitions = {name: flag.definition for name, flag in kept.items()}
         flag_set, bad = await asyncio.to_thread(usable_set, definitions, self.flag_set)
+        flag_set.versions = {name: flag.version for name, flag in kept.items()}
         self._kept, self.flag_set, self.schedules = kept, flag_set, changed.schedules
         self.number = changed.number
         _number.set(self.number)

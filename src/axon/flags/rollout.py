@@ -31,6 +31,7 @@ class Rollout(NamedTuple):
     layer_to: float = 0.0
     ramp: tuple[Ramp, ...] = ()
     experiment: str = ""
+    turn: bool = False
 
     @property
     def switches(self) -> bool:

@@ -25,6 +25,7 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         user=door.subject(call, fields),
         credential_id=caller.credential_id,
         tier=caller.tier,
+        region=caller.region,
         surface="completions",
         model=model,
         streamed=member(fields, "stream", bool) or False,

@@ -101,12 +101,12 @@ _QUERY: dict[str, Sequence[Parameter]] = {
     ],
     "usage.completions_usage": [
         *_buckets(("1m", "1h", "1d"), 1440, start_required=True),
-        *_grouping("user_id", "api_key_id", "model"),
+        *_grouping("user_id", "api_key_id", "model", "variant"),
         _names("models", "Only these models."),
     ],
     "usage.costs": [
         *_buckets(("1d",), 180, start_required=True),
-        *_grouping("user_id", "api_key_id", "line_item"),
+        *_grouping("user_id", "api_key_id", "line_item", "variant"),
         _names("line_items", "Only these models."),
     ],
     "alerts.list_alerts": [_LIMIT, _AFTER],

@@ -78,6 +78,7 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         user=user,
         credential_id=caller.credential_id,
         tier=caller.tier,
+        region=caller.region,
         surface="responses",
         model=model,
         streamed=member(fields, "stream", bool) or False,

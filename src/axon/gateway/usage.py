@@ -59,8 +59,10 @@ _DIMENSIONS: Mapping[str, Dimension] = {
     "api_key_id": "credential_id",
     "model": "model",
     "line_item": "model",
+    "variant": "variant",
 }
-"""What OpenAI groups by and we tell apart; a line of the costs is a model."""
+"""What OpenAI groups by and we tell apart; a line of the costs is a model. `variant` is ours: which
+variants of flags a turn had."""
 
 _NEVER_SET = frozenset({"project_id", "batch", "service_tier", "api_source"})
 """What OpenAI groups by and nothing has here: null in every result."""
@@ -77,7 +79,7 @@ async def completions_usage(door: Door, call: Call) -> None:
     """Answer with the organization's tokens and requests, by bucket of time."""
     values = _values(call, organization=True)
     asked = _asked(door, values, _COMPLETIONS, call.caller.org_id)
-    groups = _groups(values, ("user_id", "api_key_id", "model"))
+    groups = _groups(values, ("user_id", "api_key_id", "model", "variant"))
     answer = await door.usage.ask_page(_grouped(asked.question, groups), PAGE_SUMS_MAX)
     await call.reply_value(
         _page(answer, asked, lambda sums: completions_results(without_money(sums)))
@@ -88,7 +90,7 @@ async def costs(door: Door, call: Call) -> None:
     """Answer with the organization's costs, by day; exact to the nano-unit of each currency."""
     values = _values(call, organization=True)
     asked = _asked(door, values, _COSTS, call.caller.org_id)
-    groups = _groups(values, ("user_id", "api_key_id", "line_item"))
+    groups = _groups(values, ("user_id", "api_key_id", "line_item", "variant"))
     answer = await door.usage.ask_page(_grouped(asked.question, groups), PAGE_SUMS_MAX)
     await call.reply_value(_page(answer, asked, costs_results))
 

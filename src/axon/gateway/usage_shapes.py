@@ -13,9 +13,9 @@ from axon.metering import UsageSum
 
 def without_money(sums: list[UsageSum]) -> list[UsageSum]:
     """Return the sums of all currencies together."""
-    joined: dict[tuple[int | None, str | None, str | None], UsageSum] = {}
+    joined: dict[tuple[object, ...], UsageSum] = {}
     for one in sums:
-        key = (one.user, one.credential_id, one.model)
+        key = (one.user, one.credential_id, one.model, one.variant)
         joined[key] = one if key not in joined else joined[key].plus(one)
     return list(joined.values())
 
@@ -48,6 +48,7 @@ class _CompletionsResult(_Tokens, frozen=True, gc=False, kw_only=True):
     service_tier: None = None
     input_audio_tokens: int = 0
     output_audio_tokens: int = 0
+    variant: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class _CostsResult(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +60,7 @@ class _CostsResult(msgspec.Struct, frozen=True, gc=False):
     object: str = "organization.costs.result"
     project_id: None = None
     quantity: None = None
+    variant: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class _PersonResult(_Tokens, frozen=True, gc=False, kw_only=True):
@@ -76,6 +78,7 @@ def completions_results(sums: list[UsageSum]) -> Sequence[object]:
             user_id=_shown_user(one),
             api_key_id=one.credential_id,
             model=one.model,
+            variant=_variant(one),
         )
         for one in sums
     ]
@@ -104,6 +107,7 @@ def costs_results(sums: list[UsageSum]) -> Sequence[object]:
             one.model,
             _shown_user(one),
             one.credential_id,
+            variant=_variant(one),
         )
         for one in sums
         if one.currency
@@ -121,6 +125,11 @@ def person_results(sums: list[UsageSum]) -> Sequence[object]:
         )
         for one in sums
     ]
+
+
+def _variant(one: UsageSum) -> str | msgspec.UnsetType:
+    """Return which variants of flags it is of, where that was asked for; OpenAI has no such."""
+    return msgspec.UNSET if one.variant is None else one.variant
 
 
 def _amount(one: UsageSum, nano: int) -> _Amount:

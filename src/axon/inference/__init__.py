@@ -40,6 +40,7 @@ from axon.inference.ports import (
     JobWriters,
     Reply,
 )
+from axon.inference.retriever import Found, Passage, Retriever, RetrieverOptions
 from axon.inference.tokens import estimate_tokens
 from axon.inference.worker import Worker
 
@@ -51,6 +52,7 @@ __all__ = [
     "DispatcherParts",
     "Engines",
     "FailureKind",
+    "Found",
     "Inference",
     "InferenceError",
     "Job",
@@ -71,9 +73,12 @@ __all__ = [
     "ModelTableInvalid",
     "Near",
     "Pace",
+    "Passage",
     "Proxies",
     "QueueFull",
     "Reply",
+    "Retriever",
+    "RetrieverOptions",
     "SseBytes",
     "Started",
     "TurnAlreadySubmitted",

@@ -73,7 +73,7 @@ class PriceBook:
         """
         if not is_owed(status, usage):
             return _FREE
-        price = self.price_of(head.org_id, head.model, head.accepted_us)
+        price = self.price_of(head.org_id, head.runs_on, head.accepted_us)
         if price is None:
             _unpriced.count += 1
             return _FREE
@@ -82,7 +82,7 @@ class PriceBook:
 
     def charge_at_most(self, head: TurnHead, input_tokens: int, output_tokens: int) -> Charge:
         """Return the most that a turn with so many tokens can cost; nothing without a price."""
-        price = self.price_of(head.org_id, head.model, head.accepted_us)
+        price = self.price_of(head.org_id, head.runs_on, head.accepted_us)
         if price is None:
             return _FREE
         at_most = rate_at_most(price, input_tokens, output_tokens)

@@ -66,7 +66,7 @@ def _row(positioned: Positioned, record: TurnCompleted | TurnInterrupted) -> tup
         head.turn_id,
         head.org_id,
         head.credential_id,
-        without_nul(head.model),
+        without_nul(head.runs_on),
         without_nul(variant_of(record.assignments)),
         without_nul(record.upstream),
         head.surface,
@@ -88,8 +88,8 @@ def _row(positioned: Positioned, record: TurnCompleted | TurnInterrupted) -> tup
 
 
 def variant_of(assignments: list[Assignment]) -> str:
-    """Return which variants of flags a turn was served, as one text; empty without flags."""
-    return ",".join(sorted(f"{one.flag}={one.variant}" for one in assignments))
+    """Return which variants of flags a turn was served, as one text; empty without any."""
+    return ",".join(sorted(f"{one.flag}={one.variant}" for one in assignments if one.variant))
 
 
 def without_nul(text: str) -> str:

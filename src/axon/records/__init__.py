@@ -8,6 +8,7 @@ from axon.records.flags import FlagChange, FlagsChanged, FlagSchedule
 from axon.records.turn import (
     Assignment,
     Hold,
+    Retrieval,
     TurnAccepted,
     TurnCompleted,
     TurnHead,
@@ -28,6 +29,7 @@ __all__ = [
     "ItemsAppended",
     "OutsideEvent",
     "Record",
+    "Retrieval",
     "SealedItem",
     "SubjectErased",
     "TokenUsage",

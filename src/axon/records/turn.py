@@ -10,10 +10,15 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     flag: str
     variant: str
+    """Empty for a flag that was off for this turn; `reason` says why."""
     reason: str
     definition_version: int
+    """As the flag's history counts."""
     bucketing_version: int
     unit: str
+    """Who was placed: user, org or conversation; which one is in the turn's head."""
+    definition: str = ""
+    """Names the definition by its content, the rules that it shares with others included."""
 
 
 class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -36,6 +41,17 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
     price."""
     overage_percent: int = 0
     """By how much what the turn uses beyond `within` costs more than its price."""
+
+
+class Retrieval(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What came of looking for passages that may help with a question."""
+
+    outcome: str = ""
+    """found, nothing, or why there is none: failed, slow, away, busy, too_large, no_room, none_set,
+    no_question; empty when nobody was to look."""
+    passages: int = 0
+    """How many the model was given."""
+    took_us: int = 0
 
 
 class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -71,6 +87,16 @@ class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """True when nobody could say what came before the turn, so that its answer lacks it."""
     holds: list[Hold] = []
     """What limits hold back for the turn; empty for one that none applies to."""
+    variant_model: str = ""
+    """The alias that a flag's variant chose in place of `model`; empty when none did."""
+    safety: str = ""
+    """The level that a flag's variant set; empty when none did."""
+    retrieval: Retrieval = Retrieval()
+
+    @property
+    def runs_on(self) -> str:
+        """Return the alias that the turn runs on: price and limits are those of this one."""
+        return self.variant_model or self.model
 
     @property
     def unplaced(self) -> bool:
@@ -103,6 +129,9 @@ class TurnAccepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The compaction item that was made for this turn, sealed; empty when none was."""
     cost_reserved_nano: int = 0
     """What the turn can cost at most, in nano-units of the price's currency."""
+    steering: bytes = b""
+    """What the variants did to the request, and the passages found for it, sealed: who runs the
+    turn again does the same. Empty when they did nothing."""
 
 
 class TurnProgress(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -5,6 +5,7 @@ what it says before the fsync, so a crash in between is a request that never arr
 """
 
 import asyncio
+from contextlib import suppress
 
 import msgspec
 
@@ -21,12 +22,21 @@ from axon.turns.driving import submit
 from axon.turns.embeddings import EmbeddingsAnswer, FromCache
 from axon.turns.ending import seal_blob
 from axon.turns.engine_request import Fields, custom_tools, response_echo
+from axon.turns.failures import ContextOverflow
 from axon.turns.fitting import History, engine_fields, engine_streams
-from axon.turns.request import REQUEST_ITEM, SUMMARY_ITEM, RunningTurn, TurnRequest
+from axon.turns.passages import with_passages
+from axon.turns.request import (
+    REQUEST_ITEM,
+    STEERING_ITEM,
+    SUMMARY_ITEM,
+    RunningTurn,
+    TurnRequest,
+)
 from axon.turns.reserving import reserve
 from axon.turns.responses import ResponseHead, ResponsesAnswer
 from axon.turns.retries import body_mac, key_mac
 from axon.turns.rooms import TurnOptions, TurnRooms
+from axon.turns.steering import Steered, kept_of, steer, with_retrieval, without_passages
 from axon.turns.surfaces import SURFACES
 
 _NOT_JOURNALED = b"{}"
@@ -49,14 +59,18 @@ async def accept(
     begun, history = await _begin(rooms, options, request)
     turn: RunningTurn | None = None
     try:
+        steered = steer(rooms, request, "" if begun is None else begun.conversation_id)
+        if steered.steering.effect.use_rag:
+            steered = await with_retrieval(rooms, steered)
+        if steered.request.model != request.model:
+            model = rooms.models.resolve(steered.request.model)
         streamed = engine_streams(request, model)
         known = Compacted(history, "")
         if request.surface == "responses":
-            known = await compact(rooms, request, model, history, ask)
-        told = as_told(request, known.summary) if known.summary else request
-        fields = await engine_fields(rooms, told, model, known.history, streamed=streamed)
+            known = await compact(rooms, steered.request, model, history, ask)
+        steered, fields = await _told(rooms, steered, model, known, streamed)
         key = await rooms.data_key(request.org_id, request.user)
-        turn = _build(rooms, request, _Place(model, begun, key, history))
+        turn = _build(rooms, steered, _Place(model, begun, key, history))
         turn.started_s = started_s
         turn.engine_streams = streamed
         turn.degraded = history.degraded
@@ -78,6 +92,23 @@ async def accept(
             await asyncio.shield(rooms.conversations.abort(begun))
         raise
     return turn
+
+
+async def _told(
+    rooms: TurnRooms, steered: Steered, model: Model, known: Compacted, streamed: bool
+) -> tuple[Steered, bytes]:
+    """Return the members of the engine's request, and the turn without passages if there is no
+    room for them; raises what `engine_fields` does."""
+    request = steered.request
+    told = as_told(request, known.summary) if known.summary else request
+    passages = steered.steering.passages
+    if passages:
+        with suppress(ContextOverflow):
+            asked = with_passages(told, passages)
+            fields = await engine_fields(rooms, asked, model, known.history, streamed=streamed)
+            return steered, fields
+        steered = without_passages(steered)
+    return steered, await engine_fields(rooms, told, model, known.history, streamed=streamed)
 
 
 async def _make_durable(rooms: TurnRooms, turn: RunningTurn) -> None:
@@ -171,8 +202,9 @@ class _Place(msgspec.Struct, frozen=True):
     history: History
 
 
-def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn:
-    begun, key = place.begun, place.key
+def _build(rooms: TurnRooms, steered: Steered, place: _Place) -> RunningTurn:
+    begun, key, request = place.begun, place.key, steered.asked
+    chosen = steered.request.model
     conversation_id = "" if begun is None else begun.conversation_id
     prefix = SURFACES[request.surface].id_prefix
     head = TurnHead(
@@ -185,12 +217,15 @@ def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn
         fence=0 if begun is None else begun.fence,
         surface=request.surface,
         model=request.model,
-        accepted_us=rooms.clock.now_us(),
+        accepted_us=steered.at_us or rooms.clock.now_us(),
         implicit=request.conversation_id is None,
         stored=request.stored,
         metadata=request.metadata,
         follows="" if begun is None else begun.follows,
         without_history=bool(place.history.degraded),
+        variant_model=chosen if chosen != request.model else "",
+        safety=steered.steering.effect.safety or "",
+        retrieval=steered.retrieval,
     )
     items = request.items
     if begun is not None and not begun.history and place.history.turns:  # it branches off
@@ -199,7 +234,9 @@ def _build(rooms: TurnRooms, request: TurnRequest, place: _Place) -> RunningTurn
     sealed = [_seal_item(rooms, key, head, item) for item in items]
     return RunningTurn(
         head=head,
-        request=request,
+        request=steered.request,
+        assignments=steered.assignments,
+        steering=kept_of(steered.steering),
         model=place.model,
         answer=new_answer(rooms, request, head),
         key=key,
@@ -269,6 +306,7 @@ def _accepted_record(rooms: TurnRooms, turn: RunningTurn) -> TurnAccepted:
         mac = key_mac(rooms, request.idempotency_key)
     turn.body_mac = body_mac(rooms, request)
     summary = seal_blob(rooms, turn, SUMMARY_ITEM, turn.summary) if turn.summary else b""
+    steering = seal_blob(rooms, turn, STEERING_ITEM, turn.steering) if turn.steering else b""
     kept = request.body if request.surface != "embeddings" else _NOT_JOURNALED
     turn.request_blob = seal(turn.key, context, kept, rooms.randomness)
     return TurnAccepted(
@@ -283,7 +321,8 @@ def _accepted_record(rooms: TurnRooms, turn: RunningTurn) -> TurnAccepted:
         idempotency_mac=mac,
         body_mac=turn.body_mac,
         attempt=request.attempt,
-        assignments=[],
+        assignments=turn.assignments,
         summary=summary,
         cost_reserved_nano=turn.cost_reserved_nano,
+        steering=steering,
     )

@@ -110,7 +110,7 @@ def _end_record(
             upstream_id=turn.answer.upstream_id,
             completed_us=now_us,
             first_token_us=turn.first_output_us,
-            assignments=[],
+            assignments=turn.assignments,
             events=events,
             charge=charge,
         )
@@ -126,7 +126,7 @@ def _end_record(
         upstream_id=turn.answer.upstream_id,
         completed_us=now_us,
         first_token_us=turn.first_output_us,
-        assignments=[],
+        assignments=turn.assignments,
         events=events,
         charge=charge,
     )

@@ -20,9 +20,11 @@ from axon.turns.compacting import as_told, recall
 from axon.turns.failures import TurnError
 from axon.turns.fitting import History, engine_fields, engine_streams
 from axon.turns.left_open import OpenTurn, blob_context, read_request
+from axon.turns.passages import with_passages
 from axon.turns.request import SUMMARY_ITEM, RunningTurn
 from axon.turns.responses import ResponsesAnswer
 from axon.turns.rooms import TurnOptions, TurnRooms
+from axon.turns.steering import recorded
 
 _BEGIN_AGAIN_EVERY_S = 0.5
 """How often a turn whose history cannot be read yet is tried again."""
@@ -55,11 +57,12 @@ async def reopen(rooms: TurnRooms, options: TurnOptions, left: OpenTurn) -> Runn
 async def _reopened(rooms: TurnRooms, left: OpenTurn, begun: Begun) -> RunningTurn:
     accepted, head = left.accepted, left.accepted.head
     request = await read_request(rooms, accepted)
-    model = rooms.models.resolve(request.model)
+    steered = await recorded(rooms, accepted, request)
+    model = rooms.models.resolve(steered.request.model)
     history = History(begun.history, begun.complete)
     summary = await _summary(rooms, accepted)
-    known = await recall(rooms, request, history, summary)
-    told = as_told(request, known.summary)
+    known = await recall(rooms, steered.request, history, summary)
+    told = with_passages(as_told(steered.request, known.summary), steered.steering.passages)
     streamed = engine_streams(request, model)
     fields = await engine_fields(rooms, told, model, known.history, streamed=streamed)
     answer = new_answer(rooms, request, head)
@@ -67,7 +70,7 @@ async def _reopened(rooms: TurnRooms, left: OpenTurn, begun: Begun) -> RunningTu
         answer.begin_with(summary)
     return RunningTurn(
         head=msgspec.structs.replace(head, fence=begun.fence),
-        request=request,
+        request=steered.request,
         model=model,
         answer=answer,
         key=await rooms.data_key(head.org_id, head.user),
@@ -77,6 +80,7 @@ async def _reopened(rooms: TurnRooms, left: OpenTurn, begun: Begun) -> RunningTu
         started_s=rooms.clock.monotonic(),
         tells=request.tells,
         engine_streams=streamed,
+        assignments=accepted.assignments,
         fields=fields,
         request_blob=accepted.request,
         watched=accepted.streamed or left.progress is not None,

@@ -6,7 +6,7 @@ from axon.conversations import Begun, NewItem
 from axon.inference import JobStream, Model
 from axon.journal import Location
 from axon.limits import Admission
-from axon.records import SealedItem, TurnHead
+from axon.records import Assignment, SealedItem, TurnHead
 from axon.sealing import DataKey
 from axon.turns.answer import Answer, TurnFailure
 from axon.turns.embedding_cache import EmbeddingPlan
@@ -17,6 +17,7 @@ REQUEST_ITEM = "request"
 ANSWER_ITEM = "answer"
 EVENTS_ITEM = "events"
 SUMMARY_ITEM = "summary"
+STEERING_ITEM = "steering"
 """Names under which a turn's own blobs are bound to it."""
 
 
@@ -56,6 +57,10 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What to ask the engine for, and what is known; `fields` ask for just that."""
     tier: str = ""
     """Whose limits apply, beside those of the organization itself."""
+    region: str = ""
+    """Where the organization is, as the server knows."""
+    ours: bool = False
+    """Asked by Axon itself, of a model: no flag is about it."""
     idempotency_key: str | None = None
     attempt: int = 0
 
@@ -78,6 +83,7 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
 
     head: TurnHead
     request: TurnRequest
+    """As it is carried out: with what flags made of it."""
     model: Model
     answer: Answer
     key: DataKey
@@ -92,6 +98,10 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     """
     engine_streams: bool = False
     """Whether the engine is asked for a stream."""
+    assignments: list[Assignment] = []
+    """What flags decided about it."""
+    steering: bytes = b""
+    """What that does to it; nothing for one that runs again, whose record has it already."""
     fields: bytes = b""
     """The engine's request: JSON members without the model."""
     request_blob: bytes = b""

@@ -29,7 +29,7 @@ async def reserve(rooms: TurnRooms, turn: RunningTurn) -> None:
             tier=request.tier,
             user=head.user,
             credential_id=head.credential_id,
-            model=head.model,
+            model=head.runs_on,
             at_us=head.accepted_us,
             tokens=input_tokens + output_tokens,
             cost_nano=at_most.cost_nano,

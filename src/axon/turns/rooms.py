@@ -1,14 +1,17 @@
 """What a turn stands on: the rooms below, handed in by `app`, and the bounds of a turn."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from axon.base import MIB, Clock, IdMint, Randomness, TaskOwner
 from axon.conversations import Conversations
-from axon.inference import Inference, ModelTable
+from axon.flags import EMPTY, FlagSet
+from axon.inference import Inference, ModelTable, Retriever
 from axon.journal import Journal
 from axon.limits import Limits
 from axon.metering import PriceBook
 from axon.sealing import DataKey, KeyStore
+from axon.turns.known_answers import KnownAnswers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,11 @@ class TurnRooms:
     tasks: TaskOwner
     identity: bytes
     """Secret under which idempotency keys and bodies are hashed into records."""
+    flag_set: Callable[[], FlagSet] = lambda: EMPTY
+    """Return the flags as this process knows them now."""
+    known_answers: KnownAnswers = field(default_factory=KnownAnswers)
+    retriever: Retriever | None = None
+    """Who finds passages for a question; None where nobody is set to."""
 
     async def data_key(self, org_id: str, user: int) -> DataKey:
         """Return the key that seals this person's content."""

@@ -14,6 +14,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+import msgspec
+
 from axon.conversations import RequestKey, StoredTurn
 from axon.journal import JournalError, Location, Mark
 from axon.records import Record, TokenUsage
@@ -105,7 +107,7 @@ class Turns:
 
     async def _ask(self, request: TurnRequest) -> Asked:
         """Take a turn of our own and return what the model said; raise CompactionFailed."""
-        turn = await self._carry_out(request)
+        turn = await self._carry_out(msgspec.structs.replace(request, ours=True))
         if turn.end is None or turn.end.failure is not None:
             raise CompactionFailed
         said = read_completion(turn.end.body).choices

@@ -68,6 +68,8 @@ class Dependencies:
         found["snapshot"] = self._since("snapshot", rooms.door.accounts.snapshot_trouble)
         if rooms.door.flags.folder_health is not None:
             found["flags-folder"] = rooms.door.flags.folder_health
+        if rooms.retriever is not None:
+            found["retriever"] = rooms.retriever.health
         found["clock"] = self._since("clock", self._clock_reason())
         if self._looked:
             found["projector"] = self._since("projector", self._projector_reason())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from axon.app.models import model_table, proxies
 from axon.app.roles.ground import Ground
-from axon.app.settings import Settings
+from axon.app.settings import RetrievalSettings, Settings
 from axon.inference import (
     Dispatcher,
     DispatcherParts,
@@ -14,6 +14,8 @@ from axon.inference import (
     LocalQueue,
     ModelTable,
     Near,
+    Retriever,
+    RetrieverOptions,
     Worker,
 )
 
@@ -26,6 +28,8 @@ class InferenceRooms:
     engines: Engines
     worker: Worker | Dispatcher
     inference: Inference
+    retriever: Retriever | None
+    """None where the settings name none."""
 
 
 def open_inference(settings: Settings, ground: Ground, instance: str) -> InferenceRooms:
@@ -55,4 +59,18 @@ def open_inference(settings: Settings, ground: Ground, instance: str) -> Inferen
         engines=engines,
         worker=worker if dispatcher is None else dispatcher,  # an idle one has a length of 0
         inference=Inference(queue, bus, engines, dispatcher),
+        retriever=_retriever(settings.retrieval, ground),
     )
+
+
+def _retriever(settings: RetrievalSettings, ground: Ground) -> Retriever | None:
+    if not settings.url:
+        return None
+    options = RetrieverOptions(
+        url=settings.url,
+        key=settings.key,
+        timeout_ms=settings.timeout_ms,
+        passages_max=settings.passages_max,
+        bytes_max=settings.bytes_max,
+    )
+    return Retriever(options, proxies(), ground.clock)

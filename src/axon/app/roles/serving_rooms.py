@@ -21,7 +21,7 @@ from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
 from axon.flags import Flags, FlagsParts
 from axon.gateway import Door, GatewayOptions, Streams
-from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Worker
+from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Retriever, Worker
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
 from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
@@ -49,6 +49,7 @@ class ServingRooms:
     worker: Worker | Dispatcher
     engines: Engines
     models: ModelTable
+    retriever: Retriever | None
     unfinished: Mark
     prices: PriceFollower
     tasks: TaskOwner
@@ -57,10 +58,12 @@ class ServingRooms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Allowance:
-    """What turns cost, and what they may use."""
+    """What turns cost, what they may use, and what flags decide about them."""
 
     prices: PriceBook
+    follower: PriceFollower
     limits: Limits
+    flags: Flags
 
 
 async def open_rooms(
@@ -75,19 +78,18 @@ async def open_rooms(
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = _accounts(settings, folder, ground)
     await accounts.start()
-    book = PriceBook()
-    prices = _prices(folder, ground, book)
-    await prices.start()
+    allowance = _allowance(settings, folder, ground, journal)
+    await allowance.follower.start()
     conversations = _conversations(settings, folder, ground, journal)
     serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
-    allowance = _Allowance(prices=book, limits=_limits(settings, folder, ground, journal))
     rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
     turns = Turns(rooms, _turn_options(settings.turns), unfinished)
     left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
     await ground.valkey.start()
     await conversations.open()
     await allowance.limits.start()
+    await allowance.flags.start()
     await turns.recover(left_open)
     tasks = TaskOwner(_task_failed)
     door = Door(
@@ -97,7 +99,7 @@ async def open_rooms(
         turns=turns,
         usage=Usage(ground.postgres),
         events=_events(settings, ground, journal),
-        flags=await _flags(settings, folder, ground, journal),
+        flags=allowance.flags,
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
@@ -119,9 +121,22 @@ async def open_rooms(
         worker=serving.worker,
         engines=serving.engines,
         models=serving.models,
+        retriever=serving.retriever,
         unfinished=unfinished,
-        prices=prices,
+        prices=allowance.follower,
         tasks=tasks,
+    )
+
+
+def _allowance(
+    settings: Settings, folder: DataFolder, ground: Ground, journal: Journal
+) -> _Allowance:
+    book = PriceBook()
+    return _Allowance(
+        prices=book,
+        follower=_prices(folder, ground, book),
+        limits=_limits(settings, folder, ground, journal),
+        flags=_flags(settings, folder, ground, journal),
     )
 
 
@@ -185,6 +200,8 @@ def _turn_rooms(
         randomness=ground.randomness,
         tasks=TaskOwner(_task_failed),
         identity=ground.keyring.derive("idempotency"),
+        flag_set=lambda: allowance.flags.flag_set,
+        retriever=serving.retriever,
     )
 
 
@@ -252,8 +269,8 @@ def _limits(settings: Settings, folder: DataFolder, ground: Ground, journal: Jou
     )
 
 
-async def _flags(settings: Settings, folder: DataFolder, ground: Ground, journal: Journal) -> Flags:
-    flags = Flags(
+def _flags(settings: Settings, folder: DataFolder, ground: Ground, journal: Journal) -> Flags:
+    return Flags(
         FlagsParts(
             postgres=ground.postgres,
             valkey=ground.valkey,
@@ -266,8 +283,6 @@ async def _flags(settings: Settings, folder: DataFolder, ground: Ground, journal
             poll_every_ms=settings.accounts.poll_every_ms,
         )
     )
-    await flags.start()
-    return flags
 
 
 def _watched(folder: str) -> Path | None:
@@ -288,6 +303,8 @@ async def close_rooms(rooms: ServingRooms) -> None:
     await rooms.journal.close()
     rooms.unfinished.close()
     await rooms.engines.close()
+    if rooms.retriever is not None:
+        await rooms.retriever.close()
     await rooms.door.conversations.stop()
     await rooms.door.limits.stop()
     await rooms.door.accounts.stop()

@@ -10,6 +10,7 @@ from axon.app.settings.metering import (
     entitlements_of,
     meters_of,
 )
+from axon.app.settings.retrieval import RetrievalSettings
 from axon.app.settings.scheduler import SchedulerSettings
 from axon.app.settings.tree import (
     AccountsSettings,
@@ -45,6 +46,7 @@ __all__ = [
     "MeterSettings",
     "MeteringSettings",
     "ModelSettings",
+    "RetrievalSettings",
     "SchedulerSettings",
     "Settings",
     "SettingsWrong",

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from axon.app.settings.alerts import AlertsSettings
 from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.metering import MeteringSettings
+from axon.app.settings.retrieval import RetrievalSettings
 from axon.app.settings.scheduler import SchedulerSettings
 from axon.app.settings.turns import ConversationsSettings, TurnsSettings
 from axon.app.settings.upstreams import EngineSettings, ModelSettings, WildcardSettings
@@ -258,4 +259,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     usage_stream: UsageStreamSettings = UsageStreamSettings()
     alerts: AlertsSettings = AlertsSettings()
     flags: FlagsSettings = FlagsSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
     log: LogSettings = LogSettings()
