@@ -86,6 +86,7 @@ async def test_an_emptied_database_is_an_outage_and_is_filled_again_from_the_jou
             "accounts",
             "billing",
             "conversations",
+            "flags",
             "limits",
             "metering",
             "projection",

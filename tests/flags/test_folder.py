@@ -127,9 +127,8 @@ async def test_one_file_and_links_as_kubernetes_makes_them(
 async def test_two_processes_make_one_change_of_one_file(node: FlagsNode, folder: Path) -> None:
     processes = [await node.process(name) for name in ("a", "b")]
     shared = {"$evaluators": {"all": True}}
-    for name in ("a", "b"):
-        content = {**json.loads(document(**{name: flag("on")})), **shared}
-        put(folder / f"{name}.json", json.dumps(content).encode())
+    content = {**json.loads(document(a=flag("on"), b=flag("on"))), **shared}
+    put(folder / "flags.json", json.dumps(content).encode())
     for process in processes:
         await process.until(lambda one=process: one.variant("b") == "on")  # type: ignore[misc]
         await process.until(lambda one=process: _up(one))  # type: ignore[misc]
