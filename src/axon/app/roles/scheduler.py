@@ -17,6 +17,7 @@ from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
 from axon.app.stripe_telling import StripeTelling
 from axon.app.usage_streaming import LateSink, usage_stream
+from axon.audit import Retention
 from axon.base import Clock, SystemClock, SystemRandomness, TaskOwner
 from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
@@ -32,6 +33,9 @@ _DELIVER_EVERY_S = 1.0
 
 _STREAM_EVERY_S = 1.0
 """PostgreSQL has a turn some milliseconds after its end; who reads the stream counts in seconds."""
+
+_EXPIRE_EVERY_S = 3600.0
+"""What is kept for years may stay an hour longer."""
 
 _TELL_STRIPE_EVERY_S = 300.0
 """It is told of hours that are over, and takes events of the last 35 days."""
@@ -79,10 +83,12 @@ def tasks_of(
 ) -> list[ScheduledTask]:
     """Return what there is to do; what is not set up has no task."""
     watch = alert_watch(settings.alerts, postgres, clock)
+    retention = Retention(postgres, clock, settings.audit.retention_days)
     delivering = deliveries(settings.alerts, postgres, keyring, clock)
     tasks = [
         ScheduledTask(name="alerts", every_s=settings.alerts.look_every_s, work=watch.look),
         ScheduledTask(name="webhooks", every_s=_DELIVER_EVERY_S, work=delivering.deliver_due),
+        ScheduledTask(name="audit-retention", every_s=_EXPIRE_EVERY_S, work=retention.expire),
     ]
     if settings.usage_stream.brokers:
         stream = usage_stream(settings, postgres, keyring, clock)
