@@ -21,7 +21,7 @@ from axon.audit.errors import (
     UnknownTurn,
 )
 from axon.audit.holding import Hold, ReadRequest, exclude_erasing, refuse_held
-from axon.audit.opening import Opened, OpenedItem
+from axon.audit.opening import Opened, OpenedItem, open_kept
 from axon.audit.projector import AuditProjector
 from axon.audit.retention import Retention
 from axon.audit.store import Access, AuditedTurn, AuditQuestion
@@ -57,6 +57,7 @@ __all__ = [
     "fingerprint",
     "is_signature",
     "last_checkpoint",
+    "open_kept",
     "read_checkpoints",
     "refuse_held",
     "verify_journal",

@@ -28,7 +28,7 @@ WHERE t.org_id = $1 AND t.accepted_us >= $2 AND t.accepted_us < $3
     AND ($9 = '' OR t.status = $9) AND ($10 = '' OR t.safety = $10)
     AND ($11::bigint IS NULL OR (t.accepted_us, t.turn_id) < ($11, $12))
 ORDER BY t.accepted_us DESC, t.turn_id DESC LIMIT $13
-"""
+"""  # noqa: S608 - text of ours alone
 
 _ONE = f"{_SHOWN} WHERE t.org_id = $1 AND t.user_id = $2 AND t.turn_id = $3"
 

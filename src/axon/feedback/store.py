@@ -38,7 +38,7 @@ WHERE f.org_id = $1 AND NOT f.withdrawn AND ($2::bigint IS NULL OR f.user_id = $
         AND a.turn_id = f.turn_id AND a.flag = $7 AND ($8 = '' OR a.variant = $8)))
     AND ($9::bigint IS NULL OR (f.at_us, f.turn_id) < ($9, $10))
 ORDER BY f.at_us DESC, f.turn_id DESC LIMIT $11
-"""
+"""  # noqa: S608 - text of ours alone
 
 _ONE = f"{_COLUMNS} WHERE f.user_id = $1 AND f.turn_id = $2 AND NOT f.withdrawn"
 

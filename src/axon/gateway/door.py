@@ -7,9 +7,11 @@ import msgspec
 
 from axon.accounts import Accounts
 from axon.alerts import OwnAlerts
+from axon.audit import Audit
 from axon.base import Clock, IdMint, SystemRandomness, UnknownId
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, Owner, RequestKey, StoredTurn
+from axon.feedback import FeedbackRoom
 from axon.flags import Flags
 from axon.gateway.call import AnsweredElsewhere, Call, Headers
 from axon.gateway.limit_headers import limit_headers
@@ -21,6 +23,7 @@ from axon.gateway.streaming import Streams
 from axon.inference import ModelDirectory
 from axon.limits import Limits, LimitsAdmin
 from axon.metering import OutsideEvents, Usage
+from axon.subjects import Erasing, Exporting
 from axon.turns import EmbeddingCache, Fields, RunningTurn, TurnRequest, Turns
 
 _JSON = (b"content-type", b"application/json")
@@ -68,6 +71,10 @@ class Door:
     limits_admin: LimitsAdmin
     invoices: Invoices
     alerts: OwnAlerts
+    feedback: FeedbackRoom
+    audit: Audit
+    erasing: Erasing
+    exporting: Exporting
     mint: IdMint
     clock: Clock
     streams: Streams

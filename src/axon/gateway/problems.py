@@ -14,6 +14,15 @@ from axon.alerts import (
     UnknownEndpoint,
     UnusableUrl,
 )
+from axon.audit import (
+    AuditUnavailable,
+    LegalHold,
+    OwnRequest,
+    SecondAuditorNeeded,
+    UnknownHold,
+    UnknownRequest,
+    UnknownTurn,
+)
 from axon.base import AxonError, UnknownId
 from axon.billing import (
     BillingUnavailable,
@@ -33,6 +42,7 @@ from axon.conversations import (
     TailFull,
     TurnNotFound,
 )
+from axon.feedback import FeedbackUnavailable, UnknownFeedback
 from axon.flags import (
     ChangeWrong,
     DefinitionInvalid,
@@ -63,6 +73,7 @@ from axon.metering import (
     UsageUnavailable,
 )
 from axon.sealing import ContentTooLarge, KeyStoreBusy, KeyStoreFailed
+from axon.subjects import ExportTooLarge, SubjectsUnavailable
 from axon.turns import (
     CompactionFailed,
     ContextOverflow,
@@ -195,11 +206,15 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
     BillingUnavailable: "billing_unavailable",
     AlertsUnavailable: "alerts_unavailable",
     FlagsUnavailable: "flags_unavailable",
+    FeedbackUnavailable: "feedback_unavailable",
+    AuditUnavailable: "audit_unavailable",
+    SubjectsUnavailable: "privacy_unavailable",
 }
 """The first that fits; the journal's own kinds stand before it."""
 
 _WRONG: Mapping[type[AxonError], str] = {
     EventUnreadable: "invalid_event",
+    ExportTooLarge: "export_too_large",
     InvalidParameter: "invalid_type",
     MonthWrong: "invalid_value",
     RangeWrong: "invalid_value",
@@ -216,13 +231,17 @@ _NOT_FOUND = (
     UnknownAlert,
     UnknownEndpoint,
     UnknownEntitlement,
+    UnknownFeedback,
     UnknownFlag,
+    UnknownHold,
     UnknownId,
     UnknownInvoice,
     UnknownMeter,
+    UnknownRequest,
     UnknownRule,
     UnknownSchedule,
     UnknownTier,
+    UnknownTurn,
     UnknownVersion,
 )
 
@@ -252,6 +271,12 @@ def problem_of(error: AxonError) -> Problem:
     if isinstance(error, FlagChangedMeanwhile | FlagFromFile):
         code = "flag_from_file" if isinstance(error, FlagFromFile) else "flag_changed"
         return Problem(status=409, message=message, kind="conflict_error", code=code, beside=_ONCE)
+    if isinstance(error, LegalHold | OwnRequest):
+        code = "legal_hold" if isinstance(error, LegalHold) else "own_request"
+        return Problem(status=409, message=message, kind="conflict_error", code=code, beside=_ONCE)
+    if isinstance(error, SecondAuditorNeeded):
+        code = "second_auditor_needed"
+        return Problem(status=403, message=message, kind="permission_error", code=code)
     if isinstance(error, TierInUse):
         return Problem(status=409, message=message, kind="conflict_error", code="tier_in_use")
     if isinstance(error, UnusableUrl):

@@ -21,6 +21,7 @@ from axon.audit import Retention
 from axon.base import Clock, SystemClock, SystemRandomness, TaskOwner
 from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
+from axon.subjects import PurgeAgain
 from axon.telemetry import configure_log, log
 
 ROLE = "scheduler"
@@ -36,6 +37,9 @@ _STREAM_EVERY_S = 1.0
 
 _EXPIRE_EVERY_S = 3600.0
 """What is kept for years may stay an hour longer."""
+
+_PURGE_EVERY_S = 15.0
+"""Rows that come late from another node are gone within a minute of their erasure."""
 
 _TELL_STRIPE_EVERY_S = 300.0
 """It is told of hours that are over, and takes events of the last 35 days."""
@@ -84,11 +88,13 @@ def tasks_of(
     """Return what there is to do; what is not set up has no task."""
     watch = alert_watch(settings.alerts, postgres, clock)
     retention = Retention(postgres, clock, settings.audit.retention_days)
+    purge_again = PurgeAgain(postgres, clock)
     delivering = deliveries(settings.alerts, postgres, keyring, clock)
     tasks = [
         ScheduledTask(name="alerts", every_s=settings.alerts.look_every_s, work=watch.look),
         ScheduledTask(name="webhooks", every_s=_DELIVER_EVERY_S, work=delivering.deliver_due),
         ScheduledTask(name="audit-retention", every_s=_EXPIRE_EVERY_S, work=retention.expire),
+        ScheduledTask(name="erasures", every_s=_PURGE_EVERY_S, work=purge_again.look),
     ]
     if settings.usage_stream.brokers:
         stream = usage_stream(settings, postgres, keyring, clock)

@@ -9,6 +9,7 @@ from axon.accounts import Accounts, AccountsOptions
 from axon.alerts import AdminParts, OwnAlerts
 from axon.app.alerting import allowed_by
 from axon.app.folders import DataFolder
+from axon.app.roles.audited_rooms import open_audited
 from axon.app.roles.ground import Ground, open_ground
 from axon.app.roles.inference_rooms import InferenceRooms, open_inference
 from axon.app.roles.metered_events import outside_events
@@ -91,6 +92,7 @@ async def open_rooms(
     await allowance.limits.start()
     await allowance.flags.start()
     await turns.recover(left_open)
+    audited = open_audited(settings, ground, journal, conversations)
     tasks = TaskOwner(_task_failed)
     door = Door(
         accounts=accounts,
@@ -104,6 +106,10 @@ async def open_rooms(
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
         alerts=_alerts(settings, ground),
+        feedback=audited.feedback,
+        audit=audited.audit,
+        erasing=audited.erasing,
+        exporting=audited.exporting,
         stripe_webhook=_stripe_webhook(settings, ground),
         mint=ground.mint,
         clock=ground.clock,
