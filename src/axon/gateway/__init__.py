@@ -1,5 +1,6 @@
 """HTTP in, SSE out: OpenAI's API over the rooms below, without SQL or business rules."""
 
+from axon.gateway.audit_shapes import AccessShown, TurnShown
 from axon.gateway.bodies import Bodies
 from axon.gateway.call import AsgiApp
 from axon.gateway.door import Door, GatewayOptions
@@ -11,8 +12,10 @@ from axon.gateway.relay import Owners, Relay, RelayOptions
 from axon.gateway.routing import openapi_document, routes
 from axon.gateway.sibling import SiblingAway, Siblings
 from axon.gateway.streaming import Streams
+from axon.gateway.subjects import ReceiptShown
 
 __all__ = [
+    "AccessShown",
     "AsgiApp",
     "Bodies",
     "Door",
@@ -24,12 +27,14 @@ __all__ = [
     "Operation",
     "Owners",
     "Problem",
+    "ReceiptShown",
     "Relay",
     "RelayOptions",
     "SiblingAway",
     "Siblings",
     "Status",
     "Streams",
+    "TurnShown",
     "openapi_document",
     "routes",
 ]

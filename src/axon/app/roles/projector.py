@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import uvloop
 
 from axon.app.folders import DataFolder
+from axon.app.roles.burying import Burying
 from axon.app.roles.checkpointing import Checkpointing
 from axon.app.roles.scrubbing import Scrubbing
 from axon.app.roles.told_state import ToldStates
@@ -56,14 +57,17 @@ async def _project(settings: Settings) -> int:
         )
         beside.start(telling, "tell how it is")
         beside.start(scrubbing.keep_scrubbing(), "scrub the journals")
-        signer = Signer(await asyncio.to_thread(Keyring.open, folder.keyring, SystemRandomness()))
-        signing = Checkpointing(folder.journals, postgres, signer, clock)
+        keyring = await asyncio.to_thread(Keyring.open, folder.keyring, SystemRandomness())
+        keys = KeyStore(folder.key_store, keyring, clock, SystemRandomness())
+        signing = Checkpointing(folder.journals, postgres, Signer(keyring), clock)
         beside.start(signing.keep_signing(), "sign checkpoints")
+        beside.start(Burying(postgres, keys, clock).keep_burying(), "follow erasures")
         log.info("projector.started", "Projecting.")
         try:
             await found.run(stop)
         finally:
             await beside.cancel()
+            await keys.close()
     log.info("projector.stopped", "Stopped.")
     return 0
 
