@@ -4,14 +4,13 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.audited import Client, client_of, soon
+from tests.gateway.audited import Client, client_of, command, soon
 from tests.gateway.conftest import RunningAxon
-from tests.gateway.test_tenants import axon_command
 
 
 @pytest.fixture(scope="module")
 def people(axon: RunningAxon) -> dict[str, Client]:
-    axon_command(axon, "orgs", "create", "judging")
+    command(axon, "orgs", "create", "judging")
     return {
         "ada": client_of(axon, "judging", "ada"),
         "bob": client_of(axon, "judging", "bob"),

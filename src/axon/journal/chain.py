@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from axon.base import MIB
 from axon.journal.errors import EntryGone, JournalCorrupt, JournalNewer
 from axon.journal.format import (
     ENTRY_BYTES_LIMIT,
@@ -29,7 +28,7 @@ READ_BYTES = 2 * ENTRY_BYTES_LIMIT
 _LINK = struct.Struct("<IIQQ32s")
 """How an entry begins: length, checksum, sequence, durable_through, hash of the one before."""
 
-_PROGRESS_BYTES = 64 * MIB
+_CUT_SHORT = "the entry is cut short"
 
 
 class ChainPoint(NamedTuple):
@@ -196,8 +195,8 @@ def verify_chain(
 ) -> ChainReport:
     """Follow every entry of a journal and compare the hashes that were `signed`; blocks for long.
 
-    What is behind the last signed one and not known to be durable is not judged. `progress(done,
-    total)` is told of bytes. Raises OSError.
+    An entry that is being written, behind the last one that is durable or signed, is no finding.
+    `progress(done, total)` is told of bytes. Raises OSError.
     """
     segments = list_segments(directory)
     sizes = {first: segment_path(directory, first).stat().st_size for first in segments}
@@ -210,7 +209,8 @@ def verify_chain(
             header = read_segment_header(directory, number)
             links = _segment(directory, header, links if number != first else None, signed)
             is_last = number == segments[-1]
-            if links.damage and (not is_last or links.sequence < judged):
+            being_written = is_last and links.damage == _CUT_SHORT and links.sequence >= judged
+            if links.damage and not being_written:
                 raise JournalCorrupt(segment_path(directory, number), links.offset, links.damage)
             done += sizes[number]
             progress(done, total)
@@ -257,7 +257,7 @@ def _segment(
             begin = _Links(SEGMENT_HEADER_BYTES, start, header.previous_hash, "")
             links = _follow(data, begin, 2**63, compare, signed)
             if not links.damage and links.offset < len(data):
-                return links._replace(damage="the entry is cut short")
+                return links._replace(damage=_CUT_SHORT)
             if links.last and links.sequence not in signed:
                 damage = _damage_of_last(data, links, header.first_sequence)
                 return links._replace(damage=damage, sequence=links.sequence - bool(damage))
