@@ -32,9 +32,6 @@ QUERY_TIMEOUT_S = 30.0
 PROJECTED_WITHIN_S = 10.0
 """How long is waited until PostgreSQL has what was on its way; the scheduler looks again."""
 
-KEY_BACKUPS_LIVE_US = 30 * 86_400 * MICROS_PER_SECOND
-"""As long as a backup of keys can be restored; one that is ends with the tombstones in force."""
-
 AGAIN_FOR_US = 3600 * MICROS_PER_SECOND
 """How long after an erasure rows are looked for again that came late, from another node."""
 
@@ -90,6 +87,8 @@ class ErasingParts:
     postgres: Postgres
     journal: Journal
     journal_retention_s: int
+    key_backups_live_us: int
+    """How long a backup of keys can be restored."""
     keys: KeyStore
     conversations: Conversations
     audit: Audit
@@ -137,7 +136,7 @@ class Erasing:
             took_ms=int((parts.clock.monotonic() - began_s) * 1000),
             keys=keys,
             stores=[*stores, *_unreadable(len(windows), turns), *_kept()],
-            key_backups_end_us=now_us + KEY_BACKUPS_LIVE_US,
+            key_backups_end_us=now_us + parts.key_backups_live_us,
             journals_end_us=now_us + parts.journal_retention_s * MICROS_PER_SECOND,
         )
         _erased.inc()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from axon.app.backup.manifest import KEYS_LIVE_US
 from axon.app.roles.ground import Ground
 from axon.app.settings import Settings
 from axon.audit import Audit, AuditParts, Signer
@@ -52,6 +53,7 @@ def open_audited(
             postgres=ground.postgres,
             journal=journal,
             journal_retention_s=settings.journal.retention_s,
+            key_backups_live_us=KEYS_LIVE_US,
             keys=ground.keys,
             conversations=conversations,
             audit=audit,
