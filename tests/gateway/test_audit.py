@@ -1,5 +1,6 @@
 """Auditors look for turns and read them, and each reading is written down."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ def test_a_response_and_a_chat_are_read_whole(people: dict[str, Client]) -> None
     )
     ada.post("/feedback", response_id=response["id"], rating="down", comment="no bird")
     for turn_id in (response["id"], chat["id"]):
-        turn = soon(lambda turn_id=turn_id: ended(auditor, turn_id))
+        turn = soon(partial(ended, auditor, turn_id))
         assert (turn["status"], turn["model"]) == ("completed", MODEL)
         assert len(turn["sequences"]) == 2 and turn["output_tokens"] > 0
     soon(lambda: seen(auditor, "feedback=down"))
@@ -68,7 +69,7 @@ def test_turns_are_found_by_what_is_known_of_them(people: dict[str, Client]) -> 
     ada, auditor = people["ada"], people["auditor"]
     ids = [ada.say(f"findable {number}")["id"] for number in range(3)]
     for turn_id in ids:
-        soon(lambda turn_id=turn_id: ended(auditor, turn_id))
+        soon(partial(ended, auditor, turn_id))
     page = auditor.get("/audit/turns?user=ada&limit=2")
     assert [one["id"] for one in page["data"]] == ids[:0:-1] and page["has_more"]
     rest = auditor.get(f"/audit/turns?user=ada&limit=1&after={page['last_id']}")

@@ -1,7 +1,7 @@
 """Signed heads of the journals' chains: who changes what was written has to forge these too."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 import asyncpg
@@ -89,12 +89,15 @@ def fingerprint(public_key: bytes) -> str:
     return hashlib.sha256(public_key).hexdigest()[:16]
 
 
-def wrong_among(checkpoints: Sequence[Checkpoint], public_key: bytes) -> list[str]:
-    """Return what is wrong with a journal's checkpoints by themselves, given by number."""
+def wrong_among(checkpoints: Sequence[Checkpoint], signed: Collection[int]) -> list[str]:
+    """Return what is wrong with a journal's checkpoints by themselves, given by number.
+
+    `signed` are the numbers of those whose signature is right.
+    """
     wrong = [
         f"checkpoint {one.number} is not signed by this installation"
         for one in checkpoints
-        if not is_signed(one, public_key)
+        if one.number not in signed
     ]
     if checkpoints and checkpoints[0].number != 1:
         wrong.append(f"the checkpoints before {checkpoints[0].number} are gone")

@@ -35,8 +35,9 @@ def verify_journal(
 
     No segment begun after `kept_from_us` may be gone. Raises OSError.
     """
-    findings = wrong_among(checkpoints, public_key)
-    signed = {one.sequence: one.hash for one in checkpoints if is_signed(one, public_key)}
+    believed = [one for one in checkpoints if is_signed(one, public_key)]
+    findings = wrong_among(checkpoints, {one.number for one in believed})
+    signed = {one.sequence: one.hash for one in believed}
     report = verify_chain(directory, signed, progress)
     findings += [f"{one.path} at byte {one.offset}: {one.finding}" for one in report.findings]
     try:

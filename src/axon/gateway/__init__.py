@@ -3,7 +3,7 @@
 from axon.gateway.audit_shapes import AccessShown, TurnShown
 from axon.gateway.bodies import Bodies
 from axon.gateway.call import AsgiApp
-from axon.gateway.door import Door, GatewayOptions
+from axon.gateway.door import Door, GatewayOptions, PeopleRooms
 from axon.gateway.flag_shapes import FlagHistory, FlagPage, FlagShown
 from axon.gateway.gateway import Gateway
 from axon.gateway.operation import Operation, Status
@@ -26,6 +26,7 @@ __all__ = [
     "GatewayOptions",
     "Operation",
     "Owners",
+    "PeopleRooms",
     "Problem",
     "ReceiptShown",
     "Relay",

@@ -69,7 +69,7 @@ async def search_turns(door: Door, call: Call) -> None:
         before=place_before(query),
         limit=limit + 1,
     )
-    found = await door.audit.search(asked)
+    found = await door.people.audit.search(asked)
     page = found[:limit]
     last = f"{page[-1].accepted_us}.{page[-1].turn_id}" if page else None
     data = [turn_shown(one) for one in page]
@@ -81,7 +81,7 @@ async def search_turns(door: Door, call: Call) -> None:
 async def get_turn(door: Door, call: Call, turn_id: str) -> None:
     """Answer with one turn without what was said in it; wants `auditor` or `operator`."""
     _permitted(call, METADATA_PERMISSIONS)
-    turn = await door.audit.turn(_owner(door, call, turn_id), turn_id)
+    turn = await door.people.audit.turn(_owner(door, call, turn_id), turn_id)
     await call.reply_value(turn_shown(turn))
 
 
@@ -95,7 +95,7 @@ async def read_content(door: Door, call: Call, turn_id: str) -> None:
     _, fields = await call.fields(door.options.body_bytes_max)
     request_id = member(fields, "request", str) or ""
     owner = _owner(door, call, turn_id)
-    view = await door.audit.read(auditor, owner, turn_id, plain(request_id))
+    view = await door.people.audit.read(auditor, owner, turn_id, plain(request_id))
     feedback = await _feedback(door, owner, turn_id) if view.turn.has_feedback else None
     await call.reply_value(content_shown(view, feedback))
 
@@ -106,7 +106,7 @@ async def list_accesses(door: Door, call: Call) -> None:
     query = call.query()
     limit = page_limit(query)
     before = place_before(query)
-    found = await door.audit.accesses(call.caller.org_id, before, limit + 1)
+    found = await door.people.audit.accesses(call.caller.org_id, before, limit + 1)
     page = found[:limit]
     last = f"{page[-1].at_us}.{page[-1].access_id}" if page else None
     data = [access_shown(one) for one in page]
@@ -120,14 +120,14 @@ async def request_reading(door: Door, call: Call) -> None:
     auditor = await _auditor(door, call, AUDIT_PERMISSIONS)
     _, fields = await call.fields(door.options.body_bytes_max)
     turn_id = required(fields, "turn", str)
-    made = await door.audit.ask(auditor, _owner(door, call, turn_id), turn_id)
+    made = await door.people.audit.ask(auditor, _owner(door, call, turn_id), turn_id)
     await call.reply_value(request_shown(made))
 
 
 async def list_requests(door: Door, call: Call) -> None:
     """Answer with the newest requests to read turns; wants `auditor`."""
     _permitted(call, AUDIT_PERMISSIONS)
-    found = await door.audit.requests(call.caller.org_id)
+    found = await door.people.audit.requests(call.caller.org_id)
     data = [request_shown(one) for one in found]
     await call.reply_value(RequestPage(object="list", data=data))
 
@@ -135,13 +135,14 @@ async def list_requests(door: Door, call: Call) -> None:
 async def approve_request(door: Door, call: Call, request_id: str) -> None:
     """Let another auditor read what they asked for, for a day; wants `auditor` and a `reason`."""
     auditor = await _auditor(door, call, AUDIT_PERMISSIONS)
-    await call.reply_value(request_shown(await door.audit.approve(auditor, plain(request_id))))
+    approved = await door.people.audit.approve(auditor, plain(request_id))
+    await call.reply_value(request_shown(approved))
 
 
 async def list_holds(door: Door, call: Call) -> None:
     """Answer with the legal holds in force; wants `privacy_officer` or `auditor`."""
     _permitted(call, AUDIT_PERMISSIONS | HOLD_PERMISSIONS)
-    found = await door.audit.holds(call.caller.org_id)
+    found = await door.people.audit.holds(call.caller.org_id)
     await call.reply_value(HoldPage(object="list", data=[hold_shown(one) for one in found]))
 
 
@@ -162,14 +163,14 @@ async def set_hold(door: Door, call: Call) -> None:
             message = "Name a 'user', a 'user_id' or a 'conversation'."
             raise refuse(message, param="user", code="missing_required_parameter")
         user = found
-    await call.reply_value(hold_shown(await door.audit.hold(auditor, user, conversation_id)))
+    await call.reply_value(hold_shown(await door.people.audit.hold(auditor, user, conversation_id)))
 
 
 async def release_hold(door: Door, call: Call, hold_id: str) -> None:
     """End a legal hold, with a `reason` in the query; wants `privacy_officer`."""
     _permitted(call, HOLD_PERMISSIONS)
     auditor = auditor_of(call, call.query().get("reason", ""))
-    hold = await door.audit.release(auditor, plain(hold_id))
+    hold = await door.people.audit.release(auditor, plain(hold_id))
     await call.reply_value(hold_shown(hold))
 
 
@@ -225,7 +226,7 @@ def _owner(door: Door, call: Call, turn_id: str) -> Owner:
 
 async def _feedback(door: Door, owner: Owner, turn_id: str) -> FeedbackShown | None:
     try:
-        found = await door.feedback.one(owner, turn_id)
+        found = await door.people.feedback.one(owner, turn_id)
     except UnknownFeedback:  # it was withdrawn just now
         return None
     return feedback_shown(turn_id, owner, found.at_us, found)

@@ -57,6 +57,16 @@ class GatewayOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleRooms:
+    """What people thought, what they said, and how that is exported and forgotten."""
+
+    feedback: FeedbackRoom
+    audit: Audit
+    erasing: Erasing
+    exporting: Exporting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """The rooms that routes call; one per process."""
 
@@ -71,10 +81,7 @@ class Door:
     limits_admin: LimitsAdmin
     invoices: Invoices
     alerts: OwnAlerts
-    feedback: FeedbackRoom
-    audit: Audit
-    erasing: Erasing
-    exporting: Exporting
+    people: PeopleRooms
     mint: IdMint
     clock: Clock
     streams: Streams

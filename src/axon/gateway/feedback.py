@@ -52,7 +52,7 @@ async def give_feedback(door: Door, call: Call) -> None:
     _check(given)
     if given.preferred_over and owner_of_answer(door, call, given.preferred_over) != owner:
         raise refuse("Invalid 'preferred_over': it is somebody else's.", param="preferred_over")
-    at_us = await door.feedback.give(owner, call.caller.credential_id, response_id, given)
+    at_us = await door.people.feedback.give(owner, call.caller.credential_id, response_id, given)
     await call.reply_value(feedback_shown(response_id, owner, at_us, given))
 
 
@@ -80,7 +80,7 @@ async def list_feedback(door: Door, call: Call) -> None:
         before=place_before(query),
         limit=limit + 1,
     )
-    found = await door.feedback.page(asked)
+    found = await door.people.feedback.page(asked)
     page = found[:limit]
     shown = [feedback_shown(one.turn_id, one.owner, one.at_us, one) for one in page]
     if whole and not call.caller.acts_for_users:
@@ -99,14 +99,14 @@ async def list_feedback(door: Door, call: Call) -> None:
 async def get_feedback(door: Door, call: Call, response_id: str) -> None:
     """Answer with what was said of an answer."""
     owner = owner_of_answer(door, call, response_id)
-    found = await door.feedback.one(owner, response_id)
+    found = await door.people.feedback.one(owner, response_id)
     await call.reply_value(feedback_shown(response_id, owner, found.at_us, found))
 
 
 async def withdraw_feedback(door: Door, call: Call, response_id: str) -> None:
     """Take back what was said of an answer."""
     owner = owner_of_answer(door, call, response_id)
-    await door.feedback.withdraw(owner, call.caller.credential_id, response_id)
+    await door.people.feedback.withdraw(owner, call.caller.credential_id, response_id)
     deleted = FeedbackDeleted(id=response_id, object="feedback.deleted", deleted=True)
     await call.reply_value(deleted)
 

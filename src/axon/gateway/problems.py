@@ -248,6 +248,14 @@ _NOT_FOUND = (
 _ONCE = ((b"x-should-retry", b"false"),)
 """The SDK would repeat a 409, and get it again."""
 
+_CONFLICTS: Mapping[type[AxonError], str] = {
+    FlagChangedMeanwhile: "flag_changed",
+    FlagFromFile: "flag_from_file",
+    LegalHold: "legal_hold",
+    OwnRequest: "own_request",
+}
+"""Refused for how things stand, and again if it is repeated."""
+
 _WORTH_A_RETRY_MS = 60_000
 """The SDK waits no longer; beyond it a retry is one more refusal."""
 
@@ -268,21 +276,15 @@ def problem_of(error: AxonError) -> Problem:
         return _problem_of_definition(error)
     if isinstance(error, ChangeWrong):
         return Problem(status=400, message=message, code="invalid_value")
-    if isinstance(error, FlagChangedMeanwhile | FlagFromFile):
-        code = "flag_from_file" if isinstance(error, FlagFromFile) else "flag_changed"
+    if (code := _CONFLICTS.get(type(error))) is not None:
         return Problem(status=409, message=message, kind="conflict_error", code=code, beside=_ONCE)
-    if isinstance(error, LegalHold | OwnRequest):
-        code = "legal_hold" if isinstance(error, LegalHold) else "own_request"
-        return Problem(status=409, message=message, kind="conflict_error", code=code, beside=_ONCE)
-    if isinstance(error, SecondAuditorNeeded):
-        code = "second_auditor_needed"
-        return Problem(status=403, message=message, kind="permission_error", code=code)
     if isinstance(error, TierInUse):
         return Problem(status=409, message=message, kind="conflict_error", code="tier_in_use")
     if isinstance(error, UnusableUrl):
         return Problem(status=400, message=message, code="unusable_url", param="url")
-    if isinstance(error, NotPermitted):
-        return Problem(status=403, message=message, kind="permission_error", code="not_permitted")
+    if isinstance(error, NotPermitted | SecondAuditorNeeded):
+        code = "not_permitted" if isinstance(error, NotPermitted) else "second_auditor_needed"
+        return Problem(status=403, message=message, kind="permission_error", code=code)
     if isinstance(error, UnknownModel):
         message = f"The model `{error.detail}` does not exist or you do not have access to it."
         return Problem(status=404, message=message, code="model_not_found", param="model")

@@ -51,7 +51,7 @@ async def erase_person(door: Door, call: Call) -> None:
     _, fields = await call.fields(door.options.body_bytes_max)
     owner, name = _whom(door, call, fields)
     officer = auditor_of(call, member(fields, "reason", str) or "")
-    receipt = await door.erasing.erase(officer, owner, name)
+    receipt = await door.people.erasing.erase(officer, owner, name)
     await call.reply_value(receipt_shown(receipt))
 
 
@@ -63,8 +63,8 @@ async def export_person(door: Door, call: Call) -> None:
     _, fields = await call.fields(door.options.body_bytes_max)
     owner, _ = _whom(door, call, fields)
     officer = auditor_of(call, member(fields, "reason", str) or "")
-    await door.audit.log(officer, "exported", owner.user, [])
-    async with door.exporting.export(owner) as archive:
+    await door.people.audit.log(officer, "exported", owner.user, [])
+    async with door.people.exporting.export(owner) as archive:
         await call.begin_stream([_ZIP, _NAME, _NOT_KEPT])
         pieces = archive.pieces()
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
@@ -76,7 +76,7 @@ async def list_receipts(door: Door, call: Call) -> None:
     """Answer with the newest receipts of people who were forgotten; wants `privacy_officer`."""
     if not _is_officer(call):
         raise NotPermitted
-    found = await door.erasing.receipts(call.caller.org_id)
+    found = await door.people.erasing.receipts(call.caller.org_id)
     data = [receipt_shown(one) for one in found]
     await call.reply_value(ReceiptPage(object="list", data=data))
 

@@ -30,6 +30,10 @@ from axon.stores import Postgres, PostgresOptions
 
 _TIMEOUT_S = 60.0
 
+_limit_option = click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, 100), help="How many."
+)
+
 _reason_option = click.option("--reason", required=True, help="Why; it is written down.")
 
 
@@ -60,7 +64,7 @@ def audit() -> None:
 @click.option("--since", type=click.DateTime(), help="Not before this time, in UTC.")
 @click.option("--until", type=click.DateTime(), help="Before this time, in UTC.")
 @click.option("--after", default="", help="Behind the last one of the page before.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100))
+@_limit_option
 @of_running
 def search_turns(running: Running, **asked: object) -> None:
     """List turns without what was said in them, the newest first."""
@@ -122,7 +126,7 @@ def approve_request(running: Running, request: str, reason: str) -> None:
 
 @audit.command("log", examples=["axon audit log", "axon audit log --limit 100 --json"])
 @click.option("--after", default="", help="Behind the last one of the page before.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100))
+@_limit_option
 @of_running
 def show_log(running: Running, after: str, limit: int) -> None:
     """List who read what and why, the newest first."""

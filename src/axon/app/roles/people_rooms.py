@@ -1,30 +1,19 @@
 """Builds what a serving process needs for feedback, the audit, and people's data."""
 
-from dataclasses import dataclass
-
 from axon.app.backup.manifest import KEYS_LIVE_US
 from axon.app.roles.ground import Ground
 from axon.app.settings import Settings
 from axon.audit import Audit, AuditParts, Signer
 from axon.conversations import Conversations, Opener
 from axon.feedback import FeedbackParts, FeedbackRoom
+from axon.gateway import PeopleRooms
 from axon.journal import Journal
 from axon.subjects import Erasing, ErasingParts, Exporting, ExportingParts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditedRooms:
-    """What people thought, what they said, and how it is exported and forgotten."""
-
-    feedback: FeedbackRoom
-    audit: Audit
-    erasing: Erasing
-    exporting: Exporting
-
-
-def open_audited(
+def people_rooms(
     settings: Settings, ground: Ground, journal: Journal, conversations: Conversations
-) -> AuditedRooms:
+) -> PeopleRooms:
     """Return the rooms; nothing of them runs by itself."""
     opener = Opener(ground.keys, ground.postgres)
     feedback = FeedbackRoom(
@@ -65,4 +54,4 @@ def open_audited(
     exporting = Exporting(
         ExportingParts(postgres=ground.postgres, opener=opener, feedback=feedback)
     )
-    return AuditedRooms(feedback=feedback, audit=audit, erasing=erasing, exporting=exporting)
+    return PeopleRooms(feedback=feedback, audit=audit, erasing=erasing, exporting=exporting)
