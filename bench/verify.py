@@ -78,7 +78,8 @@ def main() -> None:
     goal = f" (goal: {GOAL_S} s)" if entries == 1_000_000 else ""
     print(
         f"{verdict.entries:,} entries of {PAYLOAD_BYTES} bytes and {verdict.checkpoints:,}"
-        f" checkpoints verified in {took_s:.2f} s{goal}, {cpu_s:.2f} s of CPU; found: {verdict.findings or 'nothing'}"
+        f" checkpoints verified in {took_s:.2f} s{goal}, {cpu_s:.2f} s of CPU;"
+        f" found: {verdict.findings or 'nothing'}"
     )
     if verdict.entries != entries or verdict.findings:
         raise SystemExit(1)

@@ -125,6 +125,7 @@ async def test_what_is_done_to_journal_or_checkpoints_is_found(
     assert (await judged(postgres, journal, signer)).findings != []
 
 
+@pytest.mark.failure("journal-disk", "corrupt")
 async def test_a_broken_chain_is_said_and_signed_no_further(
     postgres: Postgres, journal: Journal, keyring: Keyring
 ) -> None:
