@@ -51,7 +51,7 @@ DELETE FROM audit.turns AS gone USING (
     WHERE t.accepted_us < $1 AND NOT EXISTS (
         SELECT 1 FROM audit.holds AS h WHERE h.user_id = t.user_id AND h.released_us = 0
             AND h.conversation_id IN ('', t.conversation_id)
-    ) ORDER BY t.accepted_us LIMIT $2
+    ) LIMIT $2
 ) AS old WHERE gone.user_id = old.user_id AND gone.turn_id = old.turn_id
 """
 

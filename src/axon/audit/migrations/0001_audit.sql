@@ -2,7 +2,7 @@
 -- checkpoints of the journals.
 CREATE SCHEMA audit;
 
--- One row for each turn. What was said is sealed, in `request` and `content`; both are empty for a
+-- One row for each turn, written when it begins and again, beside that, when it ends. What was said is sealed, in `request` and `content`; both are empty for a
 -- person whose keys were erased. `variants` are flag:variant.
 CREATE TABLE audit.turns (
     user_id bigint NOT NULL,
@@ -33,11 +33,12 @@ CREATE TABLE audit.turns (
     unplaced boolean NOT NULL DEFAULT false,
     content bytea,
     PRIMARY KEY (user_id, turn_id)
-);
+) WITH (fillfactor = 60);
 ALTER TABLE audit.turns ALTER COLUMN request SET STORAGE EXTERNAL;
 ALTER TABLE audit.turns ALTER COLUMN content SET STORAGE EXTERNAL;
 CREATE INDEX turns_org ON audit.turns (org_id, accepted_us, turn_id);
-CREATE INDEX turns_at ON audit.turns (accepted_us);
+-- Turns come in the order of time, so a summary of each stretch of the table finds the old ones.
+CREATE INDEX turns_at ON audit.turns USING brin (accepted_us);
 
 -- Who reached for what others said: a projection of the records that say so.
 CREATE TABLE audit.accesses (
