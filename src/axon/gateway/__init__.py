@@ -12,7 +12,6 @@ from axon.gateway.relay import Owners, Relay, RelayOptions
 from axon.gateway.routing import openapi_document, routes
 from axon.gateway.sibling import SiblingAway, Siblings
 from axon.gateway.streaming import Streams
-from axon.gateway.subjects import ReceiptShown
 
 __all__ = [
     "AccessShown",
@@ -28,7 +27,6 @@ __all__ = [
     "Owners",
     "PeopleRooms",
     "Problem",
-    "ReceiptShown",
     "Relay",
     "RelayOptions",
     "SiblingAway",

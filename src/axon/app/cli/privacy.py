@@ -8,7 +8,6 @@ import msgspec
 from axon.app.cli.command import ExampleGroup
 from axon.app.cli.of_running import Running, of_running
 from axon.app.cli.tables import day, show
-from axon.gateway import ReceiptShown
 from axon.subjects import Receipt
 
 _reason_option = click.option("--reason", required=True, help="Why; it is written down.")
@@ -74,8 +73,8 @@ def erase_person(running: Running, user: str, reason: str, yes: bool) -> None:
 @of_running
 def list_receipts(running: Running) -> None:
     """List the signed receipts of people who were forgotten, the newest first."""
-    found = msgspec.convert(running.client.get("/privacy/receipts", {})["data"], list[ReceiptShown])
-    receipts = [msgspec.json.decode(one.document, type=Receipt) for one in found]
+    found = running.client.get("/privacy/receipts", {})["data"]
+    receipts = [msgspec.json.decode(one["document"], type=Receipt) for one in found]
     columns = {
         "Receipt": [one.id for one in receipts],
         "Person": [f"{one.user:016x}" for one in receipts],
