@@ -66,6 +66,10 @@ def test_a_person_is_exported_and_forgotten(
     with zipfile.ZipFile(archive) as opened:
         assert b"cockatoo" in opened.read("index.html")
     assert run(axon, "privacy", "erase", "goes-away", "--reason", "asked").exit_code == 1
+    hold = said(axon, "privacy", "hold", "goes-away", "--reason", "lawsuit 8").strip()
+    refused = run(axon, "privacy", "erase", "goes-away", "--reason", "asked", "--yes")
+    assert "lawsuit 8" in str(refused.exception) and hold in said(axon, "privacy", "holds")
+    said(axon, "privacy", "release", hold, "--reason", "settled")
     told = said(axon, "privacy", "erase", "goes-away", "--reason", "asked", "--yes")
     assert "1 keys destroyed in" in told and "audit.turns" in told
     assert "cockatoo" not in said(axon, "audit", "show", turn, "--reason", "is it gone?")

@@ -1,6 +1,7 @@
 """axon privacy: all of a person's data for them, or none of it any more."""
 
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import click
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from axon.app.cli.command import ExampleGroup
 from axon.app.cli.of_running import Running, of_running
 from axon.app.cli.tables import day, show
+from axon.base import MICROS_PER_SECOND
 from axon.subjects import Receipt
 
 _reason_option = click.option("--reason", required=True, help="Why; it is written down.")
@@ -19,6 +21,7 @@ _reason_option = click.option("--reason", required=True, help="Why; it is writte
         "axon privacy export ada --reason 'asked on 3 May' --to ada.zip",
         "axon privacy erase ada --reason 'asked on 3 May'",
         "axon privacy receipts",
+        "axon privacy hold ada --reason 'lawsuit 7'",
     ],
 )
 def privacy() -> None:
@@ -81,5 +84,41 @@ def list_receipts(running: Running) -> None:
         "At": [day(one.erased_at_us) for one in receipts],
         "Keys": [str(one.keys) for one in receipts],
         "Why": [one.reason for one in receipts],
+    }
+    show(found, columns, running.as_json)
+
+
+@privacy.command("hold", examples=["axon privacy hold ada --reason 'lawsuit 7'"])
+@click.argument("user")
+@_reason_option
+@of_running
+def hold_person(running: Running, user: str, reason: str) -> None:
+    """See that nothing of a person is erased or expires until the hold is released."""
+    made = running.client.post("/audit/holds", {"user": user, "reason": reason})
+    click.echo(msgspec.json.encode(made) if running.as_json else made["id"])
+
+
+@privacy.command("release", examples=["axon privacy release hold_91ab --reason settled"])
+@click.argument("hold")
+@_reason_option
+@of_running
+def release_hold(running: Running, hold: str, reason: str) -> None:
+    """End a legal hold."""
+    path = f"/audit/holds/{quote(hold, safe='')}?{urlencode({'reason': reason})}"
+    ended = running.client.call("DELETE", path)
+    click.echo(ended if running.as_json else f"{hold} is released.")
+
+
+@privacy.command("holds", examples=["axon privacy holds"])
+@of_running
+def list_holds(running: Running) -> None:
+    """List the legal holds in force, the newest first."""
+    found = running.client.get("/audit/holds", {})["data"]
+    columns = {
+        "Hold": [one["id"] for one in found],
+        "Person": [one["user_id"] for one in found],
+        "Conversation": [one["conversation"] or "" for one in found],
+        "Since": [day(one["held_at"] * MICROS_PER_SECOND) for one in found],
+        "Why": [one["reason"] for one in found],
     }
     show(found, columns, running.as_json)
