@@ -38,7 +38,7 @@ KAFKA ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/axon/kafka-4.3.1
 MAVEN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags flips warm usage frozen chaos powerloss \
+.PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags flips warm usage frozen verify-million chaos powerloss \
 	freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel install clean
 
 help: ## Show the commands
@@ -88,6 +88,9 @@ usage: $(STAMP_DEV) ## Measure questions about usage over many sums, and turns b
 
 frozen: $(STAMP_DEV) ## Measure what a Valkey that stops answering costs a turn (ARGS="--rounds 10")
 	$(BIN)/python -m bench.frozen $(ARGS)
+
+verify-million: $(STAMP_DEV) ## Measure how long it takes to verify a journal of a million entries (ARGS="--entries 10000")
+	$(BIN)/python -m bench.verify $(ARGS)
 
 chaos: $(STAMP_DEV) ## Kill everything at random under load and count what is lost (CYCLES=300)
 	$(BIN)/python -m tests.chaos.run --cycles $(CYCLES) $(ARGS)

@@ -8,10 +8,12 @@ fields were added; a record changed in any other way is a new class, a new kind 
 from pathlib import Path
 
 from axon.records import (
+    AccessLogged,
     Assignment,
     Charge,
     ConversationChanged,
     EventsReceived,
+    FeedbackGiven,
     FlagChange,
     FlagsChanged,
     FlagSchedule,
@@ -200,6 +202,30 @@ EXAMPLES: dict[int, Record] = {
         changes=[FlagChange("tone", 59, "edited", b'{"state":"DISABLED"}', b'{"state":"ENABLED"}')],
         scheduled=[FlagSchedule("fls_60", 1_790_000_000_000_061, b'{"tone":null}')],
         ended=["fls_62"],
+    ),
+    12: FeedbackGiven(
+        feedback_id="fdb_63",
+        org_id="org_04",
+        user=64,
+        credential_id="key_05",
+        turn_id="resp_65",
+        at_us=1_790_000_000_000_066,
+        rating="down",
+        comment=b"\x0ecomment",
+        edited=b"\x0fedited",
+        preferred_over="resp_67",
+        withdrawn=False,
+    ),
+    13: AccessLogged(
+        access_id="acc_68",
+        org_id="org_04",
+        user=69,
+        credential_id="key_05",
+        at_us=1_790_000_000_000_070,
+        action="read",
+        subject=71,
+        objects=["resp_72"],
+        reason="eine Beschwerde prüfen",
     ),
 }
 

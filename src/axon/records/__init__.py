@@ -1,5 +1,6 @@
 """What the journal says: versioned frozen records, their kinds and their codec."""
 
+from axon.records.audit import AccessLogged, FeedbackGiven
 from axon.records.codec import KINDS, Record, UnknownRecord, decode, encode
 from axon.records.content import Charge, SealedItem, TokenUsage
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
@@ -18,10 +19,12 @@ from axon.records.turn import (
 
 __all__ = [
     "KINDS",
+    "AccessLogged",
     "Assignment",
     "Charge",
     "ConversationChanged",
     "EventsReceived",
+    "FeedbackGiven",
     "FlagChange",
     "FlagSchedule",
     "FlagsChanged",

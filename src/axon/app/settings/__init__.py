@@ -1,6 +1,7 @@
 """One typed tree of settings, read from axon.toml and AXON_* variables, checked as a whole."""
 
 from axon.app.settings.alerts import AlertsSettings
+from axon.app.settings.audit import AuditSettings
 from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.loading import SettingsWrong, load_settings
 from axon.app.settings.metering import (
@@ -35,6 +36,7 @@ from axon.app.settings.usage_stream import UsageStreamSettings
 __all__ = [
     "AccountsSettings",
     "AlertsSettings",
+    "AuditSettings",
     "ConversationsSettings",
     "DatabaseSettings",
     "EngineSettings",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from axon.app.settings.alerts import AlertsSettings
+from axon.app.settings.audit import AuditSettings
 from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.metering import MeteringSettings
 from axon.app.settings.retrieval import RetrievalSettings
@@ -259,5 +260,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     usage_stream: UsageStreamSettings = UsageStreamSettings()
     alerts: AlertsSettings = AlertsSettings()
     flags: FlagsSettings = FlagsSettings()
+    audit: AuditSettings = AuditSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     log: LogSettings = LogSettings()
