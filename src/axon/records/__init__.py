@@ -14,6 +14,7 @@ from axon.records.turn import (
     TurnHead,
     TurnInterrupted,
     TurnProgress,
+    TurnTimes,
 )
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "TurnHead",
     "TurnInterrupted",
     "TurnProgress",
+    "TurnTimes",
     "UnknownRecord",
     "decode",
     "encode",

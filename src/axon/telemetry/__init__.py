@@ -15,8 +15,18 @@ from axon.telemetry.tallies import (
     HistogramTallies,
     HistogramTally,
 )
+from axon.telemetry.trace_context import (
+    TRACE_BYTES,
+    is_sampled,
+    parent_span,
+    read_traceparent,
+    span_id,
+    trace_id,
+    traceparent,
+)
 
 __all__ = [
+    "TRACE_BYTES",
     "CounterTallies",
     "CounterTally",
     "Described",
@@ -29,6 +39,12 @@ __all__ = [
     "described_metrics",
     "gauge",
     "histogram",
+    "is_sampled",
     "log",
+    "parent_span",
+    "read_traceparent",
     "render_metrics",
+    "span_id",
+    "trace_id",
+    "traceparent",
 ]
