@@ -34,7 +34,7 @@ def make_log(level: str = "debug") -> tuple[Log, io.StringIO]:
 
 def dropped() -> float:
     for line in render_metrics().decode().splitlines():
-        if line.startswith("axon_log_lines_dropped_total"):
+        if line.startswith('axon_telemetry_dropped_total{signal="log"}'):
             return float(line.split()[1])
     raise AssertionError("the drop counter is not rendered")
 

@@ -1,5 +1,6 @@
 """What Axon says about itself: one JSON line per event, and Prometheus metrics."""
 
+from axon.telemetry import gen_ai
 from axon.telemetry.lines import Field, Log, configure_log, log
 from axon.telemetry.metrics import (
     Described,
@@ -8,6 +9,18 @@ from axon.telemetry.metrics import (
     gauge,
     histogram,
     render_metrics,
+)
+from axon.telemetry.otlp import (
+    CLIENT,
+    INTERNAL,
+    SERVER,
+    Event,
+    Span,
+    SpanPlace,
+    Value,
+    encode_spans,
+    event,
+    span,
 )
 from axon.telemetry.tallies import (
     CounterTallies,
@@ -24,26 +37,39 @@ from axon.telemetry.trace_context import (
     trace_id,
     traceparent,
 )
+from axon.telemetry.writer import dropped
 
 __all__ = [
+    "CLIENT",
+    "INTERNAL",
+    "SERVER",
     "TRACE_BYTES",
     "CounterTallies",
     "CounterTally",
     "Described",
+    "Event",
     "Field",
     "HistogramTallies",
     "HistogramTally",
     "Log",
+    "Span",
+    "SpanPlace",
+    "Value",
     "configure_log",
     "counter",
     "described_metrics",
+    "dropped",
+    "encode_spans",
+    "event",
     "gauge",
+    "gen_ai",
     "histogram",
     "is_sampled",
     "log",
     "parent_span",
     "read_traceparent",
     "render_metrics",
+    "span",
     "span_id",
     "trace_id",
     "traceparent",

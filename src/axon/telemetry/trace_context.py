@@ -51,12 +51,12 @@ def is_sampled(trace: bytes, ratio: float) -> bool:
     return zlib.crc32(trace[:TRACE_BYTES]) < ratio * _ALL
 
 
-def traceparent(trace: bytes, span: bytes, ratio: float) -> bytes:
+def traceparent(trace: bytes, span: bytes, ratio: float | None) -> bytes:
     """Return the header for an engine that is asked within `span`.
 
     Without a ratio nobody makes spans here, and what the client said is passed on, if it did.
     """
-    if ratio > 0:
+    if ratio is not None:
         flags = is_sampled(trace, ratio)
         return b"00-%b-%b-%02x" % (trace[:TRACE_BYTES].hex().encode(), span.hex().encode(), flags)
     if len(trace) < _WITH_PARENT_BYTES:

@@ -73,10 +73,18 @@ class Dependencies:
         found["clock"] = self._since("clock", self._clock_reason())
         if self._looked:
             found["projector"] = self._since("projector", self._projector_reason())
+            found.update(self._telemetry())
             if not self.elsewhere():
                 found["scheduler"] = self._since("scheduler", self._scheduler_reason())
             found.update(self._tasks())
         return found
+
+    def _telemetry(self) -> dict[str, Health]:
+        """Return how the collector of traces is, as the projector sees it; nothing without one."""
+        for one in self._living("projector"):
+            if "telemetry" in one.dependencies:
+                return {"telemetry": one.dependencies["telemetry"]}
+        return {}
 
     def elsewhere(self) -> list[str]:
         """Return the roles that this node is without, as the settings want it."""

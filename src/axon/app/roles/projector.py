@@ -12,6 +12,7 @@ from axon.app.folders import DataFolder
 from axon.app.roles.scrubbing import Scrubbing
 from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
+from axon.app.tracing import tracing
 from axon.base import SystemClock, SystemRandomness, TaskOwner
 from axon.conversations import ConversationsProjector
 from axon.flags import FlagsProjector
@@ -19,7 +20,7 @@ from axon.limits import LimitsProjector
 from axon.metering import MeteringProjector
 from axon.projection import Projection
 from axon.sealing import Keyring, KeyStore
-from axon.stores import Postgres, PostgresOptions
+from axon.stores import Health, Postgres, PostgresOptions
 from axon.telemetry import configure_log, log
 
 _CONNECTIONS = 2
@@ -47,10 +48,15 @@ async def _project(settings: Settings) -> int:
         _opened_postgres(settings.database.url) as postgres,
         _projection_into(postgres, settings) as found,
     ):
-        telling = states.keep_telling(
-            "projector",
-            lambda: {"postgresql": postgres.health, "journal-disk": scrubbing.health},
-        )
+        traces = tracing(settings, folder, clock)
+
+        def health() -> dict[str, Health]:
+            told = {"postgresql": postgres.health, "journal-disk": scrubbing.health}
+            return told if traces is None else {**told, "telemetry": traces.health}
+
+        telling = states.keep_telling("projector", health)
+        if traces is not None:
+            beside.start(traces.run(), "traces")
         beside.start(telling, "tell how it is")
         beside.start(scrubbing.keep_scrubbing(), "scrub the journals")
         log.info("projector.started", "Projecting.")
