@@ -23,6 +23,9 @@ from axon.telemetry.otlp import (
     span,
 )
 from axon.telemetry.tallies import (
+    OTHER,
+    SERIES_MAX,
+    TOKEN_BUCKETS,
     CounterTallies,
     CounterTally,
     HistogramTallies,
@@ -42,7 +45,10 @@ from axon.telemetry.writer import dropped
 __all__ = [
     "CLIENT",
     "INTERNAL",
+    "OTHER",
+    "SERIES_MAX",
     "SERVER",
+    "TOKEN_BUCKETS",
     "TRACE_BYTES",
     "CounterTallies",
     "CounterTally",

@@ -142,7 +142,7 @@ def _end_of(rooms: TurnRooms, turn: RunningTurn, part: JobOutput) -> Ending:
     answer = turn.answer
     if type(part) is WholeBody:
         turn.upstream, turn.engine_us = part.upstream, part.engine_us
-        turn.first_output_us = rooms.clock.now_us()
+        _note_first_output(rooms, turn)
         answer.take_whole(part.data)
     if answer.complete:
         return answer.ending()
@@ -154,9 +154,13 @@ def _end_of(rooms: TurnRooms, turn: RunningTurn, part: JobOutput) -> Ending:
 def _show(rooms: TurnRooms, turn: RunningTurn, data: bytes) -> None:
     """Show the client what one read of the engine's stream became."""
     if turn.first_output_us == 0:
-        turn.first_output_us = rooms.clock.now_us()
+        _note_first_output(rooms, turn)
     if turn.tells:
         turn.stream.show(data)
+
+
+def _note_first_output(rooms: TurnRooms, turn: RunningTurn) -> None:
+    turn.first_output_us, turn.first_output_s = rooms.clock.now_us(), rooms.clock.monotonic()
 
 
 def failed(failure: TurnFailure) -> Ending:

@@ -98,7 +98,7 @@ def _end_record(
         events = seal_blob(rooms, turn, EVENTS_ITEM, shown)
     now_us = rooms.clock.now_us()
     times = turn.times(rooms.clock.monotonic())
-    charge = rooms.prices.charge(head, ending.status, usage)
+    charge = turn.charge = rooms.prices.charge(head, ending.status, usage)
     if completed:
         return TurnCompleted(
             head=head,

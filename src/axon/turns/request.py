@@ -7,7 +7,7 @@ from axon.conversations import Begun, NewItem
 from axon.inference import JobStream, Model
 from axon.journal import Location
 from axon.limits import Admission
-from axon.records import Assignment, SealedItem, TurnHead, TurnTimes
+from axon.records import Assignment, Charge, SealedItem, TurnHead, TurnTimes
 from axon.sealing import DataKey
 from axon.turns.answer import Answer, TurnFailure
 from axon.turns.embedding_cache import EmbeddingPlan
@@ -128,6 +128,8 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     durable_s: float = 0.0
     engine_done_s: float = 0.0
     first_output_us: int = 0
+    first_output_s: float = 0.0
+    charge: Charge = Charge()
     engine_us: int = 0
     """How long the engine took to its first output."""
     progress_s: float = 0.0

@@ -48,6 +48,11 @@ class Dependencies:
         self._stepped_at = float("-inf")
         self._step_s = 0.0
 
+    @property
+    def projection_lag_s(self) -> float:
+        """Return how far PostgreSQL is behind the journals, in seconds; 0 before it is known."""
+        return 0.0 if self._projector is None else self._projector.lag_seconds
+
     async def refresh(self) -> None:
         """Read what the others say of themselves, and look at the clock."""
         self._watch_clock()

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import uvloop
 
 from axon.app.folders import DataFolder
+from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.scrubbing import Scrubbing
 from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
@@ -40,6 +41,7 @@ async def _project(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    follow_level_signal()
     folder, clock = DataFolder.of(settings), SystemClock()
     states = ToldStates(folder.told_states, clock)
     scrubbing = Scrubbing(folder.journals, clock)
