@@ -133,8 +133,10 @@ WORKERS = Dashboard(
             "percentunit",
             (
                 (
-                    f"sum(rate(vllm:prefix_cache_hits_total[{_WINDOW}])) / "
-                    f"sum(rate(vllm:prefix_cache_queries_total[{_WINDOW}]))",
+                    (
+                        f"sum(rate(vllm:prefix_cache_hits_total[{_WINDOW}])) / "
+                        f"sum(rate(vllm:prefix_cache_queries_total[{_WINDOW}]))"
+                    ),
                     "hits",
                 ),
             ),
