@@ -26,7 +26,7 @@ LABELS = {"gen_ai_request_model", "gen_ai_token_type", "gen_ai_operation_name", 
 NOT_HERE = (
     *("vllm:", "DCGM_"),
     *("axon_retrieval_", "axon_limits_", "axon_alerts_", "axon_flag_evaluations", "axon_flags_ch"),
-    *("axon_charged", "axon_telemetry_dropped"),
+    *("axon_charged", "axon_telemetry_dropped", "axon_projection_parked"),
 )
 """What the scripted run does not cause: an engine of NVIDIA's, and what has to be set up first or
 must go wrong. That these exist is checked by their names."""

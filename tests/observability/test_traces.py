@@ -1,8 +1,11 @@
 """Traces as a real receiver gets them, and the one id that leads from an error to its record."""
 
 import json
+import os
+import signal
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -81,3 +84,33 @@ def test_one_id_leads_from_an_error_to_its_log_line_its_trace_and_its_record(
     assert "Parent ID" not in whole.fields or not whole.fields["Parent ID"]
     assert whole.attributes["axon.audit.record_id"] == ("Str", line["axon.turn.id"])
     assert whole.attributes["error.type"] == ("Str", "server_error")
+
+
+def test_a_signal_to_axon_turns_debug_lines_on_and_off_in_every_process(
+    observed: Observed,
+) -> None:
+    axon = observed.axon
+    up = int(parent_of(axon.pids["serving"][0]))
+    for level in ("debug", "info"):
+        os.kill(up, signal.SIGUSR1)
+        give_up = time.monotonic() + WAIT_S
+        for role in ("serving", "projector", "scheduler"):
+            while last_level(axon, role) != level:
+                assert time.monotonic() < give_up, f"{role} does not log {level}"
+                time.sleep(0.02)
+
+
+def parent_of(pid: int) -> str:
+    (line,) = [
+        line
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("PPid:")
+    ]
+    return line.split()[1]
+
+
+def last_level(axon: RunningAxon, role: str) -> str:
+    """Return the level that a role's newest line about levels names."""
+    text = (axon.data / "logs" / f"{role}.log").read_text()
+    lines = [json.loads(line) for line in text.splitlines() if '"axon.log.level"' in line]
+    return str(lines[-1]["axon.log.level"]) if lines else ""
