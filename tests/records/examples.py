@@ -30,6 +30,7 @@ from axon.records import (
     TurnHead,
     TurnInterrupted,
     TurnProgress,
+    TurnTimes,
     encode,
 )
 
@@ -61,6 +62,7 @@ HEAD = TurnHead(
     variant_model="large",
     safety="strict",
     retrieval=Retrieval("found", 63, 64),
+    trace=b"\x10" * 25,
 )
 USAGE = TokenUsage(
     input_tokens=11,
@@ -70,6 +72,7 @@ USAGE = TokenUsage(
     estimated=True,
     cache_write_tokens=43,
 )
+TIMES = TurnTimes(71, 72, 73, 74, 75, 76, 77)
 CHARGE = Charge(price_id="price_44", currency="USD", cost_nano=45, overage_nano=50)
 ASSIGNMENT = Assignment(
     flag="tone",
@@ -113,6 +116,7 @@ EXAMPLES: dict[int, Record] = {
         assignments=[ASSIGNMENT],
         events=b"\x07events",
         charge=CHARGE,
+        times=TIMES,
     ),
     4: TurnInterrupted(
         head=HEAD,
@@ -129,6 +133,7 @@ EXAMPLES: dict[int, Record] = {
         assignments=[],
         events=b"\x08events",
         charge=CHARGE,
+        times=TIMES,
     ),
     5: ItemsAppended(
         change_id="chg_24",

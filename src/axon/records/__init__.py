@@ -15,6 +15,7 @@ from axon.records.turn import (
     TurnHead,
     TurnInterrupted,
     TurnProgress,
+    TurnTimes,
 )
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "TurnHead",
     "TurnInterrupted",
     "TurnProgress",
+    "TurnTimes",
     "UnknownRecord",
     "decode",
     "encode",

@@ -11,9 +11,11 @@ import uvloop
 from axon.app.folders import DataFolder
 from axon.app.roles.burying import Burying
 from axon.app.roles.checkpointing import Checkpointing
+from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.scrubbing import Scrubbing
 from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
+from axon.app.tracing import tracing
 from axon.audit import AuditProjector, Signer
 from axon.base import SystemClock, SystemRandomness, TaskOwner
 from axon.conversations import ConversationsProjector
@@ -23,7 +25,7 @@ from axon.limits import LimitsProjector
 from axon.metering import MeteringProjector
 from axon.projection import Projection
 from axon.sealing import Keyring, KeyStore
-from axon.stores import Postgres, PostgresOptions
+from axon.stores import Health, Postgres, PostgresOptions
 from axon.telemetry import configure_log, log
 
 _CONNECTIONS = 3
@@ -43,6 +45,7 @@ async def _project(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    follow_level_signal()
     folder, clock = DataFolder.of(settings), SystemClock()
     states = ToldStates(folder.told_states, clock)
     scrubbing = Scrubbing(folder.journals, clock)
@@ -51,10 +54,15 @@ async def _project(settings: Settings) -> int:
         _opened_postgres(settings.database.url) as postgres,
         _projection_into(postgres, settings) as found,
     ):
-        telling = states.keep_telling(
-            "projector",
-            lambda: {"postgresql": postgres.health, "journal-disk": scrubbing.health},
-        )
+        traces = tracing(settings, folder, clock)
+
+        def health() -> dict[str, Health]:
+            told = {"postgresql": postgres.health, "journal-disk": scrubbing.health}
+            return told if traces is None else {**told, "telemetry": traces.health}
+
+        telling = states.keep_telling("projector", health)
+        if traces is not None:
+            beside.start(traces.run(), "traces")
         beside.start(telling, "tell how it is")
         beside.start(scrubbing.keep_scrubbing(), "scrub the journals")
         keyring = await asyncio.to_thread(Keyring.open, folder.keyring, SystemRandomness())

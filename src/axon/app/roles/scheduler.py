@@ -11,6 +11,7 @@ import uvloop
 
 from axon.app.alerting import alert_watch, deliveries
 from axon.app.folders import DataFolder
+from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.scheduled import Schedule, ScheduledTask
 from axon.app.roles.task_locks import TaskLocks
 from axon.app.roles.told_state import ToldStates
@@ -58,6 +59,7 @@ async def _schedule(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    follow_level_signal()
     folder, clock = DataFolder.of(settings), SystemClock()
     options = PostgresOptions(
         connections_max=_CONNECTIONS, schema_wanted=True, writable_wanted=True

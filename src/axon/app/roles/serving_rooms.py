@@ -16,7 +16,7 @@ from axon.app.roles.own_journal import open_journal
 from axon.app.roles.people_rooms import people_rooms
 from axon.app.roles.reading_back import read_journal
 from axon.app.roles.relaying import relay_between
-from axon.app.settings import Settings, TurnsSettings
+from axon.app.settings import Settings, TracesSettings, TurnsSettings
 from axon.base import TaskOwner
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
@@ -83,7 +83,7 @@ async def open_rooms(
     serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
     rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
-    turns = Turns(rooms, _turn_options(settings.turns), unfinished)
+    turns = Turns(rooms, _turn_options(settings.turns, settings.traces), unfinished)
     left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
     await ground.valkey.start()
     await conversations.open()
@@ -207,8 +207,9 @@ def _turn_rooms(
     )
 
 
-def _turn_options(settings: TurnsSettings) -> TurnOptions:
+def _turn_options(settings: TurnsSettings, traces: TracesSettings) -> TurnOptions:
     return TurnOptions(
+        trace_ratio=traces.ratio if traces.endpoint else None,
         wait_s=settings.wait_s,
         deadline_s=settings.timeout_s,
         progress_every_s=settings.progress_every_s,

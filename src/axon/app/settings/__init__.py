@@ -13,6 +13,7 @@ from axon.app.settings.metering import (
 )
 from axon.app.settings.retrieval import RetrievalSettings
 from axon.app.settings.scheduler import SchedulerSettings
+from axon.app.settings.traces import TracesSettings
 from axon.app.settings.tree import (
     AccountsSettings,
     DatabaseSettings,
@@ -53,6 +54,7 @@ __all__ = [
     "Settings",
     "SettingsWrong",
     "StripeSettings",
+    "TracesSettings",
     "TurnsSettings",
     "UpstreamSettings",
     "UsageStreamSettings",

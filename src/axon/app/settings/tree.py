@@ -10,6 +10,7 @@ from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.metering import MeteringSettings
 from axon.app.settings.retrieval import RetrievalSettings
 from axon.app.settings.scheduler import SchedulerSettings
+from axon.app.settings.traces import TracesSettings
 from axon.app.settings.turns import ConversationsSettings, TurnsSettings
 from axon.app.settings.upstreams import EngineSettings, ModelSettings, WildcardSettings
 from axon.app.settings.usage_stream import UsageStreamSettings
@@ -263,3 +264,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     audit: AuditSettings = AuditSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     log: LogSettings = LogSettings()
+    traces: TracesSettings = TracesSettings()
