@@ -24,7 +24,7 @@ ENGINES = re.compile(r"(vllm:|DCGM_FI_DEV_)\w+")
 METRIC = re.compile(r"\b(?:axon|gen_ai_(?:client|server)|http_server)_\w+")
 LABELS = {"gen_ai_request_model", "gen_ai_token_type", "gen_ai_operation_name", "axon_tier"}
 NOT_HERE = (
-    *("vllm:", "DCGM_"),
+    *("vllm:", "DCGM_", "axon_engine_"),
     *("axon_retrieval_", "axon_limits_", "axon_alerts_", "axon_flag_evaluations", "axon_flags_ch"),
     *("axon_charged", "axon_telemetry_dropped", "axon_projection_parked"),
 )
