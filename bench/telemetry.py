@@ -2,8 +2,8 @@
 
 One writes only errors, is scraped by nobody and makes no traces; the other writes a line for each
 request, is scraped each second and sends traces. Both run the same code: what a turn's record says
-of its trace is in both. Then the collector is killed, and frozen, and the turns are compared with
-those before.
+of its trace is in both. In each round the collector is also frozen, and killed, and the turns are
+compared with those of while it was well.
 """
 
 import argparse
@@ -24,8 +24,8 @@ import msgspec
 
 from bench.compiled import tool
 from bench.cores import Cores, cpu_seconds
-from bench.gateways import Gateway, first_line, running
-from bench.load import TURN, Pace, measure
+from bench.gateways import Gateway, first_line, free_port, running
+from bench.load import TURN, LoadReport, Pace, measure
 from bench.run import scratch
 
 CONNECTIONS = 16
@@ -79,12 +79,13 @@ class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def _sink(folder: Path, port: int) -> Iterator[tuple[int, int]]:
-    """Run a collector that throws away what it gets; give its process and port."""
+def _sink(folder: Path, port: int) -> Iterator[int]:
+    """Run a collector that throws away what it gets; give its process."""
     log = folder / "sink.log"
     with running([sys.executable, "-c", _SINK.replace("PORT", str(port))], log) as child:
         try:
-            yield child.pid, int(first_line(child, log))
+            first_line(child, log)
+            yield child.pid
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGCONT)
@@ -143,8 +144,7 @@ def _cpu_us(gateway: Gateway, pace: Pace, place: tuple[Path, Cores]) -> float:
     return (cpu_seconds(gateway.measured_pids) - before) / found.report.answered * 1e6
 
 
-def _phase(rounds: int, gateway: Gateway, pace: Pace, place: tuple[Path, Cores]) -> Phase:
-    reports = [measure(gateway, TURN, pace, place).report for _ in range(rounds)]
+def _phase(reports: list[LoadReport]) -> Phase:
     return Phase(
         p50_ms=statistics.median(one.p50_us for one in reports) / 1e3,
         p99_ms=statistics.median(one.p99_us for one in reports) / 1e3,
@@ -153,34 +153,33 @@ def _phase(rounds: int, gateway: Gateway, pace: Pace, place: tuple[Path, Cores])
 
 def measure_all(rounds: int, pace: Pace, ratio: float, folder: Path) -> Telemetry:
     """Run everything; raises LoadFailed when a turn is not acknowledged."""
-    cores = Cores.of_this_machine()
-    place = (folder, cores)
+    place = (folder, Cores.of_this_machine())
+    sink_port = free_port()
     with contextlib.ExitStack() as held:
         engine = held.enter_context(running([str(tool("upstream"))], folder / "upstream.log"))
         port = int(json.loads(first_line(engine, folder / "upstream.log"))["port"])
-        sink_pid, sink_port = held.enter_context(_sink(folder, 0))
-        quiet = {"AXON_LOG_LEVEL": "error"}
         traced = {
             "AXON_LOG_LEVEL": "info",
             "AXON_TRACES_ENDPOINT": f"http://127.0.0.1:{sink_port}",
             "AXON_TRACES_RATIO": str(ratio),
             "AXON_TRACES_TIMEOUT_S": "2",
         }
-        off = held.enter_context(_axon(folder, "off", port, quiet))
+        off = held.enter_context(_axon(folder, "off", port, {"AXON_LOG_LEVEL": "error"}))
         on = held.enter_context(_axon(folder, "on", port, traced))
         for gateway in (off, on):
             measure(gateway, TURN, replace(pace, seconds=pace.seconds / 2), place)  # warm
         offs, ons = [], []
+        waited: dict[str, list[LoadReport]] = {"well": [], "frozen": [], "killed": []}
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
             offs.append(_cpu_us(off, pace, place))
-            with _scraped(on):
-                ons.append(_cpu_us(on, pace, place))
-        well = _phase(rounds, on, pace, place)
-        os.kill(sink_pid, signal.SIGSTOP)
-        frozen = _phase(rounds, on, pace, place)
-        os.kill(sink_pid, signal.SIGKILL)
-        killed = _phase(rounds, on, pace, place)
+            with _sink(folder, sink_port) as sink_pid:
+                with _scraped(on):
+                    ons.append(_cpu_us(on, pace, place))
+                waited["well"].append(measure(on, TURN, pace, place).report)
+                os.kill(sink_pid, signal.SIGSTOP)
+                waited["frozen"].append(measure(on, TURN, pace, place).report)
+            waited["killed"].append(measure(on, TURN, pace, place).report)
         percents = [(more / less - 1) * 100 for less, more in zip(offs, ons, strict=True)]
         return Telemetry(
             rounds=rounds,
@@ -191,9 +190,9 @@ def measure_all(rounds: int, pace: Pace, ratio: float, folder: Path) -> Telemetr
                 on_us=statistics.median(ons),
                 percent=statistics.median(percents),
             ),
-            well=well,
-            killed=killed,
-            frozen=frozen,
+            well=_phase(waited["well"]),
+            killed=_phase(waited["killed"]),
+            frozen=_phase(waited["frozen"]),
             dropped=_dropped(_page(on)),
         )
 

@@ -1,13 +1,16 @@
 """The dashboards ask for what Axon exports, and a real Prometheus has answers."""
 
 import json
+import os
 import re
-import shutil
+import signal
 import subprocess
+import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import openai
@@ -17,14 +20,14 @@ from axon.app.reference import DASHBOARDS, dashboard_json, metrics_page
 from axon.telemetry import described_metrics
 from tests.kafka.real_kafka import free_ports
 from tests.observability.conftest import Observed
-from tests.observability.test_alert_rules import RULES
+from tests.observability.test_alert_rules import RULES, tool
 
 GRAFANA = RULES.parents[1] / "grafana"
 ENGINES = re.compile(r"(vllm:|DCGM_FI_DEV_)\w+")
 METRIC = re.compile(r"\b(?:axon|gen_ai_(?:client|server)|http_server)_\w+")
 LABELS = {"gen_ai_request_model", "gen_ai_token_type", "gen_ai_operation_name", "axon_tier"}
 NOT_HERE = (
-    *("vllm:", "DCGM_"),
+    *("vllm:", "DCGM_", "axon_engine_"),
     *("axon_retrieval_", "axon_limits_", "axon_alerts_", "axon_flag_evaluations", "axon_flags_ch"),
     *("axon_charged", "axon_telemetry_dropped", "axon_projection_parked"),
 )
@@ -68,11 +71,14 @@ def test_the_files_are_those_of_the_code() -> None:
 class Prometheus:
     """A running one that scrapes an Axon each half second."""
 
-    def __init__(self, program: str, folder: Path, target: str) -> None:
+    def __init__(self, program: str, folder: Path, target: str, alertmanager: int) -> None:
         [self.port] = free_ports(1)
         config = {
             "global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"},
             "rule_files": [str(RULES)],
+            "alerting": {
+                "alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager}"]}]}]
+            },
             "scrape_configs": [
                 {
                     "job_name": "axon",
@@ -102,18 +108,65 @@ class Prometheus:
             return []
 
 
+class Hook(ThreadingHTTPServer):
+    """Whom Alertmanager tells; keeps the paths and the names of the alerts."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Told)
+        self.told: set[tuple[str, str]] = set()
+
+
+class _Told(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        hook = self.server
+        assert isinstance(hook, Hook)
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        hook.told |= {(self.path, alert["labels"]["alertname"]) for alert in body["alerts"]}
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Hook]:
+    server = Hook()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
 @pytest.fixture(scope="module")
 def prometheus(
-    observed: Observed, tmp_path_factory: pytest.TempPathFactory
+    observed: Observed, hook: Hook, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("prometheus is not installed: apt install prometheus")
+    """Prometheus, and an Alertmanager with our example that tells `hook` without waiting."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    programs = tool("prometheus"), tool("prometheus-alertmanager")
+    text = (RULES.parents[1] / "alertmanager" / "alertmanager.yml").read_text()
+    text = text.replace("127.0.0.1:9099", f"127.0.0.1:{hook.server_port}")
+    (folder / "alertmanager.yml").write_text(text.replace("group_wait: 30s", "group_wait: 0s"))
+    [port] = free_ports(1)
+    alertmanager = subprocess.Popen(
+        [
+            *(programs[1], f"--config.file={folder}/alertmanager.yml", "--cluster.listen-address="),
+            *(f"--storage.path={folder}/alerts", "--log.level=error"),
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+    )
     target = observed.axon.origin.removeprefix("http://")
-    running = Prometheus(program, tmp_path_factory.mktemp("prometheus"), target)
+    running = Prometheus(programs[0], folder, target, port)
     yield running
-    running.process.kill()
-    running.process.wait()
+    for process in (running.process, alertmanager):
+        process.kill()
+        process.wait()
 
 
 def run_script(observed: Observed) -> None:
@@ -149,3 +202,35 @@ def test_every_query_has_an_answer_after_a_scripted_run(
         waiting = [query for query in waiting if not prometheus.ask(query)]
         assert time.monotonic() < give_up, waiting
         time.sleep(0.2 if waiting else 0)
+
+
+def until(holds: Callable[[], object]) -> None:
+    give_up = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+
+
+def test_alerts_of_real_conditions_get_to_whoever_is_to_be_told(
+    observed: Observed, prometheus: Prometheus, hook: Hook
+) -> None:
+    """Turns without a price, failing turns, and a Valkey that does not answer."""
+    run_script(observed)
+    until(lambda: prometheus.ask("axon_turns_total"))
+    run_script(observed)
+    until(lambda: ("/ticket", "AxonTurnsWithoutPrice") in hook.told)
+    pending = "ALERTS{alertname='%s',alertstate='pending'}"
+    until(lambda: prometheus.ask(pending % "AxonTurnsFail"))
+    [valkey] = observed.axon.pids["valkey"]
+    os.kill(valkey, signal.SIGSTOP)
+    try:
+        with observed.axon.sync_client() as client:
+            until(
+                lambda: (
+                    client.responses.create(model="m", input="[[text:on]]")
+                    and prometheus.ask("axon_degraded_mode{dependency='valkey'} == 1")
+                )
+            )
+        until(lambda: prometheus.ask(pending % "AxonDependencyAway"))
+    finally:
+        os.kill(valkey, signal.SIGCONT)

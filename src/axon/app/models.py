@@ -49,6 +49,7 @@ def _configured(alias: str, model: ModelSettings) -> Model:
             idle_timeout_s=upstream.idle_timeout_s,
             total_timeout_s=upstream.total_timeout_s,
             always_stream=upstream.always_stream,
+            metrics=upstream.metrics,
             ca_path=upstream.ca_path,
         )
         for upstream in model.upstreams

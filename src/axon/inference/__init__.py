@@ -4,6 +4,7 @@ from axon.inference.broker.dispatcher import Dispatcher, DispatcherParts, Near
 from axon.inference.broker.pace import Pace
 from axon.inference.broker.worker_process import WorkerParts, WorkerProcess
 from axon.inference.directory import ModelDirectory
+from axon.inference.engine_metrics import EngineMetrics
 from axon.inference.engines import Engines
 from axon.inference.errors import (
     InferenceError,
@@ -51,6 +52,7 @@ __all__ = [
     "Delivery",
     "Dispatcher",
     "DispatcherParts",
+    "EngineMetrics",
     "Engines",
     "FailureKind",
     "Found",

@@ -46,6 +46,8 @@ class Upstream:
     always_stream: bool = False
     """Ask it for streams only, whatever the client asked for: some engines, llama.cpp among them,
     notice a cancelled request only while streaming."""
+    metrics: bool = False
+    """Whether the engine tells of itself at `/metrics`, as vLLM and llama.cpp do."""
     ca_path: str = ""
     """PEM file of the authorities trusted for this upstream; empty: those of the system."""
 

@@ -120,6 +120,14 @@ WORKERS = Dashboard(
             _quantiles("gen_ai_client_operation_duration_seconds", "gen_ai_request_model"),
         ),
         Panel(
+            "Engines: requests",
+            "short",
+            (
+                ("max by (upstream) (axon_engine_requests_running)", "{{upstream}} running"),
+                ("max by (upstream) (axon_engine_requests_waiting)", "{{upstream}} waiting"),
+            ),
+        ),
+        Panel(
             "vLLM: requests",
             "short",
             (

@@ -25,6 +25,7 @@ from axon.app.settings import Settings
 from axon.app.sockets import listening_socket, private_socket
 from axon.base import SystemRandomness
 from axon.gateway import Bodies, Gateway, Operation
+from axon.inference import EngineMetrics, Worker
 from axon.telemetry import configure_log, log
 
 EXIT_JOURNAL_FAILED = 70
@@ -63,6 +64,9 @@ async def _serve(settings: Settings) -> int:
     rooms = await open_rooms(settings, folder, on_fatal)
     upkeep = Upkeep(rooms, folder, settings.scheduler)
     rooms.tasks.start(upkeep.keep_up(), "upkeep")
+    if isinstance(rooms.worker, Worker):  # else those who drive the engines read theirs
+        reading = EngineMetrics(rooms.models, rooms.engines).keep_reading()
+        rooms.tasks.start(reading, "metrics of engines")
     operation = Operation(
         ready=upkeep.not_ready,
         status=upkeep.status,

@@ -15,7 +15,7 @@ from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
 from axon.base import SystemClock, SystemRandomness, TaskOwner
-from axon.inference import Engines, ModelTable, WorkerParts, WorkerProcess
+from axon.inference import EngineMetrics, Engines, ModelTable, WorkerParts, WorkerProcess
 from axon.sealing import Keyring
 from axon.stores import Health
 from axon.telemetry import configure_log, log
@@ -58,6 +58,7 @@ async def _work(settings: Settings) -> int:
     states = ToldStates(folder.told_states, clock)
     telling = states.keep_telling("worker", lambda: upstreams_health(models, engines))
     beside.start(telling, "tell how it is")
+    beside.start(EngineMetrics(models, engines).keep_reading(), "metrics of engines")
     log.info("worker.started", "Working.", axon__worker__id=process.worker_id)
     await process.over.wait()
     await beside.cancel()

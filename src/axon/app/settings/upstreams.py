@@ -43,6 +43,13 @@ class UpstreamSettings(Struct, frozen=True, kw_only=True):
             "to notice that a turn was cancelled."
         ),
     ] = False
+    metrics: Annotated[
+        bool,
+        Meta(
+            description="Read its `/metrics`, as vLLM has them (and llama.cpp, with `--metrics`), "
+            "and show them as `axon_engine_*`."
+        ),
+    ] = False
     ca_path: Annotated[
         str, Meta(description="PEM file of the authorities it is trusted by; empty: the system's.")
     ] = ""
