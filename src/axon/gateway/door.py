@@ -35,6 +35,11 @@ _REPLAYED = (b"idempotent-replayed", b"true")
 KEY_CHARS_MAX = 255
 """What others who know the header allow too."""
 
+ANONYMOUS_HEADER = b"axon-anonymous-id"
+"""Who the person was before signing in, as the product's server named them then."""
+
+ANONYMOUS_CHARS_MAX = 512
+
 _RETRY_DIGITS_MAX = 3
 """A longer `x-stainless-retry-count` is no SDK's."""
 
@@ -85,6 +90,19 @@ class Door:
     def subject(self, call: Call, fields: Fields) -> int:
         """Return the number of the person this request is about."""
         return self.accounts.subject(call.caller, _named_user(fields))
+
+    def placed_as(self, call: Call) -> int:
+        """Return as whom experiments place the person; 0 for the person this request is about.
+
+        Who may act for users can name who that was before signing in.
+        """
+        named = call.header(ANONYMOUS_HEADER)
+        if not named or not call.caller.acts_for_users:
+            return 0
+        if len(named) > ANONYMOUS_CHARS_MAX:
+            message = f"Invalid 'axon-anonymous-id': at most {ANONYMOUS_CHARS_MAX} characters."
+            raise refuse(message, param="axon-anonymous-id", code="string_above_max_length")
+        return self.accounts.subject(call.caller, named)
 
     def owner(self, call: Call, object_id: str, prefix: str, fields: Fields | None = None) -> Owner:
         """Return the owner written in an id; raise UnknownId when it is not the caller's to see.

@@ -19,6 +19,9 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who was placed: user, org or conversation; which one is in the turn's head."""
     definition: str = ""
     """Names the definition by its content, the rules that it shares with others included."""
+    placed_as: int = 0
+    """The person as whom the user was placed, who had another number before signing in; 0 for
+    nobody else."""
 
 
 class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -169,6 +172,8 @@ class TurnCompleted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Every event a follower of the stream was shown, the terminal one too, sealed; empty when the
     turn was not streamed or is not stored."""
     charge: Charge = Charge()
+    refused: bool = False
+    """Whether the model refused to answer."""
 
 
 class TurnInterrupted(msgspec.Struct, frozen=True, array_like=True, gc=False):

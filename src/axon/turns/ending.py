@@ -113,6 +113,7 @@ def _end_record(
             assignments=turn.assignments,
             events=events,
             charge=charge,
+            refused=turn.answer.said_no(),
         )
     return TurnInterrupted(
         head=head,
