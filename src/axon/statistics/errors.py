@@ -1,0 +1,19 @@
+"""What can be wrong with numbers."""
+
+from axon.base import AxonError
+
+
+class StatisticsError(AxonError):
+    """The statistics could not be calculated."""
+
+
+class NoConvergence(StatisticsError):
+    """A distribution's value could not be calculated for so many units."""
+
+
+class MomentsWrong(StatisticsError):
+    """The sums of a metric contradict each other, or are not finite."""
+
+
+class QuestionWrong(StatisticsError):
+    """The experiment asks about a control, share or level that cannot be."""
