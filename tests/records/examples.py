@@ -12,6 +12,7 @@ from axon.records import (
     Charge,
     ConversationChanged,
     EventsReceived,
+    ExperimentChanged,
     FlagChange,
     FlagsChanged,
     FlagSchedule,
@@ -77,6 +78,7 @@ ASSIGNMENT = Assignment(
     bucketing_version=16,
     unit="subject",
     definition="0123456789abcdef",
+    placed_as=68,
 )
 
 EXAMPLES: dict[int, Record] = {
@@ -111,6 +113,7 @@ EXAMPLES: dict[int, Record] = {
         assignments=[ASSIGNMENT],
         events=b"\x07events",
         charge=CHARGE,
+        refused=True,
     ),
     4: TurnInterrupted(
         head=HEAD,
@@ -200,6 +203,19 @@ EXAMPLES: dict[int, Record] = {
         changes=[FlagChange("tone", 59, "edited", b'{"state":"DISABLED"}', b'{"state":"ENABLED"}')],
         scheduled=[FlagSchedule("fls_60", 1_790_000_000_000_061, b'{"tone":null}')],
         ended=["fls_62"],
+    ),
+    10: ExperimentChanged(
+        change_id="exc_64",
+        name="warmer-words",
+        version=65,
+        action="started",
+        org_id="org_04",
+        user=66,
+        credential_id="key_05",
+        at_us=1_790_000_000_000_067,
+        why="größer",
+        before=b'{"state":"draft"}',
+        after=b'{"state":"running"}',
     ),
 }
 

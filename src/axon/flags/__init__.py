@@ -1,6 +1,12 @@
 """What is decided for whom: flag definitions, and the variant that a turn or a client gets."""
 
-from axon.flags.allocation import PLACES, Allocation, place_of, write_allocation
+from axon.flags.allocation import (
+    PLACES,
+    Allocation,
+    place_of,
+    read_allocation,
+    write_allocation,
+)
 from axon.flags.changing import Asked, Author, Changed, FlagChanges
 from axon.flags.definition import read_definitions
 from axon.flags.documents import RULE_MARK, is_name, split_document
@@ -108,6 +114,7 @@ __all__ = [
     "is_name",
     "joined",
     "place_of",
+    "read_allocation",
     "read_definitions",
     "split_document",
     "write_allocation",

@@ -5,6 +5,7 @@ import msgspec
 from axon.base import AxonError
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.events import EventsReceived
+from axon.records.experiments import ExperimentChanged
 from axon.records.flags import FlagsChanged
 from axon.records.turn import (
     TurnAccepted,
@@ -23,6 +24,7 @@ Record = (
     | SubjectErased
     | EventsReceived
     | FlagsChanged
+    | ExperimentChanged
 )
 
 KINDS: dict[int, type[Record]] = {
@@ -35,6 +37,7 @@ KINDS: dict[int, type[Record]] = {
     7: SubjectErased,
     8: EventsReceived,
     9: FlagsChanged,
+    10: ExperimentChanged,
 }
 """Kind 0 is reserved so that zeroed disk never reads as a record. A number is never reused and a
 written field never changes. A field may be added at the end, with a default that is true of all
