@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from axon.records import (
     ConversationChanged,
     EventsReceived,
+    ExperimentChanged,
     FlagsChanged,
     ItemsAppended,
     Record,
@@ -58,7 +59,7 @@ class PlacedChange:
 
 def conversation_of(record: Record) -> str:
     """Return the conversation the record is about; empty when it is about none."""
-    if isinstance(record, SubjectErased | EventsReceived | FlagsChanged):
+    if isinstance(record, SubjectErased | EventsReceived | FlagsChanged | ExperimentChanged):
         return ""
     if isinstance(record, ItemsAppended | ConversationChanged):
         return record.conversation_id

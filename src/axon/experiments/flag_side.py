@@ -1,6 +1,6 @@
 """What an experiment does to its flag: its metadata says whom it gives which variant."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -30,7 +30,7 @@ _Content = dict[str, Any]
 class Doing:
     """Who does something, and why."""
 
-    author: Author = Author()
+    author: Author = field(default_factory=Author)
     why: str = ""
 
 
@@ -67,10 +67,13 @@ class FlagSide:
             wrong.append(Mistake("$.flag", f'the experiment "{running.experiment}" runs on it'))
         if _RAMP in metadata:
             wrong.append(
-                Mistake("$.flag", f"it has {_RAMP}; widen the experiment's shares instead")
+                Mistake("$.flag", f"it has {_RAMP}: widen the experiment instead")
             )
         if metadata.get(_TURN) is not True:
             wrong.append(Mistake("$.flag", f"no turn asks it: it has no {_TURN}"))
+        names = [metric.name for metric in definition.metrics("conversation")]
+        if metadata.get(_UNIT) == "conversation" and any(one.startswith("event:") for one in names):
+            wrong.append(Mistake("$", "no outside event is about a conversation, the flag's unit"))
         if wrong:
             raise ExperimentInvalid(wrong)
 

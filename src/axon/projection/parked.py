@@ -8,6 +8,7 @@ from axon.records import (
     KINDS,
     ConversationChanged,
     EventsReceived,
+    ExperimentChanged,
     FlagsChanged,
     ItemsAppended,
     Record,
@@ -80,7 +81,7 @@ def _described(row: asyncpg.Record) -> ParkedRecord:
 
 def _head(record: Record) -> dict[str, str | int]:
     """Return who, where and when, as the record says it."""
-    if isinstance(record, SubjectErased | FlagsChanged):
+    if isinstance(record, SubjectErased | FlagsChanged | ExperimentChanged):
         origin_id, at_us, sequence, fence = record.change_id, record.at_us, 0, 0
         org_id, user = record.org_id, record.user
     elif isinstance(record, EventsReceived):

@@ -12,6 +12,7 @@ from axon.records import (
     KINDS,
     ConversationChanged,
     EventsReceived,
+    ExperimentChanged,
     FlagsChanged,
     ItemsAppended,
     Record,
@@ -109,7 +110,7 @@ def read_entry(instance: str, entry: Entry) -> Readable:
 def conversation_of(record: Record) -> str:
     """Return the conversation whose order the record is part of; empty when it has none."""
     match record:
-        case SubjectErased() | EventsReceived() | FlagsChanged():
+        case SubjectErased() | EventsReceived() | FlagsChanged() | ExperimentChanged():
             return ""
         case ItemsAppended() | ConversationChanged():
             return record.conversation_id
