@@ -11,7 +11,7 @@ from axon.statistics.comparing import (
     holm,
     relative_of,
 )
-from axon.statistics.errors import MomentsWrong, NoConvergence, QuestionWrong, StatisticsError
+from axon.statistics.errors import MomentsWrong, QuestionWrong, StatisticsError
 from axon.statistics.judging import UNITS_MIN, judge
 from axon.statistics.moments import Estimate, Moments, adjusted_of, mean_of, ratio_of
 from axon.statistics.results import (
@@ -36,7 +36,6 @@ __all__ = [
     "MetricResult",
     "Moments",
     "MomentsWrong",
-    "NoConvergence",
     "Question",
     "QuestionWrong",
     "Results",
