@@ -32,5 +32,5 @@ def costs(seed: int, units: int, lift: float = 1.0) -> tuple[Values, Values]:
 def turns(seed: int, units: int) -> tuple[Values, Values]:
     """Return the tokens and the turns of each unit: who asks more often gets shorter answers."""
     made = np.random.default_rng(seed)
-    asked = made.poisson(4.0, units) + 1.0
+    asked = made.poisson(4.0, units).astype(np.float64) + 1.0
     return made.gamma(3.0, 200.0, units) * np.sqrt(asked), asked

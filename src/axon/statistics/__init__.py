@@ -14,6 +14,8 @@ from axon.statistics.comparing import (
 from axon.statistics.errors import MomentsWrong, QuestionWrong, StatisticsError
 from axon.statistics.judging import UNITS_MIN, judge
 from axon.statistics.moments import Estimate, Moments, adjusted_of, mean_of, ratio_of
+from axon.statistics.report_html import report_html
+from axon.statistics.report_table import report_rows, split_text
 from axon.statistics.results import (
     Comparison,
     Look,
@@ -54,5 +56,8 @@ __all__ = [
     "mean_of",
     "ratio_of",
     "relative_of",
+    "report_html",
+    "report_rows",
     "sample_ratio",
+    "split_text",
 ]
