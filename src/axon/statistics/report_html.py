@@ -141,9 +141,9 @@ def _method(results: Results) -> str:
     return f"""<details><summary>How this was calculated</summary>
 <p>The unit is who was assigned; values are sums by unit. Intervals and p hold however often this
 page is looked at: they are asymptotic confidence sequences with an error of {question.alpha:.3g},
-tightest at {question.planned_units:,} units. p of primary metrics are corrected by Holm (no false finding
-among them), of secondary ones by Benjamini and Hochberg (few among the findings); a guardrail's is
-its own, and so are intervals.
+tightest at {question.planned_units:,} units. p of primary metrics are corrected by Holm (no false
+finding among them), of secondary ones by Benjamini and Hochberg (few among the findings); a
+guardrail's is its own, and so are intervals.
 Ratios have their variance by the delta method. “Detectable” is the smallest change that one look at
 so many units finds with a power of {question.power:.0%}. Below {UNITS_MIN} units a side nothing is
 said. The split is tested by chi-square and called broken at p &lt; 0.001.</p></details>"""
