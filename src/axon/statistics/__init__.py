@@ -11,9 +11,11 @@ from axon.statistics.comparing import (
     holm,
     relative_of,
 )
-from axon.statistics.errors import MomentsWrong, NoConvergence, QuestionWrong, StatisticsError
+from axon.statistics.errors import MomentsWrong, QuestionWrong, StatisticsError
 from axon.statistics.judging import UNITS_MIN, judge
 from axon.statistics.moments import Estimate, Moments, adjusted_of, mean_of, ratio_of
+from axon.statistics.report_html import report_html
+from axon.statistics.report_table import report_rows, split_text
 from axon.statistics.results import (
     Comparison,
     Look,
@@ -36,7 +38,6 @@ __all__ = [
     "MetricResult",
     "Moments",
     "MomentsWrong",
-    "NoConvergence",
     "Question",
     "QuestionWrong",
     "Results",
@@ -55,5 +56,8 @@ __all__ = [
     "mean_of",
     "ratio_of",
     "relative_of",
+    "report_html",
+    "report_rows",
     "sample_ratio",
+    "split_text",
 ]

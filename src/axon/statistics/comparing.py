@@ -37,7 +37,7 @@ def difference_of(control: Estimate, treated: Estimate, alpha: float) -> Differe
     """Return the difference by Welch's test: right for one look, at an end that was planned.
 
     Who looks again and again until p is small finds effects that are not there: see
-    `anytime_difference_of`. Raises NoConvergence.
+    `anytime_difference_of`.
     """
     apart = treated.value - control.value
     error = _error(control, treated)
@@ -53,7 +53,7 @@ def difference_of(control: Estimate, treated: Estimate, alpha: float) -> Differe
 def relative_of(control: Estimate, treated: Estimate, alpha: float) -> Interval | None:
     """Return the interval of the relative difference, by the delta method on the logarithm of the
     quotient; None where that means nothing: values of two signs, a zero, or units that are all
-    alike. Raises NoConvergence."""
+    alike."""
     scaled = _scaled(control, treated)
     if scaled is None:
         return None

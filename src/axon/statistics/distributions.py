@@ -7,13 +7,15 @@ mathematics for four functions of one number; the tests hold them against SciPy 
 import math
 from statistics import NormalDist
 
-from axon.statistics.errors import NoConvergence
-
 _NORMAL = NormalDist()
 
-_TERMS_MAX = 200_000
-"""Of the continued fraction: it needs about the root of the degrees of freedom, so this is enough
-for more units than there are people."""
+_TERMS_MAX = 10_000
+"""Of the continued fraction: it needs about the root of the degrees of freedom, of which there are
+no more than _NEARLY_NORMAL."""
+
+_NEARLY_NORMAL = 1e6
+"""From so many degrees of freedom on the first two terms of Fisher's expansion around the normal
+distribution are exact to 1e-13, and the fraction would lose digits."""
 
 _CLOSE = 1e-15
 """A factor this near to one no longer changes a double."""
@@ -63,21 +65,27 @@ def chi_square_above(value: float, degrees: int) -> float:
 def student_two_sided(t: float, degrees: float) -> float:
     """Return how likely a value of Student's t is to be at least as far from zero as `t`.
 
-    `degrees` > 0 need not be whole, and infinitely many make it normal. Raises NoConvergence.
+    `degrees` > 0 need not be whole, and infinitely many make it normal.
     """
     if math.isinf(degrees):
         return normal_two_sided(t)
     if math.isinf(t):
         return 0.0
+    if degrees > _NEARLY_NORMAL:
+        return _nearly_normal_two_sided(abs(t), degrees)
     square = t * t
     return _beta_share(degrees / (degrees + square), square / (degrees + square), degrees / 2)
 
 
-def student_quantile(probability: float, degrees: float) -> float:
-    """Return the value that Student's t stays below with this probability, 0.5 <= it < 1.
+def _nearly_normal_two_sided(t: float, degrees: float) -> float:
+    density = math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+    first = t * (t**2 + 1) / (4 * degrees)
+    second = t * (3 * t**6 - 7 * t**4 - 5 * t**2 - 3) / (96 * degrees**2)
+    return normal_two_sided(t) + 2 * density * (first + second)
 
-    Raises NoConvergence.
-    """
+
+def student_quantile(probability: float, degrees: float) -> float:
+    """Return the value that Student's t stays below with this probability, 0.5 <= it < 1."""
     at = normal_quantile(probability)
     if math.isinf(degrees) or at <= 0:
         return at
@@ -135,8 +143,8 @@ def _fraction(x: float, a: float, b: float) -> float:
         d, c = 1 / _kept(1 + odd * d), _kept(1 + odd / c)
         found *= d * c
         if abs(d * c - 1) < _CLOSE:
-            return found
-    raise NoConvergence
+            break
+    return found
 
 
 def _kept(value: float) -> float:

@@ -7,10 +7,6 @@ class StatisticsError(AxonError):
     """The statistics could not be calculated."""
 
 
-class NoConvergence(StatisticsError):
-    """A distribution's value could not be calculated for so many units."""
-
-
 class MomentsWrong(StatisticsError):
     """The sums of a metric contradict each other, or are not finite."""
 

@@ -53,8 +53,8 @@ def judge(
 ) -> Results:
     """Return what the sums say now; `before` is the last answer, whose course is carried on.
 
-    `seen` counts the units that were assigned, by variant. Raises QuestionWrong, MomentsWrong and
-    NoConvergence; takes about 0.1 ms for each comparison.
+    `seen` counts the units that were assigned, by variant. Raises QuestionWrong and
+    MomentsWrong; takes about 0.1 ms for each comparison.
     """
     _check(question)
     found = [_metric(question, metric, sums.get(metric.name, {})) for metric in question.metrics]
