@@ -77,9 +77,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     ships: str = ""
     """The variant that everybody gets since it has stopped."""
 
-    @property
-    def question(self) -> Question:
-        """Return what statistics are asked."""
+    def question(self, currency: str = "") -> Question:
+        """Return what statistics are asked; amounts of money are in the currency."""
         shares = self.allocation.shares() if self.allocation else {}
         definition = self.definition
         return Question(
@@ -94,6 +93,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
             alpha=definition.alpha,
             power=definition.power,
             planned_units=definition.planned_units,
+            currency=currency,
         )
 
 

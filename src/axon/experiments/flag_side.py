@@ -66,9 +66,7 @@ class FlagSide:
         if running is not None and running.experiment != name:
             wrong.append(Mistake("$.flag", f'the experiment "{running.experiment}" runs on it'))
         if _RAMP in metadata:
-            wrong.append(
-                Mistake("$.flag", f"it has {_RAMP}: widen the experiment instead")
-            )
+            wrong.append(Mistake("$.flag", f"it has {_RAMP}: widen the experiment instead"))
         if metadata.get(_TURN) is not True:
             wrong.append(Mistake("$.flag", f"no turn asks it: it has no {_TURN}"))
         names = [metric.name for metric in definition.metrics("conversation")]

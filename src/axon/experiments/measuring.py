@@ -92,6 +92,12 @@ _SUMS = (
     "sum(({x})::numeric * ({y})) FILTER (WHERE {only})",
 )
 
+_CURRENCY = """
+SELECT m.currency FROM flags.assignments a
+JOIN metering.turns m ON m.user_id = a.user_id AND m.turn_id = a.turn_id
+WHERE a.flag = $1 AND a.accepted_us >= $2 AND m.currency <> '' LIMIT 1
+"""
+
 _SUBJECTS = """
 SELECT org_id, subject, {value} AS value FROM metering.events
 WHERE type = $1 AND time_us >= $2 AND time_us < $3
@@ -112,6 +118,8 @@ class Measured(NamedTuple):
     """Units that were served two variants: counted nowhere, and none unless something is wrong."""
     moments: dict[str, dict[str, Moments]]
     """By metric and variant."""
+    currency: str
+    """Of what turns cost; empty when none cost anything."""
 
 
 async def measure(
@@ -122,7 +130,7 @@ async def measure(
     `identity` is what numbers of users are made with: outside events name people as their product
     does.
     """
-    names = [metric.name for metric in experiment.question.metrics]
+    names = [metric.name for metric in experiment.definition.metrics(experiment.unit)]
     metrics = {name: one for name in names if (one := counted(name)) is not None}
     own = {name: one for name, one in metrics.items() if not one.event_type}
     until_us = experiment.stopped_us or now_us
@@ -145,7 +153,8 @@ async def measure(
         if one.event_type and experiment.unit != "conversation":
             subjects = await _subjects(connection, one, (about[1], until_us))
             moments[name] = await _of_events(connection, experiment, about, subjects, identity)
-    return Measured(units, moved, moments)
+    currency = await connection.fetchval(_CURRENCY, *about[:2])
+    return Measured(units, moved, moments, currency or "")
 
 
 def _query(experiment: Experiment, metrics: Sequence[Counted]) -> str:
@@ -214,7 +223,7 @@ async def _of_events(
     query = (
         f"{_with(experiment)} SELECT variant, {columns} FROM units"
         " LEFT JOIN unnest($5::text[], $6::numeric[]) AS told (unit, value) USING (unit)"
-        " WHERE NOT moved GROUP BY variant"  # noqa: S608 - as above
+        " WHERE NOT moved GROUP BY variant"
     )
     rows = await connection.fetch(query, *about, list(told), list(told.values()))
     return {row["variant"]: _moments(list(row.values())[1:]) for row in rows}

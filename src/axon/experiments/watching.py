@@ -123,7 +123,7 @@ def _since(results: Results) -> int:
 def _judged(
     experiment: Experiment, measured: Measured, now_us: int, before: Results | None
 ) -> Results:
-    question = experiment.question
+    question = experiment.question(measured.currency)
     seen = {variant: measured.units.get(variant, 0) for variant in question.shares}
     sums = {
         name: {variant: one for variant, one in moments.items() if variant in seen}

@@ -3,6 +3,7 @@
 from axon.gateway.bodies import Bodies
 from axon.gateway.call import AsgiApp
 from axon.gateway.door import Door, GatewayOptions
+from axon.gateway.experiment_shapes import ExperimentHistory, ExperimentPage, ExperimentResults
 from axon.gateway.flag_shapes import FlagHistory, FlagPage, FlagShown
 from axon.gateway.gateway import Gateway
 from axon.gateway.operation import Operation, Status
@@ -16,6 +17,9 @@ __all__ = [
     "AsgiApp",
     "Bodies",
     "Door",
+    "ExperimentHistory",
+    "ExperimentPage",
+    "ExperimentResults",
     "FlagHistory",
     "FlagPage",
     "FlagShown",

@@ -10,6 +10,7 @@ from axon.alerts import OwnAlerts
 from axon.base import Clock, IdMint, SystemRandomness, UnknownId
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, Owner, RequestKey, StoredTurn
+from axon.experiments import Experiments
 from axon.flags import Flags
 from axon.gateway.call import AnsweredElsewhere, Call, Headers
 from axon.gateway.limit_headers import limit_headers
@@ -69,6 +70,7 @@ class Door:
     usage: Usage
     events: OutsideEvents
     flags: Flags
+    experiments: Experiments
     limits: Limits
     limits_admin: LimitsAdmin
     invoices: Invoices

@@ -66,6 +66,11 @@ _SPECIAL: dict[str, tuple[int, ...]] = {
     "flags.set_flag": (409,),
     "flags.archive_flag": (409,),
     "flags.roll_back_flag": (409,),
+    "experiments.describe_experiment": (409,),
+    "experiments.start_experiment": (409,),
+    "experiments.widen_experiment": (409,),
+    "experiments.stop_experiment": (409,),
+    "experiments.decide_experiment": (409,),
 }
 """What an operation can be refused with beside what its parameters and its body say."""
 

@@ -15,6 +15,7 @@ from axon.gateway.alert_shapes import (
     WebhookMade,
     WebhooksShown,
 )
+from axon.gateway.experiment_shapes import EXPERIMENT_ANSWERS
 from axon.gateway.flag_shapes import FLAG_ANSWERS
 from axon.gateway.openapi_conversations import CONVERSATION_ANSWERS
 from axon.gateway.openapi_events import EVENTS_ANSWERS
@@ -223,6 +224,7 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "tiers.remove_tier": TierDeleted,
     **EVENTS_ANSWERS,
     **FLAG_ANSWERS,
+    **EXPERIMENT_ANSWERS,
     "models.get_model": Model,
     "stored_chat.delete_completion": Deleted,
     "stored_responses.delete_response": Deleted,
@@ -252,5 +254,8 @@ STREAMS = frozenset(
 )
 """The operations that can answer with server-sent events."""
 
-OTHER_FORMS: dict[str, tuple[str, ...]] = {"invoices.get_invoice": ("text/csv", "text/html")}
+OTHER_FORMS: dict[str, tuple[str, ...]] = {
+    "invoices.get_invoice": ("text/csv", "text/html"),
+    "experiments.get_results": ("text/html",),
+}
 """The operations that can answer with text of other kinds beside JSON."""

@@ -13,6 +13,7 @@ from axon.app.cli.billing import billing
 from axon.app.cli.chat import chat
 from axon.app.cli.command import ExampleGroup
 from axon.app.cli.doctor import doctor
+from axon.app.cli.experiments import experiments
 from axon.app.cli.flags import flags
 from axon.app.cli.journal import journal
 from axon.app.cli.keyring import keyring
@@ -53,7 +54,7 @@ def axon() -> None:
 for command in (
     up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
     parked, prices, usage, reconcile, settings, limits, tiers, billing,
-    usage_stream_group, alerts, webhooks, flags,
+    usage_stream_group, alerts, webhooks, flags, experiments,
 ):  # fmt: skip
     axon.add_command(command)
 

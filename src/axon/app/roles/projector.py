@@ -14,6 +14,7 @@ from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
 from axon.base import SystemClock, SystemRandomness, TaskOwner
 from axon.conversations import ConversationsProjector
+from axon.experiments import ExperimentsProjector
 from axon.flags import FlagsProjector
 from axon.limits import LimitsProjector
 from axon.metering import MeteringProjector
@@ -109,6 +110,7 @@ async def _projection_into(postgres: Postgres, settings: Settings) -> AsyncItera
                 MeteringProjector(),
                 LimitsProjector(),
                 FlagsProjector(),
+                ExperimentsProjector(),
             ],
             clock,
             before_batch=keys.upload,  # a row is never there without the key that opens it

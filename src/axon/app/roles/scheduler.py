@@ -18,6 +18,7 @@ from axon.app.settings import Settings
 from axon.app.stripe_telling import StripeTelling
 from axon.app.usage_streaming import LateSink, usage_stream
 from axon.base import Clock, SystemClock, SystemRandomness, TaskOwner
+from axon.experiments import ExperimentsWatch
 from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
 from axon.telemetry import configure_log, log
@@ -32,6 +33,9 @@ _DELIVER_EVERY_S = 1.0
 
 _STREAM_EVERY_S = 1.0
 """PostgreSQL has a turn some milliseconds after its end; who reads the stream counts in seconds."""
+
+_CALCULATE_EVERY_S = 60.0
+"""Bounds for how long a guardrail lets harm be done; the sums of a large experiment take seconds."""
 
 _TELL_STRIPE_EVERY_S = 300.0
 """It is told of hours that are over, and takes events of the last 35 days."""
@@ -79,9 +83,11 @@ def tasks_of(
 ) -> list[ScheduledTask]:
     """Return what there is to do; what is not set up has no task."""
     watch = alert_watch(settings.alerts, postgres, clock)
+    experiments = ExperimentsWatch(postgres, keyring.identity, clock)
     delivering = deliveries(settings.alerts, postgres, keyring, clock)
     tasks = [
         ScheduledTask(name="alerts", every_s=settings.alerts.look_every_s, work=watch.look),
+        ScheduledTask(name="experiments", every_s=_CALCULATE_EVERY_S, work=experiments.look),
         ScheduledTask(name="webhooks", every_s=_DELIVER_EVERY_S, work=delivering.deliver_due),
     ]
     if settings.usage_stream.brokers:

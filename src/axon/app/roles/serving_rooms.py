@@ -19,6 +19,7 @@ from axon.app.settings import Settings, TurnsSettings
 from axon.base import TaskOwner
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
+from axon.experiments import Experiments, ExperimentsParts
 from axon.flags import Flags, FlagsParts
 from axon.gateway import Door, GatewayOptions, Streams
 from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Retriever, Worker
@@ -100,6 +101,7 @@ async def open_rooms(
         usage=Usage(ground.postgres),
         events=_events(settings, ground, journal),
         flags=allowance.flags,
+        experiments=_experiments(ground, journal, allowance.flags),
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
@@ -112,6 +114,7 @@ async def open_rooms(
         relay=relay_between(settings, folder, ground.mint, ground.clock, tasks),
         without_postgresql=lambda: not ground.postgres.available,
     )
+    door.experiments.start_tasks()
     return ServingRooms(
         door=door,
         journal=journal,
@@ -285,6 +288,18 @@ def _flags(settings: Settings, folder: DataFolder, ground: Ground, journal: Jour
     )
 
 
+def _experiments(ground: Ground, journal: Journal, flags: Flags) -> Experiments:
+    return Experiments(
+        ExperimentsParts(
+            postgres=ground.postgres,
+            journal=journal,
+            mint=ground.mint,
+            clock=ground.clock,
+            flags=flags.changes,
+        )
+    )
+
+
 def _watched(folder: str) -> Path | None:
     return Path(folder).expanduser().absolute() if folder else None
 
@@ -299,6 +314,7 @@ async def close_rooms(rooms: ServingRooms) -> None:
     if rooms.door.relay is not None:
         rooms.door.relay.siblings.close()
     await rooms.worker.stop(_JOBS_END_S)
+    await rooms.door.experiments.stop_tasks()
     await rooms.door.flags.stop()
     await rooms.journal.close()
     rooms.unfinished.close()
