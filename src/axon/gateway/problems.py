@@ -308,7 +308,10 @@ def problem_of(error: AxonError) -> Problem:
 
 
 def _problem_of_definition(error: DefinitionInvalid | ExperimentInvalid) -> Problem:
-    """Return everything that is wrong with flags or an experiment; `param` is where the first of it stands."""
+    """Return everything that is wrong with flags or an experiment.
+
+    `param` is where the first of it stands.
+    """
     shown = [f"{one.path}: {one.message}" for one in error.errors[:MISTAKES_SHOWN]]
     left = len(error.errors) - len(shown)
     message = "; ".join([*shown, *([f"and {left} more"] if left else [])]) + "."

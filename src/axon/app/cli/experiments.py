@@ -88,7 +88,7 @@ def experiments() -> None:
 def list_experiments(asked: Asked) -> None:
     """List every experiment, the one that was changed last first."""
     found = asked.client.all().data
-    columns = {
+    columns: dict[str, list[str]] = {
         "Experiment": [one.name for one in found],
         "State": [one.state for one in found],
         "Flag": [one.definition.flag for one in found],
@@ -210,7 +210,7 @@ def show_results(asked: Asked, name: str, page: Any) -> None:
 def show_history(asked: Asked, name: str) -> None:
     """Show who changed an experiment, when and why; with --json also how it was before."""
     found = asked.client.history(name).data
-    columns = {
+    columns: dict[str, list[str]] = {
         "Version": [str(one.version) for one in found],
         "Change": [one.action for one in found],
         "When": [_day(one.at) for one in found],

@@ -35,7 +35,7 @@ _STREAM_EVERY_S = 1.0
 """PostgreSQL has a turn some milliseconds after its end; who reads the stream counts in seconds."""
 
 _CALCULATE_EVERY_S = 60.0
-"""Bounds for how long a guardrail lets harm be done; the sums of a large experiment take seconds."""
+"""How long a guardrail lets harm be done; the sums of a large experiment take seconds."""
 
 _TELL_STRIPE_EVERY_S = 300.0
 """It is told of hours that are over, and takes events of the last 35 days."""
