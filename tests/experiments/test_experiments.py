@@ -121,28 +121,26 @@ async def test_places_outlive_the_process_and_valkey(trying: Trying) -> None:
         await other.close()
 
 
-@pytest.mark.parametrize(
-    ("changes", "path"),
-    [
-        ({"flag": "none"}, "$.flag"),
-        ({"control": "third"}, "$.control"),
-        ({"shares": {"off": 50, "none": 50}}, "$.shares.none"),
-        ({"shares": {"off": 80, "on": 30}}, "$.shares.off"),
-        ({"shares": {"off": 80}}, "$.shares"),
-        ({"primary": ["happiness"]}, "$.primary[0]"),
-        ({"primary": []}, "$.primary"),
-        ({"guardrails": [{"metric": "latency"}, {"metric": "latency"}]}, "$.guardrails[1].metric"),
-        ({"alpha": 2}, "$.alpha"),
-        ({"power": "much"}, "$.power"),
-        ({"more": 1}, "$"),
-    ],
-)
-async def test_a_mistake_is_told_with_its_path(
-    trying: Trying, changes: dict[str, Any], path: str
-) -> None:
-    with pytest.raises(ExperimentInvalid) as refused:
-        await trying.experiments.describe(DOING, NAME, described(**changes))
-    assert [one.path for one in refused.value.errors] == [path]
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"flag": "none"}, "$.flag"),
+    ({"control": "third"}, "$.control"),
+    ({"shares": {"off": 50, "none": 50}}, "$.shares.none"),
+    ({"shares": {"off": 80, "on": 30}}, "$.shares.off"),
+    ({"shares": {"off": 80}}, "$.shares"),
+    ({"primary": ["happiness"]}, "$.primary[0]"),
+    ({"primary": []}, "$.primary"),
+    ({"guardrails": [{"metric": "latency"}, {"metric": "latency"}]}, "$.guardrails[1].metric"),
+    ({"alpha": 2}, "$.alpha"),
+    ({"power": "much"}, "$.power"),
+    ({"more": 1}, "$"),
+]
+
+
+async def test_a_mistake_is_told_with_its_path(trying: Trying) -> None:
+    for changes, path in MISTAKES:
+        with pytest.raises(ExperimentInvalid) as refused:
+            await trying.experiments.describe(DOING, NAME, described(**changes))
+        assert [one.path for one in refused.value.errors] == [path]
 
 
 async def test_only_one_runs_on_a_flag_and_each_step_has_its_time(trying: Trying) -> None:
