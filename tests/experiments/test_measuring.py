@@ -35,27 +35,26 @@ async def started(trying: Trying) -> int:
 
 
 def made_turns(since_us: int, draw: random.Random) -> list[dict[str, Any]]:
-    turns = []
-    for user in range(1, 41):
-        variant = draw.choice(["on", "off"])
-        for number in range(draw.randint(1, 4)):
-            turns.append(
-                {
-                    "turn_id": f"resp_{user}_{number}",
-                    "user": user,
-                    "variant": variant,
-                    "at_us": since_us + draw.randint(0, 2 * DAY_US),
-                    "status": draw.choice(["completed", "completed", "failed"]),
-                    "first_us": draw.choice([0, 500, 900]),
-                    "took_us": draw.randint(1000, 9000),
-                    "cost": draw.randint(0, 10**12),
-                    "input": draw.randint(1, 1000),
-                    "output": draw.randint(1, 1000),
-                    "refused": draw.random() < 0.2,
-                    "conversation": draw.choice(["", "conv_a", "conv_b"]),
-                }
-            )
-    return turns
+    """Return turns of forty people, each with one variant."""
+    variants = {user: draw.choice(["on", "off"]) for user in range(1, 41)}
+    return [
+        {
+            "turn_id": f"resp_{user}_{number}",
+            "user": user,
+            "variant": variant,
+            "at_us": since_us + draw.randint(0, 2 * DAY_US),
+            "status": draw.choice(["completed", "completed", "failed"]),
+            "first_us": draw.choice([0, 500, 900]),
+            "took_us": draw.randint(1000, 9000),
+            "cost": draw.randint(0, 10**12),
+            "input": draw.randint(1, 1000),
+            "output": draw.randint(1, 1000),
+            "refused": draw.random() < 0.2,
+            "conversation": draw.choice(["", "conv_a", "conv_b"]),
+        }
+        for user, variant in variants.items()
+        for number in range(draw.randint(1, 4))
+    ]
 
 
 def plain(turns: list[dict[str, Any]], before: dict[int, tuple[int, int]]) -> dict[str, Any]:

@@ -33,14 +33,22 @@ PEOPLE = 60
 ASKERS = 3
 PATIENCE_S = 120.0
 SHARES = (10, 50, 100)
-MARK = "THE NEW WORDS"
-FLAG: dict[str, Any] = {
-    "state": "ENABLED",
-    "variants": {"new": {"system": {"text": MARK}}, "old": {}},
-    "defaultVariant": "old",
-    "targeting": {"fractional": [["new", 50], ["old", 50]]},
-    "metadata": {"axon.turn": True},
-}
+
+
+def flag_of(name: str) -> dict[str, Any]:
+    """Return a flag whose variant `new` tells the engine so."""
+    return {
+        "state": "ENABLED",
+        "variants": {"new": {"system": {"text": f"New is {name}."}}, "old": {}},
+        "defaultVariant": "old",
+        "targeting": {"fractional": [["new", 50], ["old", 50]]},
+        "metadata": {"axon.turn": True},
+    }
+
+
+def variant_told(name: str, answer: Any) -> str:
+    """Return the variant that the engine was told of, which said what it was told."""
+    return "new" if f"New is {name}." in answer["choices"][0]["message"]["content"] else "old"
 
 
 @dataclass
@@ -85,8 +93,7 @@ class Rollout:
             except (OSError, http.client.HTTPException):
                 continue  # its process was killed
             if answer.status == 200:
-                told = answer.body["choices"][0]["message"]["content"]
-                variant = "new" if MARK in told else "old"
+                variant = variant_told(self.flag, answer.body)
                 self.served.setdefault(person, []).append((answer.body["id"], variant))
 
     def until_turns(self, more: int) -> None:
@@ -130,7 +137,7 @@ def play(rollout: Rollout, turns: int) -> None:
         "shares": {"new": SHARES[0]},
         "primary": ["error_rate"],
     }
-    rollout.must("PUT", f"/v1/flags/{rollout.flag}", {"definition": FLAG})
+    rollout.must("PUT", f"/v1/flags/{rollout.flag}", {"definition": flag_of(rollout.flag)})
     rollout.must("PUT", experiment, {"experiment": described})
     rollout.must("POST", f"{experiment}/start", {})
     people = [f"person {number}" for number in range(PEOPLE)]
