@@ -59,11 +59,11 @@ class Trying:
         await self.experiments.describe(DOING, NAME, described(**changes))
         await self.experiments.start(DOING, NAME)
 
-    def variant(self, user: int, **more: str) -> tuple[str | None, str]:
+    def variant(self, user: int) -> tuple[str | None, str]:
         """Return what a user gets now, and why."""
         key = f"{user:016x}"
         context = EvaluationContext(
-            now_us=self.node.clock.now_us(), targeting_key=key, user=key, placed=key, **more
+            now_us=self.node.clock.now_us(), targeting_key=key, user=key, placed=key
         )
         found = self.flags.flag_set.evaluate("tone", context)
         return found.variant, found.reason

@@ -33,8 +33,9 @@ def flag(allocation: Allocation | None, **more: object) -> Flag:
     return read_definitions(json.dumps({"flags": {"tone": definition}}).encode()).flags["tone"]
 
 
-def asked(found: Flag, key: str, **more: str) -> tuple[str | None, str]:
-    answer = found.evaluate(EvaluationContext(now_us=1, targeting_key=key, **more))
+def asked(found: Flag, key: str, *, tier: str = "", placed: str = "") -> tuple[str | None, str]:
+    context = EvaluationContext(now_us=1, targeting_key=key, tier=tier, placed=placed)
+    answer = found.evaluate(context)
     return answer.variant, answer.reason
 
 

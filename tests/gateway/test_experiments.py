@@ -69,8 +69,9 @@ def test_turns_and_clients_agree_and_who_signs_in_keeps_the_variant(trying: Runn
         assert told["variant"] == before
         seen.add(before)
     assert seen == {"old", "new"}
-    too_long = call("POST", "/v1/chat/completions", {"model": "fake-model", "messages": []},
-                    {"axon-anonymous-id": "x" * 513})  # fmt: skip
+    asked = {"model": "fake-model", "messages": [{"role": "user", "content": "hello"}]}
+    headers = {"axon-anonymous-id": "x" * 513}
+    too_long = call("POST", "/v1/chat/completions", asked, headers)
     assert (too_long.status, too_long.body["error"]["param"]) == (400, "axon-anonymous-id")
     assert call.evaluate(name, targetingKey="x", anonymousId=3).status == 400
     stopped = call("POST", f"/v1/experiments/{name}/stop", {"decision": "no difference"})
