@@ -89,8 +89,7 @@ async def open_rooms(
     left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
     await ground.valkey.start()
     await conversations.open()
-    await allowance.limits.start()
-    await allowance.flags.start()
+    await _keep_up(allowance)
     await turns.recover(left_open)
     tasks = TaskOwner(_task_failed)
     door = Door(
@@ -114,7 +113,6 @@ async def open_rooms(
         relay=relay_between(settings, folder, ground.mint, ground.clock, tasks),
         without_postgresql=lambda: not ground.postgres.available,
     )
-    door.experiments.start_tasks()
     return ServingRooms(
         door=door,
         journal=journal,
@@ -141,6 +139,11 @@ def _allowance(
         limits=_limits(settings, folder, ground, journal),
         flags=_flags(settings, folder, ground, journal),
     )
+
+
+async def _keep_up(allowance: _Allowance) -> None:
+    await allowance.limits.start()
+    await allowance.flags.start()
 
 
 def _alerts(settings: Settings, ground: Ground) -> OwnAlerts:
@@ -289,7 +292,8 @@ def _flags(settings: Settings, folder: DataFolder, ground: Ground, journal: Jour
 
 
 def _experiments(ground: Ground, journal: Journal, flags: Flags) -> Experiments:
-    return Experiments(
+    """Return the experiments; what their guardrails want is done from now on."""
+    experiments = Experiments(
         ExperimentsParts(
             postgres=ground.postgres,
             journal=journal,
@@ -298,6 +302,8 @@ def _experiments(ground: Ground, journal: Journal, flags: Flags) -> Experiments:
             flags=flags.changes,
         )
     )
+    experiments.start_tasks()
+    return experiments
 
 
 def _watched(folder: str) -> Path | None:
