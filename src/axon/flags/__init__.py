@@ -2,7 +2,7 @@
 
 from axon.flags.changing import Asked, Author, Changed, FlagChanges
 from axon.flags.definition import read_definitions
-from axon.flags.documents import RULE_MARK, is_name, split_document
+from axon.flags.documents import RULE_MARK, is_name, join_document, split_document
 from axon.flags.errors import DefinitionInvalid, FlagsError, Mistake
 from axon.flags.flag import Flag
 from axon.flags.flag_set import EMPTY, FlagSet
@@ -20,6 +20,7 @@ from axon.flags.refusals import (
     UnknownSchedule,
     UnknownVersion,
 )
+from axon.flags.store import read_defined
 from axon.flags.turn_effect import NO_EFFECT, Sampling, SystemPrompt, TurnEffect, joined
 from axon.flags.values import (
     BOOLEAN,
@@ -97,7 +98,9 @@ __all__ = [
     "UnknownSchedule",
     "UnknownVersion",
     "is_name",
+    "join_document",
     "joined",
+    "read_defined",
     "read_definitions",
     "split_document",
 ]
