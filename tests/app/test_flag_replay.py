@@ -205,7 +205,7 @@ async def test_a_draft_that_says_what_was_moves_nobody(database: str, postgres: 
 
 async def test_only_turns_that_flags_are_asked_for_count(database: str, postgres: Postgres) -> None:
     usual = ended("chatcmpl_1", BOOK)
-    others = [
+    others: list[tuple[str, dict[str, Any]]] = [
         ("chatcmpl_2", {"ours": True}),
         ("chatcmpl_3", {"surface": "embeddings"}),
         ("chatcmpl_4", {"accepted_us": SPAN.until_us}),
