@@ -60,6 +60,9 @@ HEAD = TurnHead(
     variant_model="large",
     safety="strict",
     retrieval=Retrieval("found", 63, 64),
+    region="EU",
+    tier="pro",
+    ours=True,
 )
 USAGE = TokenUsage(
     input_tokens=11,

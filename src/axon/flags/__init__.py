@@ -9,7 +9,7 @@ from axon.flags.allocation import (
 )
 from axon.flags.changing import Asked, Author, Changed, FlagChanges
 from axon.flags.definition import read_definitions
-from axon.flags.documents import RULE_MARK, is_name, split_document
+from axon.flags.documents import RULE_MARK, is_name, join_document, split_document
 from axon.flags.errors import AllocationWrong, DefinitionInvalid, FlagsError, Mistake
 from axon.flags.flag import Flag
 from axon.flags.flag_set import EMPTY, FlagSet
@@ -28,6 +28,7 @@ from axon.flags.refusals import (
     UnknownSchedule,
     UnknownVersion,
 )
+from axon.flags.store import read_defined
 from axon.flags.turn_effect import NO_EFFECT, Sampling, SystemPrompt, TurnEffect, joined
 from axon.flags.under_experiment import EXPERIMENTS
 from axon.flags.values import (
@@ -112,9 +113,11 @@ __all__ = [
     "UnknownSchedule",
     "UnknownVersion",
     "is_name",
+    "join_document",
     "joined",
     "place_of",
     "read_allocation",
+    "read_defined",
     "read_definitions",
     "split_document",
     "write_allocation",

@@ -95,6 +95,12 @@ class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     safety: str = ""
     """The level that a flag's variant set; empty when none did."""
     retrieval: Retrieval = Retrieval()
+    region: str = ""
+    """Where the server knew the caller to be, as rules of flags read it; empty for unknown."""
+    tier: str = ""
+    """Of the caller when the turn was accepted, as rules of flags read it; empty for none."""
+    ours: bool = False
+    """Whether Axon asked by itself, as for a title: no flag is for such a turn."""
 
     @property
     def runs_on(self) -> str:

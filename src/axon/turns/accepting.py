@@ -226,6 +226,9 @@ def _build(rooms: TurnRooms, steered: Steered, place: _Place) -> RunningTurn:
         variant_model=chosen if chosen != request.model else "",
         safety=steered.steering.effect.safety or "",
         retrieval=steered.retrieval,
+        region=request.region,
+        tier=request.tier,
+        ours=request.ours,
     )
     items = request.items
     if begun is not None and not begun.history and place.history.turns:  # it branches off

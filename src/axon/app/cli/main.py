@@ -14,6 +14,7 @@ from axon.app.cli.chat import chat
 from axon.app.cli.command import ExampleGroup
 from axon.app.cli.doctor import doctor
 from axon.app.cli.experiments import experiments
+from axon.app.cli.flag_replay import replay_flags
 from axon.app.cli.flags import flags
 from axon.app.cli.journal import journal
 from axon.app.cli.keyring import keyring
@@ -57,6 +58,7 @@ for command in (
     usage_stream_group, alerts, webhooks, flags, experiments,
 ):  # fmt: skip
     axon.add_command(command)
+flags.add_command(replay_flags)
 
 
 def main() -> None:
