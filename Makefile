@@ -32,14 +32,15 @@ SEEDS ?= 10000
 MINUTES ?= 10
 ROUNDS ?= 50
 ROWS ?= 5000000
+SECONDS ?= 300
 
 # Where the jars of Apache Kafka are kept, and the Maven repository they are fetched from.
 KAFKA ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/axon/kafka-4.3.1
 MAVEN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags bench-telemetry flips warm usage frozen \
-	verify-million chaos powerloss freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel install clean
+.PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags bench-telemetry flips rollout warm usage \
+	frozen verify-million chaos powerloss freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel install clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +83,9 @@ bench-telemetry: $(STAMP_DEV) ## Measure what metrics, traces and log lines cost
 
 flips: $(STAMP_DEV) ## Measure how soon every process and a web client have a changed flag (ARGS="--processes 4")
 	$(BIN)/python -m bench.flips $(ARGS)
+
+rollout: $(STAMP_DEV) ## Roll flags out under load while processes are killed, for SECONDS=300: nobody may move back
+	$(BIN)/python -m tests.failures.rollout --seconds $(SECONDS)
 
 warm: $(STAMP_DEV) ## Measure how fast a wiped cache is warm again (ARGS="--conversations 100000")
 	$(BIN)/python -m bench.warm $(ARGS)

@@ -1,6 +1,7 @@
 """`axon flags`: what a person does with flags, from the first import to the roll back."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,33 @@ def test_what_is_wrong_is_said_with_its_place(flags: FlagCommands, tmp_path: Pat
     (listed,) = [one for one in flags.json("list") if one["key"] == "of-file"]
     assert listed["origin"] == "folder"
     assert "axon up" in FlagCommands(tmp_path).refused("list")
+
+
+def test_a_draft_is_tried_on_turns_of_the_past(
+    flags: FlagCommands, running: RunningAxon, tmp_path: Path
+) -> None:
+    draft = {
+        "state": "ENABLED",
+        "variants": {"brief": {"system": {"text": "Be brief."}}, "plain": {}},
+        "defaultVariant": "brief",
+        "metadata": {"axon.turn": True},
+    }
+    file = tmp_path / "draft.json"
+    file.write_text(json.dumps({"flags": {"tone": draft}}))
+    words = ("replay", "--draft", str(file), "--since", "1h")
+    for _ in range(2):
+        running.sync_client().chat.completions.create(
+            model="small", messages=[{"role": "user", "content": "hello"}]
+        )
+    deadline = time.monotonic() + 60  # for the projector, which is seldom behind
+    while (found := json.loads(flags.said(*words, "--json")))["turns"] < 2:
+        assert time.monotonic() < deadline
+    assert found["turns"] == found["moved"] == 2
+    (move,) = found["flags"][0]["moves"]
+    assert move["before"] == "(not asked)" and move["after"] == "brief" and move["units"] == 1
+    said = flags.said(*words)
+    assert said.startswith("2 of 2 turns would have been served differently.")
+    assert "tone, by user:" in said and "(not asked)   brief   2       1" in said
+    later = flags.run("replay", "--draft", str(file), "--since", "1h", "--until", "2h")
+    assert later.exit_code == 2 and "--since is before --until" in later.output
+    assert flags.run("replay", "--draft", "-", "--since", "soon").exit_code == 2

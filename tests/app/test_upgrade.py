@@ -92,10 +92,10 @@ async def test_a_database_of_a_newer_version_is_refused_and_not_touched(
     await first_version(empty, tmp_path)
     connection = await asyncpg.connect(empty)
     await connection.execute(
-        "INSERT INTO axon_migrations VALUES ('conversations', 9999, ''), ('experiments', 1, '')"
+        "INSERT INTO axon_migrations VALUES ('conversations', 9999, ''), ('hereafter', 1, '')"
     )
     before = await connection.fetch("SELECT * FROM axon_migrations")
-    with pytest.raises(DatabaseNewer, match="conversations/9999, experiments/0001"):
+    with pytest.raises(DatabaseNewer, match="conversations/9999, hereafter/0001"):
         await migrate_all(empty)
     assert await connection.fetch("SELECT * FROM axon_migrations") == before
     await connection.close()

@@ -13,6 +13,7 @@ from axon.records import (
     Charge,
     ConversationChanged,
     EventsReceived,
+    ExperimentChanged,
     FeedbackGiven,
     FlagChange,
     FlagsChanged,
@@ -63,6 +64,9 @@ HEAD = TurnHead(
     safety="strict",
     retrieval=Retrieval("found", 63, 64),
     trace=b"\x10" * 25,
+    region="EU",
+    tier="pro",
+    ours=True,
 )
 USAGE = TokenUsage(
     input_tokens=11,
@@ -82,6 +86,7 @@ ASSIGNMENT = Assignment(
     bucketing_version=16,
     unit="subject",
     definition="0123456789abcdef",
+    placed_as=68,
 )
 
 EXAMPLES: dict[int, Record] = {
@@ -117,6 +122,7 @@ EXAMPLES: dict[int, Record] = {
         events=b"\x07events",
         charge=CHARGE,
         times=TIMES,
+        refused=True,
     ),
     4: TurnInterrupted(
         head=HEAD,
@@ -207,6 +213,19 @@ EXAMPLES: dict[int, Record] = {
         changes=[FlagChange("tone", 59, "edited", b'{"state":"DISABLED"}', b'{"state":"ENABLED"}')],
         scheduled=[FlagSchedule("fls_60", 1_790_000_000_000_061, b'{"tone":null}')],
         ended=["fls_62"],
+    ),
+    10: ExperimentChanged(
+        change_id="exc_64",
+        name="warmer-words",
+        version=65,
+        action="started",
+        org_id="org_04",
+        user=66,
+        credential_id="key_05",
+        at_us=1_790_000_000_000_067,
+        why="größer",
+        before=b'{"state":"draft"}',
+        after=b'{"state":"running"}',
     ),
     12: FeedbackGiven(
         feedback_id="fdb_63",

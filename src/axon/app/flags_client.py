@@ -33,38 +33,38 @@ class FlagsClient:
     def all(self, archived: bool) -> FlagPage:
         """Return every flag."""
         path = f"/flags?archived={str(archived).lower()}"
-        return msgspec.json.decode(self._call("GET", path), type=FlagPage)
+        return msgspec.json.decode(self.call("GET", path), type=FlagPage)
 
     def flag(self, key: str) -> FlagShown:
         """Return one flag."""
-        return msgspec.json.decode(self._call("GET", _path(key)), type=FlagShown)
+        return msgspec.json.decode(self.call("GET", _path(key)), type=FlagShown)
 
     def history(self, key: str, limit: int) -> FlagHistory:
         """Return its changes, the newest first."""
-        found = self._call("GET", f"{_path(key)}/history?limit={limit}")
+        found = self.call("GET", f"{_path(key)}/history?limit={limit}")
         return msgspec.json.decode(found, type=FlagHistory)
 
     def set(self, key: str, change: Mapping[str, object]) -> Any:
         """Make or change a flag; return what changed."""
-        return msgspec.json.decode(self._call("PUT", _path(key), msgspec.json.encode(change)))
+        return msgspec.json.decode(self.call("PUT", _path(key), msgspec.json.encode(change)))
 
     def bring(self, document: Mapping[str, object]) -> Any:
         """Make or change all flags of a document; return what changed."""
-        return msgspec.json.decode(self._call("POST", "/flags", msgspec.json.encode(document)))
+        return msgspec.json.decode(self.call("POST", "/flags", msgspec.json.encode(document)))
 
     def archive(self, key: str, why: str) -> Any:
         """Take a flag away; return what changed."""
-        return msgspec.json.decode(self._call("DELETE", f"{_path(key)}?{urlencode({'why': why})}"))
+        return msgspec.json.decode(self.call("DELETE", f"{_path(key)}?{urlencode({'why': why})}"))
 
     def roll_back(self, key: str, change: Mapping[str, object]) -> Any:
         """Make a flag again what it was; return what changed."""
         body = msgspec.json.encode(change)
-        return msgspec.json.decode(self._call("POST", f"{_path(key)}/rollback", body))
+        return msgspec.json.decode(self.call("POST", f"{_path(key)}/rollback", body))
 
     def call_off(self, schedule_id: str, why: str) -> Any:
         """Call off a change that waits for its time; return what changed."""
         path = f"/flag_schedules/{quote(schedule_id, safe='')}?{urlencode({'why': why})}"
-        return msgspec.json.decode(self._call("DELETE", path))
+        return msgspec.json.decode(self.call("DELETE", path))
 
     def evaluate(self, key: str, context: Mapping[str, object]) -> Any:
         """Return what a flag says in a context, as OFREP has it."""
@@ -75,7 +75,8 @@ class FlagsClient:
             raise FlagsRefused(f"{status}: {answer.decode(errors='replace')[:500]}")
         return msgspec.json.decode(answer)
 
-    def _call(self, method: str, path: str, body: bytes = b"") -> bytes:
+    def call(self, method: str, path: str, body: bytes = b"") -> bytes:
+        """Return the answer to a request below `/v1`."""
         status, answer = self._ask(method, self._url.path + path, body)
         if status >= 400:
             try:

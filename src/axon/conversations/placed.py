@@ -7,6 +7,7 @@ from axon.records import (
     AccessLogged,
     ConversationChanged,
     EventsReceived,
+    ExperimentChanged,
     FeedbackGiven,
     FlagsChanged,
     ItemsAppended,
@@ -28,7 +29,9 @@ DELETED_WITH_ITEMS = "deleted_with_items"
 DELETIONS = frozenset({"deleted", DELETED_WITH_ITEMS})
 """Changes after which there is no conversation; the second takes its items along."""
 
-_OF_NO_CONVERSATION = SubjectErased | EventsReceived | FlagsChanged | FeedbackGiven | AccessLogged
+_OF_NO_CONVERSATION = (
+    SubjectErased | EventsReceived | FlagsChanged | ExperimentChanged | FeedbackGiven | AccessLogged
+)
 
 Placed = TurnCompleted | TurnInterrupted | ItemsAppended | ConversationChanged
 """The records that take a place in a conversation."""

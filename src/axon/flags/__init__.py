@@ -1,14 +1,22 @@
 """What is decided for whom: flag definitions, and the variant that a turn or a client gets."""
 
+from axon.flags.allocation import (
+    PLACES,
+    Allocation,
+    place_of,
+    read_allocation,
+    write_allocation,
+)
 from axon.flags.changing import Asked, Author, Changed, FlagChanges
 from axon.flags.definition import read_definitions
-from axon.flags.documents import RULE_MARK, is_name, split_document
-from axon.flags.errors import DefinitionInvalid, FlagsError, Mistake
+from axon.flags.documents import RULE_MARK, is_name, join_document, split_document
+from axon.flags.errors import AllocationWrong, DefinitionInvalid, FlagsError, Mistake
 from axon.flags.flag import Flag
 from axon.flags.flag_set import EMPTY, FlagSet
 from axon.flags.flags import Flags, FlagsParts
 from axon.flags.kept import Defined, FlagVersion, KeptFlag, Schedule
 from axon.flags.listening import Listener
+from axon.flags.metadata import ALLOCATION, KILLED
 from axon.flags.projector import FlagsProjector
 from axon.flags.refusals import (
     ChangeWrong,
@@ -20,7 +28,9 @@ from axon.flags.refusals import (
     UnknownSchedule,
     UnknownVersion,
 )
+from axon.flags.store import read_defined
 from axon.flags.turn_effect import NO_EFFECT, Sampling, SystemPrompt, TurnEffect, joined
+from axon.flags.under_experiment import EXPERIMENTS
 from axon.flags.values import (
     BOOLEAN,
     DEFAULT,
@@ -45,17 +55,21 @@ from axon.flags.values import (
 )
 
 __all__ = [
+    "ALLOCATION",
     "BOOLEAN",
     "DEFAULT",
     "DISABLED",
     "EMPTY",
     "ERROR",
+    "EXPERIMENTS",
     "FLAG_NOT_FOUND",
     "GENERAL",
+    "KILLED",
     "NO_EFFECT",
     "NUMBER",
     "OBJECT",
     "PARSE_ERROR",
+    "PLACES",
     "RULE_MARK",
     "SPLIT",
     "STATIC",
@@ -64,6 +78,8 @@ __all__ = [
     "TARGETING_MATCH",
     "TYPE_MISMATCH",
     "UNITS",
+    "Allocation",
+    "AllocationWrong",
     "Asked",
     "Author",
     "ChangeWrong",
@@ -97,7 +113,12 @@ __all__ = [
     "UnknownSchedule",
     "UnknownVersion",
     "is_name",
+    "join_document",
     "joined",
+    "place_of",
+    "read_allocation",
+    "read_defined",
     "read_definitions",
     "split_document",
+    "write_allocation",
 ]

@@ -8,9 +8,11 @@ from axon.records import TurnCompleted, TurnInterrupted
 # A turn's record comes again with every replay, and with its place: it is then no news.
 _INSERT = """
 INSERT INTO flags.assignments (user_id, turn_id, flag, variant, reason, definition_version,
-    definition, bucketing_version, unit, org_id, accepted_us)
+    definition, bucketing_version, unit, org_id, accepted_us, placed_as,
+    refused)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[],
-    $7::text[], $8::int[], $9::text[], $10::text[], $11::bigint[])
+    $7::text[], $8::int[], $9::text[], $10::text[], $11::bigint[],
+    $12::bigint[], $13::boolean[])
 ON CONFLICT (user_id, turn_id, flag) DO NOTHING
 """
 
@@ -36,6 +38,8 @@ async def project_assignments(connection: asyncpg.Connection, records: list[Posi
                 one.unit,
                 head.org_id,
                 head.accepted_us,
+                one.placed_as,
+                isinstance(record, TurnCompleted) and record.refused,
             )
             for one in record.assignments
         ]

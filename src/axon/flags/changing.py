@@ -32,6 +32,7 @@ from axon.flags.store import (
     read_version,
     read_versions,
 )
+from axon.flags.under_experiment import EXPERIMENTS, check_frozen, with_allocation
 from axon.journal import Journal
 from axon.records import FlagChange, FlagsChanged, FlagSchedule, encode
 from axon.stores import Postgres
@@ -60,7 +61,7 @@ class Asked:
 
     author: Author = Author()
     origin: str = "api"
-    """api, folder or schedule."""
+    """api, folder, schedule or experiments."""
     why: str = ""
     wanted: Mapping[str, bytes] = field(default_factory=dict)
     """Definitions by name, as split_document returns them; empty to archive it. What a folder
@@ -254,7 +255,7 @@ class FlagChanges:
                 continue
             if from_folder:
                 wanted.setdefault(name, b"")  # it is no longer there
-            elif name in wanted and self._parts.has_folder:
+            elif name in wanted and self._parts.has_folder and asked.origin != EXPERIMENTS:
                 raise FlagFromFile(name)
         found = []
         for name, definition in wanted.items():
@@ -262,11 +263,16 @@ class FlagChanges:
             if not definition and not version:
                 raise UnknownFlag(name)
             after = with_bucketing(definition, was) if definition else b""
+            after = with_allocation(after, was, asked.origin) if after else b""
             taken_over = from_folder and origin == "api" and after
             if same(after, was) and not taken_over:
                 continue
             action = _action(asked.rolls_back, version, was, after)
             found.append(FlagChange(name, version + 1, action, was, after))
+        check_frozen(
+            {one.name: (one.before, one.after) for one in found},
+            {name: flag.definition for name, flag in standing.items()},
+        )
         return found
 
     def _mint(self, prefix: str, asked: Asked) -> str:

@@ -12,7 +12,7 @@ from axon.flags.flag import Flag, FlagParts
 from axon.flags.flag_set import EMPTY, FlagSet
 from axon.flags.fractional import Splitting
 from axon.flags.logic import Compiler, SharedRules, Spot, evaluator_path
-from axon.flags.metadata import TURN, read_metadata, read_rollout
+from axon.flags.metadata import ALLOCATION, TURN, read_metadata, read_rollout
 from axon.flags.mistakes import ROOT, Mistakes, Path
 from axon.flags.relations import relate
 from axon.flags.rollout import Rollout
@@ -114,6 +114,8 @@ class _Reader:
         own = read_metadata(given.get("metadata", {}), path / "metadata", self._mistakes)
         metadata = {**self.metadata, **own}
         rollout = read_rollout(metadata, path / "metadata", self._mistakes)
+        if rollout.allocation and not rollout.allocation.variants <= variants.keys():
+            self._mistakes.add(path / "metadata" / ALLOCATION, "it has variants the flag has not")
         splitting = Splitting(key, rollout.bucketing, rollout.unit)
         compiler = Compiler(splitting, variants, self._shared)
         default_variant = self._default(given, variants, path / "defaultVariant")

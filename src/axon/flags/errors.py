@@ -19,6 +19,15 @@ class Mistake(NamedTuple):
     """What, as a sentence without its end."""
 
 
+class AllocationWrong(FlagsError):
+    """The shares of an experiment cannot be these."""
+
+    def __init__(self, variant: str, why: str) -> None:
+        """`variant` is the one whose share is wrong."""
+        self.variant, self.why = variant, why
+        super().__init__(f'"{variant}" {why}')
+
+
 class DefinitionInvalid(FlagsError):
     """The flag definitions cannot be used."""
 

@@ -61,6 +61,7 @@ class Flag:
     """One definition. What it can answer is made once, and shared by all who ask."""
 
     __slots__ = (
+        "_allocated",
         "_answers",
         "_fixed",
         "_kept_from",
@@ -104,6 +105,7 @@ class Flag:
         }
         gated = self.rollout.switches or self.rollout.places
         self._kept_from = self._off if gated else None
+        self._allocated = self.rollout.allocation is not None
         self._fixed = self._always()
 
     def evaluate(self, context: EvaluationContext) -> Evaluation:
@@ -116,10 +118,12 @@ class Flag:
                 if off is not None:
                     return off
             if self._targeting is None:
-                return self._default(STATIC)
+                return self._place(context) or self._default(STATIC)
             data = context.data
             run = Run(context=context, data=data)
             result = self._targeting(data, run)
+            if run.split and self._allocated:
+                return self._place(context) or self._default(DEFAULT)
             if result is None:
                 return self._default(DEFAULT)
             variant = result if isinstance(result, str) else variant_name(result)
@@ -168,9 +172,21 @@ class Flag:
             return self.answer(None, DISABLED, "its state is DISABLED")
         if self.rollout.killed:
             return self.answer(None, DISABLED, "it was killed")
-        if self._targeting is None and self._kept_from is None:
+        if self._targeting is None and self._kept_from is None and not self._allocated:
             return self._default(STATIC)
         return None
+
+    def _place(self, context: EvaluationContext) -> Evaluation | None:
+        """Return what the experiment that runs on it gives a unit, in place of its splits; None
+        for a unit that takes no part."""
+        allocation = self.rollout.allocation
+        if allocation is None:
+            return None
+        unit_id = context.placed_id(self.rollout.unit)
+        if not unit_id:
+            return self.failed(TARGETING_KEY_MISSING, f"the {self.rollout.unit} is not known")
+        variant = allocation.variant_of(unit_id)
+        return self._splits[variant] if variant else self._default(DEFAULT)
 
     def _default(self, reason: str) -> Evaluation:
         variant = self._parts.default_variant

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
+from axon.flags.allocation import Allocation, read_allocation
 from axon.flags.bucketing import BUCKETINGS
 from axon.flags.mistakes import Mistakes, Path
 from axon.flags.rollout import Ramp, Rollout
@@ -39,6 +40,9 @@ EXPERIMENT = "axon.experiment"
 """The name of the experiment it belongs to."""
 TURN = "axon.turn"
 """true: it is asked for every turn, and its variants say what they do to one (TurnEffect)."""
+
+ALLOCATION = "axon.allocation"
+"""Whom the experiment that runs on it gives which variant; experiments alone write it."""
 
 RAMP_POINTS_MAX = 100
 
@@ -149,6 +153,13 @@ def _ramp(value: Primitive) -> tuple[Ramp, ...]:
     return tuple(ramp)
 
 
+def _allocation(value: Primitive) -> Allocation:
+    try:
+        return read_allocation(value if isinstance(value, str) else "")
+    except (ValueError, RecursionError) as error:
+        raise _Refused(f"not an allocation: {error}") from error
+
+
 def _variants(value: Primitive) -> tuple[str, ...]:
     names = [name.strip() for name in value.split(",")] if isinstance(value, str) else []
     if not names or not all(names):
@@ -170,6 +181,7 @@ _READERS: dict[str, Callable[[Primitive], Any]] = {
     RAMP: _ramp,
     EXPERIMENT: _name,
     TURN: _truth,
+    ALLOCATION: _allocation,
 }
 """Every name under our prefix with what reads it: any other name is a mistake, not a wish."""
 

@@ -5,6 +5,7 @@ Where it does not apply it is off, as if its state were DISABLED.
 
 from typing import NamedTuple
 
+from axon.flags.allocation import Allocation
 from axon.flags.bucketing import BUCKETING_DEFAULT, HASHES, share_of
 
 
@@ -32,6 +33,7 @@ class Rollout(NamedTuple):
     ramp: tuple[Ramp, ...] = ()
     experiment: str = ""
     turn: bool = False
+    allocation: Allocation | None = None
 
     @property
     def switches(self) -> bool:

@@ -66,6 +66,9 @@ class EvaluationContext(msgspec.Struct, frozen=True, kw_only=True):
     tier: str = ""
     claimed: Mapping[str, JsonValue] = _NOTHING_CLAIMED
     """What the client says of itself; names in OWNED are ignored."""
+    placed: str = ""
+    """Whom experiments of unit `user` place, as every door of ours names a person; empty is the
+    targeting key. Somebody who was there before signing in may still be placed as then."""
     data: dict[str, JsonValue] = msgspec.field(default_factory=dict)
     """What rules read; made of all above. Nobody gives or changes it."""
 
@@ -95,6 +98,10 @@ class EvaluationContext(msgspec.Struct, frozen=True, kw_only=True):
         if unit == "user":
             return self.targeting_key
         return self.org if unit == "org" else self.conversation
+
+    def placed_id(self, unit: str) -> str:
+        """Return the id by which an experiment places a unit; empty when it is not known."""
+        return (unit == "user" and self.placed) or self.unit_id(unit)
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):

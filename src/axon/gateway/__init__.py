@@ -4,6 +4,7 @@ from axon.gateway.audit_shapes import AccessShown, TurnShown
 from axon.gateway.bodies import Bodies
 from axon.gateway.call import AsgiApp
 from axon.gateway.door import Door, GatewayOptions, PeopleRooms
+from axon.gateway.experiment_shapes import ExperimentHistory, ExperimentPage, ExperimentResults
 from axon.gateway.flag_shapes import FlagHistory, FlagPage, FlagShown
 from axon.gateway.gateway import Gateway
 from axon.gateway.operation import Operation, Status
@@ -18,6 +19,9 @@ __all__ = [
     "AsgiApp",
     "Bodies",
     "Door",
+    "ExperimentHistory",
+    "ExperimentPage",
+    "ExperimentResults",
     "FlagHistory",
     "FlagPage",
     "FlagShown",

@@ -11,6 +11,7 @@ from axon.audit import Audit
 from axon.base import Clock, IdMint, SystemRandomness, UnknownId
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, Owner, RequestKey, StoredTurn
+from axon.experiments import Experiments
 from axon.feedback import FeedbackRoom
 from axon.flags import Flags
 from axon.gateway.call import AnsweredElsewhere, Call, Headers
@@ -37,6 +38,11 @@ _REPLAYED = (b"idempotent-replayed", b"true")
 
 KEY_CHARS_MAX = 255
 """What others who know the header allow too."""
+
+ANONYMOUS_HEADER = b"axon-anonymous-id"
+"""Who the person was before signing in, as the product's server named them then."""
+
+ANONYMOUS_CHARS_MAX = 512
 
 _RETRY_DIGITS_MAX = 3
 """A longer `x-stainless-retry-count` is no SDK's."""
@@ -77,6 +83,7 @@ class Door:
     usage: Usage
     events: OutsideEvents
     flags: Flags
+    experiments: Experiments
     limits: Limits
     limits_admin: LimitsAdmin
     invoices: Invoices
@@ -99,6 +106,19 @@ class Door:
     def subject(self, call: Call, fields: Fields) -> int:
         """Return the number of the person this request is about."""
         return self.accounts.subject(call.caller, _named_user(fields))
+
+    def placed_as(self, call: Call) -> int:
+        """Return as whom experiments place the person; 0 for the person this request is about.
+
+        Who may act for users can name who that was before signing in.
+        """
+        named = call.header(ANONYMOUS_HEADER)
+        if not named or not call.caller.acts_for_users:
+            return 0
+        if len(named) > ANONYMOUS_CHARS_MAX:
+            message = f"Invalid 'axon-anonymous-id': at most {ANONYMOUS_CHARS_MAX} characters."
+            raise refuse(message, param="axon-anonymous-id", code="string_above_max_length")
+        return self.accounts.subject(call.caller, named)
 
     def owner(self, call: Call, object_id: str, prefix: str, fields: Fields | None = None) -> Owner:
         """Return the owner written in an id; raise UnknownId when it is not the caller's to see.

@@ -68,7 +68,7 @@ class FlagChangeShown(msgspec.Struct):
     """The id of the key that asked; empty where a file did."""
     org_id: str
     user_id: str
-    origin: Literal["api", "folder", "schedule"]
+    origin: Literal["api", "folder", "schedule", "experiments"]
     why: str
     before: Any
     after: Any

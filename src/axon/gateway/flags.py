@@ -32,7 +32,7 @@ _NEWEST = 2**31 - 1
 
 async def list_flags(door: Door, call: Call) -> None:
     """Answer with all flags and shared rules; archived ones with `archived=true`."""
-    _permitted(call)
+    author_of(call)
     archived = call.query().get("archived", "false")
     if archived not in ("true", "false"):
         message = f"Invalid value for 'archived': {archived!r}; use 'true' or 'false'."
@@ -51,7 +51,7 @@ async def change_flags(door: Door, call: Call) -> None:
 
     What it does not name stays as it is. Wants the permission `flags`.
     """
-    author = _permitted(call)
+    author = author_of(call)
     _, fields = await call.fields(door.options.body_bytes_max)
     content = {name: raw for name, raw in fields.items() if name not in _OURS}
     wanted = split_document(msgspec.json.encode(content))
@@ -61,7 +61,7 @@ async def change_flags(door: Door, call: Call) -> None:
 
 async def get_flag(door: Door, call: Call, flag_id: str) -> None:
     """Answer with a flag, archived or not, and with its changes that wait for their time."""
-    _permitted(call)
+    author_of(call)
     flag = await door.flags.changes.flag(_name(flag_id))
     schedules = (await door.flags.changes.listed()).schedules
     await call.reply_value(flag_shown(flag, schedules))
@@ -72,7 +72,7 @@ async def set_flag(door: Door, call: Call, flag_id: str) -> None:
 
     With `at` it is changed then. Wants the permission `flags`.
     """
-    author = _permitted(call)
+    author = author_of(call)
     _, fields = await call.fields(door.options.body_bytes_max)
     required(fields, "definition", dict[str, msgspec.Raw])
     asked = Asked(
@@ -87,7 +87,7 @@ async def set_flag(door: Door, call: Call, flag_id: str) -> None:
 
 async def archive_flag(door: Door, call: Call, flag_id: str) -> None:
     """Take a flag away: who asks for it is told that there is none. It can be rolled back."""
-    author = _permitted(call)
+    author = author_of(call)
     query = call.query()
     version = query.get("version", "")
     if version and not version.isdecimal():
@@ -103,7 +103,7 @@ async def archive_flag(door: Door, call: Call, flag_id: str) -> None:
 
 async def flag_history(door: Door, call: Call, flag_id: str) -> None:
     """Answer with the changes of a flag, the newest first: who, when, why, before and after."""
-    _permitted(call)
+    author_of(call)
     query = call.query()
     limit, after = page_limit(query), query.get("after", "")
     if after and not after.isdecimal():
@@ -123,7 +123,7 @@ async def flag_history(door: Door, call: Call, flag_id: str) -> None:
 
 async def roll_back_flag(door: Door, call: Call, flag_id: str) -> None:
     """Make a flag again what it was: in `version`, else in the one before; archived ones too."""
-    author = _permitted(call)
+    author = author_of(call)
     _, fields = await call.fields(door.options.body_bytes_max)
     version = member(fields, "version", int) or 0
     if not 0 <= version <= _NEWEST:
@@ -135,7 +135,7 @@ async def roll_back_flag(door: Door, call: Call, flag_id: str) -> None:
 
 async def call_off_schedule(door: Door, call: Call, schedule_id: str) -> None:
     """See that a change that waits for its time is never made; wants the permission `flags`."""
-    author = _permitted(call)
+    author = author_of(call)
     why = call.query().get("why", "")
     changed = await door.flags.changes.call_off(author, schedule_id, why)
     await call.reply_value(changes_shown(changed))
@@ -146,7 +146,8 @@ def may_change_flags(caller: Principal) -> bool:
     return not caller.pass_expires_us and bool(caller.permissions & FLAG_PERMISSIONS)
 
 
-def _permitted(call: Call) -> Author:
+def author_of(call: Call) -> Author:
+    """Return who changes flags; raises NotPermitted for who may not."""
     caller = call.caller
     if not may_change_flags(caller):
         raise NotPermitted

@@ -25,6 +25,9 @@ variants' values. A server asks for all."""
 _OWN_METADATA = "axon."
 """How we decide is nothing for a person's client."""
 
+ANONYMOUS = "anonymousId"
+"""In a context: who somebody was before signing in. Experiments go on to place the person so."""
+
 INACTIVITY_S = 120
 """After which a client whose page is hidden lets go of its stream."""
 
@@ -158,6 +161,12 @@ async def _context(door: Door, call: Call, key: str) -> EvaluationContext:
             raise RequestRefused(_wrong(key, "INVALID_CONTEXT", "the targetingKey is no text"))
         targeting_key = named
         user = door.accounts.subject(caller, named or None)
+    placed = user
+    if caller.acts_for_users:
+        before = claimed.get(ANONYMOUS, "")
+        if not isinstance(before, str):
+            raise RequestRefused(_wrong(key, "INVALID_CONTEXT", f"the {ANONYMOUS} is no text"))
+        placed = door.accounts.subject(caller, before) if before else user
     return EvaluationContext(
         now_us=door.clock.now_us(),
         targeting_key=targeting_key,
@@ -165,6 +174,7 @@ async def _context(door: Door, call: Call, key: str) -> EvaluationContext:
         org=caller.org_id,
         region=caller.region,
         tier=caller.tier,
+        placed=f"{placed:016x}",
         claimed=claimed,
     )
 

@@ -68,6 +68,11 @@ _SPECIAL: dict[str, tuple[int, ...]] = {
     "flags.archive_flag": (409,),
     "flags.roll_back_flag": (409,),
     **AUDIT_SPECIAL,
+    "experiments.describe_experiment": (409,),
+    "experiments.start_experiment": (409,),
+    "experiments.widen_experiment": (409,),
+    "experiments.stop_experiment": (409,),
+    "experiments.decide_experiment": (409,),
 }
 """What an operation can be refused with beside what its parameters and its body say."""
 

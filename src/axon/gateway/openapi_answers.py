@@ -15,6 +15,7 @@ from axon.gateway.alert_shapes import (
     WebhookMade,
     WebhooksShown,
 )
+from axon.gateway.experiment_shapes import EXPERIMENT_ANSWERS
 from axon.gateway.flag_shapes import FLAG_ANSWERS
 from axon.gateway.openapi_audit import AUDIT_ANSWERS
 from axon.gateway.openapi_conversations import CONVERSATION_ANSWERS
@@ -225,6 +226,7 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     **EVENTS_ANSWERS,
     **FLAG_ANSWERS,
     **AUDIT_ANSWERS,
+    **EXPERIMENT_ANSWERS,
     "models.get_model": Model,
     "stored_chat.delete_completion": Deleted,
     "stored_responses.delete_response": Deleted,
@@ -257,5 +259,6 @@ STREAMS = frozenset(
 OTHER_FORMS: dict[str, tuple[str, ...]] = {
     "invoices.get_invoice": ("text/csv", "text/html"),
     "subjects.export_person": ("application/zip",),
+    "experiments.get_results": ("text/html",),
 }
 """The operations that can answer with text of other kinds beside JSON."""

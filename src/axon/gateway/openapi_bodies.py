@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from axon.experiments import Definition
 from axon.gateway import members
 from axon.gateway.conversations import TITLE_CHARS_MAX
 from axon.gateway.items import ITEMS_MAX, NEEDED_MEMBERS
@@ -143,6 +144,15 @@ _SAID: Schema = {"role": "user", "content": "Hello!"}
 
 _CHANGE: Types = {"why": str, "at": datetime}
 _CONTEXT: Schema = {"context": {"targetingKey": "ada"}}
+EXPERIMENT_EXAMPLE: Schema = {
+    "flag": "tone",
+    "hypothesis": "Warm words bring people back.",
+    "control": "off",
+    "shares": {"off": 10, "on": 10},
+    "primary": ["retention_1"],
+    "guardrails": [{"metric": "cost_per_turn", "kills": True}],
+}
+
 FLAG_EXAMPLE: Schema = {
     "state": "ENABLED",
     "variants": {"warm": "Be kind.", "plain": "Be brief."},
@@ -257,6 +267,26 @@ BODIES: dict[str, Body] = {
     ),
     "flags.roll_back_flag": Body(
         types={"version": int, "why": str}, example={"why": "too many errors"}
+    ),
+    "experiments.describe_experiment": Body(
+        types={"experiment": Definition, "why": str},
+        needed=("experiment",),
+        example={"experiment": EXPERIMENT_EXAMPLE, "why": "is it worth it?"},
+    ),
+    "experiments.start_experiment": Body(types={"why": str}, example={"why": "now"}),
+    "experiments.widen_experiment": Body(
+        types={"why": str, "shares": dict[str, float]},
+        needed=("shares",),
+        example={"shares": {"off": 50, "on": 50}, "why": "it does no harm"},
+    ),
+    "experiments.stop_experiment": Body(
+        types={"why": str, "decision": str, "ships": str},
+        example={"decision": "it stays", "ships": "on"},
+    ),
+    "experiments.decide_experiment": Body(
+        types={"why": str, "decision": str},
+        needed=("decision",),
+        example={"decision": "it stays"},
     ),
     "ofrep.evaluate_flag": Body(
         types={"context": dict[str, Any]}, example=_CONTEXT, must_be_there=False

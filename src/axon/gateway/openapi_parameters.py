@@ -154,6 +154,7 @@ _QUERY: dict[str, Sequence[Parameter]] = {
         _LIMIT,
         _query("after", {"type": "integer", "minimum": 0}, "The `last_id` of the page before."),
     ],
+    "experiments.get_results": [_query("format", {"enum": ["json", "html"]}, "Else JSON.")],
     "ofrep.evaluate_flags": [
         _query("flagConfigEtag", _TEXT, "The `etag` of the event that made the client ask."),
         _query("flagConfigLastModified", _TEXT, "The `lastModified` of that event."),

@@ -42,6 +42,13 @@ from axon.conversations import (
     TailFull,
     TurnNotFound,
 )
+from axon.experiments import (
+    ExperimentInvalid,
+    ExperimentNotThen,
+    ExperimentsUnavailable,
+    NoResults,
+    UnknownExperiment,
+)
 from axon.feedback import FeedbackUnavailable, UnknownFeedback
 from axon.flags import (
     ChangeWrong,
@@ -209,6 +216,7 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
     FeedbackUnavailable: "feedback_unavailable",
     AuditUnavailable: "audit_unavailable",
     SubjectsUnavailable: "privacy_unavailable",
+    ExperimentsUnavailable: "experiments_unavailable",
 }
 """The first that fits; the journal's own kinds stand before it."""
 
@@ -227,11 +235,13 @@ _WRONG: Mapping[type[AxonError], str] = {
 _NOT_FOUND = (
     ConversationNotFound,
     ItemNotFound,
+    NoResults,
     TurnNotFound,
     UnknownAlert,
     UnknownEndpoint,
     UnknownEntitlement,
     UnknownFeedback,
+    UnknownExperiment,
     UnknownFlag,
     UnknownHold,
     UnknownId,
@@ -272,8 +282,11 @@ def problem_of(error: AxonError) -> Problem:
         return Problem(status=401, message="Incorrect API key provided.", code="invalid_api_key")
     if isinstance(error, LimitReached):
         return _problem_of_limit(error)
-    if isinstance(error, DefinitionInvalid):
+    if isinstance(error, DefinitionInvalid | ExperimentInvalid):
         return _problem_of_definition(error)
+    if isinstance(error, ExperimentNotThen):
+        code = "experiment_not_then"
+        return Problem(status=409, message=message, kind="conflict_error", code=code, beside=_ONCE)
     if isinstance(error, ChangeWrong):
         return Problem(status=400, message=message, code="invalid_value")
     if (code := _CONFLICTS.get(type(error))) is not None:
@@ -321,13 +334,17 @@ def problem_of(error: AxonError) -> Problem:
     return Problem(status=500, message="The server failed.", kind="server_error")
 
 
-def _problem_of_definition(error: DefinitionInvalid) -> Problem:
-    """Return everything that is wrong with flags; `param` is where the first of it stands."""
+def _problem_of_definition(error: DefinitionInvalid | ExperimentInvalid) -> Problem:
+    """Return everything that is wrong with flags or an experiment.
+
+    `param` is where the first of it stands.
+    """
     shown = [f"{one.path}: {one.message}" for one in error.errors[:MISTAKES_SHOWN]]
     left = len(error.errors) - len(shown)
     message = "; ".join([*shown, *([f"and {left} more"] if left else [])]) + "."
     path = error.errors[0].path
-    return Problem(status=400, message=message, code="invalid_flag", param=path)
+    code = "invalid_flag" if isinstance(error, DefinitionInvalid) else "invalid_experiment"
+    return Problem(status=400, message=message, code=code, param=path)
 
 
 def _problem_of_limit(error: LimitReached) -> Problem:

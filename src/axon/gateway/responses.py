@@ -80,6 +80,7 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         credential_id=caller.credential_id,
         tier=caller.tier,
         region=caller.region,
+        placed_as=door.placed_as(call),
         surface="responses",
         model=model,
         streamed=member(fields, "stream", bool) or False,

@@ -18,12 +18,12 @@ WITH told AS (
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
         $7::text[], $8::text[], $9::text[], $10::bigint[], $11::int[], $12::int[], $13::int[],
         $14::int[], $15::int[], $16::boolean[], $17::text[], $18::text[], $19::bigint[],
-        $20::bigint[], $21::text[], $22::bigint[])
+        $20::bigint[], $21::text[], $22::bigint[], $23::text[], $24::text[], $25::boolean[])
 ), fresh AS (
     INSERT INTO metering.turns (user_id, turn_id, org_id, credential_id, model, variant, upstream,
         surface, status, accepted_us, input_tokens, cached_tokens, cache_write_tokens,
         output_tokens, reasoning_tokens, estimated, price_id, currency, cost_nano,
-        overage_nano, instance, sequence)
+        overage_nano, instance, sequence, region, tier, ours)
     SELECT * FROM told
     ON CONFLICT (user_id, turn_id) DO NOTHING
     RETURNING *
@@ -84,6 +84,9 @@ def _row(positioned: Positioned, record: TurnCompleted | TurnInterrupted) -> tup
         charge.overage_nano,
         positioned.instance,
         positioned.sequence,
+        without_nul(head.region),
+        without_nul(head.tier),
+        head.ours,
     )
 
 

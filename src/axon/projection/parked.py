@@ -9,6 +9,7 @@ from axon.records import (
     AccessLogged,
     ConversationChanged,
     EventsReceived,
+    ExperimentChanged,
     FeedbackGiven,
     FlagsChanged,
     ItemsAppended,
@@ -82,7 +83,7 @@ def _described(row: asyncpg.Record) -> ParkedRecord:
 
 def _head(record: Record) -> dict[str, str | int]:
     """Return who, where and when, as the record says it."""
-    if isinstance(record, SubjectErased | FlagsChanged):
+    if isinstance(record, SubjectErased | FlagsChanged | ExperimentChanged):
         origin_id, at_us, sequence, fence = record.change_id, record.at_us, 0, 0
         org_id, user = record.org_id, record.user
     elif isinstance(record, EventsReceived):

@@ -13,6 +13,7 @@ from axon.records import (
     AccessLogged,
     ConversationChanged,
     EventsReceived,
+    ExperimentChanged,
     FeedbackGiven,
     FlagsChanged,
     ItemsAppended,
@@ -111,7 +112,14 @@ def read_entry(instance: str, entry: Entry) -> Readable:
 def conversation_of(record: Record) -> str:
     """Return the conversation whose order the record is part of; empty when it has none."""
     match record:
-        case SubjectErased() | EventsReceived() | FlagsChanged() | FeedbackGiven() | AccessLogged():
+        case (
+            SubjectErased()
+            | EventsReceived()
+            | FlagsChanged()
+            | ExperimentChanged()
+            | FeedbackGiven()
+            | AccessLogged()
+        ):
             return ""
         case ItemsAppended() | ConversationChanged():
             return record.conversation_id

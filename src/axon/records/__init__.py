@@ -5,6 +5,7 @@ from axon.records.codec import KINDS, Record, UnknownRecord, decode, encode
 from axon.records.content import Charge, SealedItem, TokenUsage
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.events import EventsReceived, OutsideEvent
+from axon.records.experiments import ExperimentChanged
 from axon.records.flags import FlagChange, FlagsChanged, FlagSchedule
 from axon.records.turn import (
     Assignment,
@@ -25,6 +26,7 @@ __all__ = [
     "Charge",
     "ConversationChanged",
     "EventsReceived",
+    "ExperimentChanged",
     "FeedbackGiven",
     "FlagChange",
     "FlagSchedule",

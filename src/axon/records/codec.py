@@ -6,6 +6,7 @@ from axon.base import AxonError
 from axon.records.audit import AccessLogged, FeedbackGiven
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.events import EventsReceived
+from axon.records.experiments import ExperimentChanged
 from axon.records.flags import FlagsChanged
 from axon.records.turn import (
     TurnAccepted,
@@ -24,6 +25,7 @@ Record = (
     | SubjectErased
     | EventsReceived
     | FlagsChanged
+    | ExperimentChanged
     | FeedbackGiven
     | AccessLogged
 )
@@ -38,6 +40,7 @@ KINDS: dict[int, type[Record]] = {
     7: SubjectErased,
     8: EventsReceived,
     9: FlagsChanged,
+    10: ExperimentChanged,
     12: FeedbackGiven,
     13: AccessLogged,
 }

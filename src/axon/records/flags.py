@@ -39,7 +39,7 @@ class FlagsChanged(msgspec.Struct, frozen=True, array_like=True, gc=False):
     credential_id: str
     at_us: int
     origin: str
-    """api, folder or schedule."""
+    """api, folder, schedule or experiments."""
     why: str
     changes: list[FlagChange]
     scheduled: list[FlagSchedule] = []

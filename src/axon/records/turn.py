@@ -19,6 +19,9 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who was placed: user, org or conversation; which one is in the turn's head."""
     definition: str = ""
     """Names the definition by its content, the rules that it shares with others included."""
+    placed_as: int = 0
+    """The person as whom the user was placed, who had another number before signing in; 0 for
+    nobody else."""
 
 
 class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -118,6 +121,12 @@ class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     trace: bytes = b""
     """What ties the turn to traces and log lines: the 16 bytes of the trace's id. Of a client that
     sent its own `traceparent` there follow the 8 of its span and the byte of its flags."""
+    region: str = ""
+    """Where the server knew the caller to be, as rules of flags read it; empty for unknown."""
+    tier: str = ""
+    """Of the caller when the turn was accepted, as rules of flags read it; empty for none."""
+    ours: bool = False
+    """Whether Axon asked by itself, as for a title: no flag is for such a turn."""
 
     @property
     def runs_on(self) -> str:
@@ -196,6 +205,8 @@ class TurnCompleted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     turn was not streamed or is not stored."""
     charge: Charge = Charge()
     times: TurnTimes = TurnTimes()
+    refused: bool = False
+    """Whether the model refused to answer."""
 
 
 class TurnInterrupted(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -230,6 +230,9 @@ def _build(rooms: TurnRooms, steered: Steered, place: _Place) -> RunningTurn:
         safety=steered.steering.effect.safety or "",
         retrieval=steered.retrieval,
         trace=request.trace,
+        region=request.region,
+        tier=request.tier,
+        ours=request.ours,
     )
     items = request.items
     if begun is not None and not begun.history and place.history.turns:  # it branches off

@@ -75,6 +75,10 @@ class Answer(Protocol):
         """Return whether there is any output."""
         ...
 
+    def said_no(self) -> bool:
+        """Return whether the model refused to answer, in its own words or by its filter."""
+        ...
+
     def said_text(self) -> str:
         """Return the output as one text, for counting."""
         ...

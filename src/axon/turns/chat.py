@@ -94,6 +94,10 @@ class ChatAnswer:
         """Return whether any choice said something."""
         return any(said.anything for said in self.choices.values())
 
+    def said_no(self) -> bool:
+        """Return whether any choice is a refusal."""
+        return any(said.is_refusal for said in self.choices.values())
+
     def said_text(self) -> str:
         """Return every choice's output as one text."""
         return "".join(said.estimated_text() for said in self.choices.values())

@@ -111,6 +111,10 @@ class EmbeddingsAnswer:
         """Return whether the answer is there."""
         return self.complete
 
+    def said_no(self) -> bool:
+        """Return False: no model refuses a vector."""
+        return False
+
     def said_text(self) -> str:
         """Return nothing: vectors are no model tokens."""
         return ""

@@ -115,6 +115,7 @@ def _end_record(
             events=events,
             charge=charge,
             times=times,
+            refused=turn.answer.said_no(),
         )
     return TurnInterrupted(
         head=head,

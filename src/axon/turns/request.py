@@ -60,6 +60,9 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whose limits apply, beside those of the organization itself."""
     region: str = ""
     """Where the organization is, as the server knows."""
+    placed_as: int = 0
+    """As whom experiments place the person, who was somebody else before signing in; 0: as `user`.
+    """
     ours: bool = False
     """Asked by Axon itself, of a model: no flag is about it."""
     idempotency_key: str | None = None

@@ -173,6 +173,10 @@ class ResponsesAnswer:
         """Return whether there is any output."""
         return any(spoken.kind != SUMMARY for spoken in self._items)
 
+    def said_no(self) -> bool:
+        """Return whether the answer is a refusal."""
+        return self._said.is_refusal
+
     def said_text(self) -> str:
         """Return the output as one text."""
         return self._said.estimated_text()

@@ -87,6 +87,11 @@ class Said:
         """Return whether a client could have seen any of it."""
         return bool(self.text or self.refusal or self.reasoning or self.calls)
 
+    @property
+    def is_refusal(self) -> bool:
+        """Return whether the model refused, in its own words or by its filter."""
+        return bool(self.refusal) or self.finish_reason == "content_filter"
+
     def hear(self, choice: Choice) -> MessagePart | None:
         """Take in a delta or a whole message; return it when it carries anything."""
         if choice.finish_reason is not None:

@@ -86,6 +86,7 @@ def steer(rooms: TurnRooms, request: TurnRequest, conversation_id: str) -> Steer
         region=request.region,
         model=request.model,
         tier=request.tier,
+        placed=f"{request.placed_as:016x}" if request.placed_as else user,
         claimed={"surface": request.surface},
     )
     known = rooms.known_answers.of(flag_set)
@@ -97,7 +98,7 @@ def steer(rooms: TurnRooms, request: TurnRequest, conversation_id: str) -> Steer
         if meaning is None:
             version = flag_set.versions.get(flag.key, 0)
             meaning = known[answered] = _meaning(flag, found, rooms.models, version)
-        assignments.append(meaning.assignment)
+        assignments.append(_placed(meaning.assignment, request))
         if meaning.effect is not NO_EFFECT:
             effect = joined(effect, meaning.effect)
     return Steered(
@@ -107,6 +108,13 @@ def steer(rooms: TurnRooms, request: TurnRequest, conversation_id: str) -> Steer
         assignments=assignments,
         at_us=context.now_us,
     )
+
+
+def _placed(assignment: Assignment, request: TurnRequest) -> Assignment:
+    """Return the assignment, with whom it placed where that is not the turn's user."""
+    if request.placed_as in (0, request.user) or assignment.unit != "user":
+        return assignment
+    return msgspec.structs.replace(assignment, placed_as=request.placed_as)
 
 
 def _meaning(flag: Flag, found: Evaluation, models: ModelTable, version: int) -> Meaning:

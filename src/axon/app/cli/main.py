@@ -14,6 +14,8 @@ from axon.app.cli.billing import billing
 from axon.app.cli.chat import chat
 from axon.app.cli.command import ExampleGroup
 from axon.app.cli.doctor import doctor
+from axon.app.cli.experiments import experiments
+from axon.app.cli.flag_replay import replay_flags
 from axon.app.cli.flags import flags
 from axon.app.cli.journal import journal
 from axon.app.cli.keyring import keyring
@@ -55,9 +57,10 @@ def axon() -> None:
 for command in (
     up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
     parked, prices, usage, reconcile, settings, limits, tiers, billing,
-    usage_stream_group, alerts, webhooks, flags, audit, privacy,
+    usage_stream_group, alerts, webhooks, flags, experiments, audit, privacy,
 ):  # fmt: skip
     axon.add_command(command)
+flags.add_command(replay_flags)
 
 
 def main() -> None:

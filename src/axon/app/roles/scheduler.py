@@ -20,6 +20,7 @@ from axon.app.stripe_telling import StripeTelling
 from axon.app.usage_streaming import LateSink, usage_stream
 from axon.audit import Retention
 from axon.base import Clock, SystemClock, SystemRandomness, TaskOwner
+from axon.experiments import ExperimentsWatch
 from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
 from axon.subjects import PurgeAgain
@@ -41,6 +42,8 @@ _EXPIRE_EVERY_S = 3600.0
 
 _PURGE_EVERY_S = 15.0
 """Rows that come late from another node are gone within a minute of their erasure."""
+_CALCULATE_EVERY_S = 60.0
+"""How long a guardrail lets harm be done; the sums of a large experiment take seconds."""
 
 _TELL_STRIPE_EVERY_S = 300.0
 """It is told of hours that are over, and takes events of the last 35 days."""
@@ -91,9 +94,11 @@ def tasks_of(
     watch = alert_watch(settings.alerts, postgres, clock)
     retention = Retention(postgres, clock, settings.audit.retention_days)
     purge_again = PurgeAgain(postgres, clock)
+    experiments = ExperimentsWatch(postgres, keyring.identity, clock)
     delivering = deliveries(settings.alerts, postgres, keyring, clock)
     tasks = [
         ScheduledTask(name="alerts", every_s=settings.alerts.look_every_s, work=watch.look),
+        ScheduledTask(name="experiments", every_s=_CALCULATE_EVERY_S, work=experiments.look),
         ScheduledTask(name="webhooks", every_s=_DELIVER_EVERY_S, work=delivering.deliver_due),
         ScheduledTask(name="audit-retention", every_s=_EXPIRE_EVERY_S, work=retention.expire),
         ScheduledTask(name="erasures", every_s=_PURGE_EVERY_S, work=purge_again.look),

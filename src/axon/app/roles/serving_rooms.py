@@ -20,6 +20,7 @@ from axon.app.settings import Settings, TracesSettings, TurnsSettings
 from axon.base import TaskOwner
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
+from axon.experiments import Experiments, ExperimentsParts
 from axon.flags import Flags, FlagsParts
 from axon.gateway import Door, GatewayOptions, Streams
 from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Retriever, Worker
@@ -87,8 +88,7 @@ async def open_rooms(
     left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
     await ground.valkey.start()
     await conversations.open()
-    await allowance.limits.start()
-    await allowance.flags.start()
+    await _keep_up(allowance)
     await turns.recover(left_open)
     tasks = TaskOwner(_task_failed)
     door = Door(
@@ -99,6 +99,7 @@ async def open_rooms(
         usage=Usage(ground.postgres),
         events=_events(settings, ground, journal),
         flags=allowance.flags,
+        experiments=_experiments(ground, journal, allowance.flags),
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
@@ -140,6 +141,11 @@ async def _allowance(
         limits=_limits(settings, folder, ground, journal),
         flags=_flags(settings, folder, ground, journal),
     )
+
+
+async def _keep_up(allowance: _Allowance) -> None:
+    await allowance.limits.start()
+    await allowance.flags.start()
 
 
 def _alerts(settings: Settings, ground: Ground) -> OwnAlerts:
@@ -290,6 +296,21 @@ def _flags(settings: Settings, folder: DataFolder, ground: Ground, journal: Jour
     )
 
 
+def _experiments(ground: Ground, journal: Journal, flags: Flags) -> Experiments:
+    """Return the experiments; what their guardrails want is done from now on."""
+    experiments = Experiments(
+        ExperimentsParts(
+            postgres=ground.postgres,
+            journal=journal,
+            mint=ground.mint,
+            clock=ground.clock,
+            flags=flags.changes,
+        )
+    )
+    experiments.start_tasks()
+    return experiments
+
+
 def _watched(folder: str) -> Path | None:
     return Path(folder).expanduser().absolute() if folder else None
 
@@ -304,6 +325,7 @@ async def close_rooms(rooms: ServingRooms) -> None:
     if rooms.door.relay is not None:
         rooms.door.relay.siblings.close()
     await rooms.worker.stop(_JOBS_END_S)
+    await rooms.door.experiments.stop_tasks()
     await rooms.door.flags.stop()
     await rooms.journal.close()
     rooms.unfinished.close()
