@@ -7,7 +7,7 @@ from typing import TextIO
 import msgspec
 
 from axon.base import KIB, MICROS_PER_SECOND, Clock, SystemClock, utc_from_us
-from axon.telemetry.writer import LineWriter
+from axon.telemetry.writer import LineWriter, Redact
 
 Field = str | int | float | bool | None
 
@@ -39,11 +39,16 @@ class Log:
         self._service = "axon"
         self._threshold = LEVELS["info"]
 
-    def configure(self, stream: TextIO, service: str, level: str) -> None:
-        """Write to `stream` from now on, as `service`, what is at least `level` (see LEVELS)."""
+    def configure(
+        self, stream: TextIO, service: str, level: str, redact: Redact | None = None
+    ) -> None:
+        """Write to `stream` from now on, as `service`, what is at least `level` (see LEVELS).
+
+        `redact` is asked on the writer's own thread, with whole lines; one that raises costs them.
+        """
         self._threshold = LEVELS[level]
         self._service = service
-        self._writer = LineWriter(stream)
+        self._writer = LineWriter(stream, redact)
 
     def debug(self, action: str, message: str, **fields: Field) -> None:
         """Write what only somebody who looks for a bug wants to read."""

@@ -18,6 +18,7 @@ from axon.app.settings import Settings
 from axon.app.stripe_telling import StripeTelling
 from axon.app.usage_streaming import LateSink, usage_stream
 from axon.base import Clock, SystemClock, SystemRandomness, TaskOwner
+from axon.privacy import Redactor
 from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
 from axon.telemetry import configure_log, log
@@ -42,7 +43,7 @@ def run(settings: Settings) -> int:
 
     PostgreSQL and everything that the tasks need may be away at any time, also at the start.
     """
-    configure_log(sys.stderr, service="axon-scheduler", level=settings.log.level)
+    configure_log(sys.stderr, "axon-scheduler", settings.log.level, Redactor().redact_lines)
     return uvloop.run(_schedule(settings))
 
 

@@ -24,6 +24,7 @@ from axon.app.settings import Settings
 from axon.app.sockets import listening_socket, private_socket
 from axon.base import SystemRandomness
 from axon.gateway import Bodies, Gateway, Operation
+from axon.privacy import Redactor
 from axon.telemetry import configure_log, log
 
 EXIT_JOURNAL_FAILED = 70
@@ -41,7 +42,7 @@ _TURNS_AFTER_REQUESTS_S = 5.0
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM, drain, and return the exit code; blocks."""
-    configure_log(sys.stderr, service="axon-serving", level=settings.log.level)
+    configure_log(sys.stderr, "axon-serving", settings.log.level, Redactor().redact_lines)
     return uvloop.run(_serve(settings))
 
 

@@ -10,6 +10,7 @@ from axon.app.settings.metering import (
     entitlements_of,
     meters_of,
 )
+from axon.app.settings.privacy import OrgPrivacySettings, PrivacySettings, policies_of
 from axon.app.settings.retrieval import RetrievalSettings
 from axon.app.settings.scheduler import SchedulerSettings
 from axon.app.settings.tree import (
@@ -46,6 +47,8 @@ __all__ = [
     "MeterSettings",
     "MeteringSettings",
     "ModelSettings",
+    "OrgPrivacySettings",
+    "PrivacySettings",
     "RetrievalSettings",
     "SchedulerSettings",
     "Settings",
@@ -60,4 +63,5 @@ __all__ = [
     "entitlements_of",
     "load_settings",
     "meters_of",
+    "policies_of",
 ]

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from axon.app.settings.alerts import AlertsSettings
 from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.metering import MeteringSettings
+from axon.app.settings.privacy import PrivacySettings
 from axon.app.settings.retrieval import RetrievalSettings
 from axon.app.settings.scheduler import SchedulerSettings
 from axon.app.settings.turns import ConversationsSettings, TurnsSettings
@@ -260,4 +261,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     alerts: AlertsSettings = AlertsSettings()
     flags: FlagsSettings = FlagsSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    privacy: PrivacySettings = PrivacySettings()
     log: LogSettings = LogSettings()
