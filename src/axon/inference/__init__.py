@@ -28,6 +28,7 @@ from axon.inference.jobs import (
 from axon.inference.local_bus import LocalBus
 from axon.inference.local_queue import LocalQueue
 from axon.inference.models import Model, ModelTable, Upstream
+from axon.inference.moderation import Moderated, Moderator, ModeratorOptions
 from axon.inference.ports import (
     Bus,
     Consumer,
@@ -71,6 +72,9 @@ __all__ = [
     "ModelDirectory",
     "ModelTable",
     "ModelTableInvalid",
+    "Moderated",
+    "Moderator",
+    "ModeratorOptions",
     "Near",
     "Pace",
     "Passage",

@@ -2,7 +2,7 @@
 
 from axon.privacy.errors import PatternInvalid, PrivacyError
 from axon.privacy.kind import Kind
-from axon.privacy.policy import CUSTOM_MAX, Policies, PrivacyPolicy, custom_kinds
+from axon.privacy.policy import CUSTOM_MAX, Policies, PrivacyPolicy, check_bounded, custom_kinds
 from axon.privacy.redactor import (
     KINDS,
     REDACTOR_VERSION,
@@ -30,6 +30,7 @@ __all__ = [
     "Restorer",
     "Scanner",
     "Span",
+    "check_bounded",
     "custom_kinds",
     "hidden_again",
     "walked",

@@ -11,8 +11,8 @@ _NAME_BYTES_MAX = 64
 _NAME_BYTES = bytes(
     byte for byte in range(33, 256) if byte > 127 or chr(byte).isalnum() or chr(byte) in "_%+.'-"
 )
-_NAME_END = re.compile(r"[\w%+.'-]*$")
-"""What of it is letters: a quotation mark may be no ASCII either."""
+_NO_NAME = re.compile(r"[^\w%+.'-]")
+"""Ends a name: a quotation mark may be no ASCII either."""
 _DOMAIN = re.compile(
     rb"([A-Za-z0-9\x80-\xff-]{1,63}\.){1,5}([A-Za-z]{2,24}|xn--[A-Za-z0-9-]{2,59})"
 )
@@ -25,7 +25,7 @@ def _email(text: bytes, start: int, end: int) -> tuple[int, int] | None:
     """Return the place of the whole address around an @."""
     before = text[max(0, start + 1 - _NAME_BYTES_MAX) : start + 1]
     name = before[len(before.rstrip(_NAME_BYTES)) :]
-    name = _NAME_END.search(name.decode("utf-8", "ignore"))[0].encode().lstrip(b".'-%+")
+    name = _NO_NAME.split(name.decode("utf-8", "ignore"))[-1].encode().lstrip(b".'-%+")
     domain = _DOMAIN.match(text, end - 1)
     if (
         domain is None

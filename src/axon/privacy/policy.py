@@ -57,6 +57,12 @@ def custom_kinds(patterns: Mapping[str, str]) -> Sequence[Kind]:
     return [_custom(name, pattern) for name, pattern in patterns.items()]
 
 
+def check_bounded(name: str, pattern: str) -> None:
+    """Raise PatternInvalid for a pattern that can match without an end."""
+    if _UNBOUNDED.search(_CLASSES.sub("", pattern)):
+        raise PatternInvalid(f"{name}: say how much at most, as in {{0,80}}, in place of * and +")
+
+
 def _custom(name: str, pattern: str) -> Kind:
     if len(pattern) > CUSTOM_PATTERN_CHARS_MAX:
         raise PatternInvalid(f"{name}: it is longer than {CUSTOM_PATTERN_CHARS_MAX} characters")
@@ -64,8 +70,7 @@ def _custom(name: str, pattern: str) -> Kind:
         raise PatternInvalid(f"{name}: a name is 1 to 32 of a-z, 0-9 and _")
     if not pattern.isascii():
         raise PatternInvalid(f"{name}: write what is not ASCII as bytes of UTF-8, \\xc3\\a9")
-    if _UNBOUNDED.search(_CLASSES.sub("", pattern)):
-        raise PatternInvalid(f"{name}: say how much at most, as in {{0,80}}, in place of * and +")
+    check_bounded(name, pattern)
     kind = Kind(name, pattern)
     Scanner([kind]).prepare()
     return kind

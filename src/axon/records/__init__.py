@@ -1,7 +1,7 @@
 """What the journal says: versioned frozen records, their kinds and their codec."""
 
 from axon.records.codec import KINDS, Record, UnknownRecord, decode, encode
-from axon.records.content import Charge, SealedItem, TokenUsage
+from axon.records.content import Charge, SealedItem, TokenUsage, Verdict
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.events import EventsReceived, OutsideEvent
 from axon.records.flags import FlagChange, FlagsChanged, FlagSchedule
@@ -39,6 +39,7 @@ __all__ = [
     "TurnInterrupted",
     "TurnProgress",
     "UnknownRecord",
+    "Verdict",
     "decode",
     "encode",
 ]

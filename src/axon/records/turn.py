@@ -2,7 +2,7 @@
 
 import msgspec
 
-from axon.records.content import Charge, SealedItem, TokenUsage
+from axon.records.content import Charge, SealedItem, TokenUsage, Verdict
 
 
 class Assignment(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -132,6 +132,8 @@ class TurnAccepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     steering: bytes = b""
     """What the variants did to the request, and the passages found for it, sealed: who runs the
     turn again does the same. Empty when they did nothing."""
+    verdicts: list[Verdict] = []
+    """What safety found in what was asked; empty when nothing was looked at."""
 
 
 class TurnProgress(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -169,6 +171,8 @@ class TurnCompleted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Every event a follower of the stream was shown, the terminal one too, sealed; empty when the
     turn was not streamed or is not stored."""
     charge: Charge = Charge()
+    verdicts: list[Verdict] = []
+    """What safety found in what was asked and said; empty when nothing was looked at."""
 
 
 class TurnInterrupted(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -192,3 +196,5 @@ class TurnInterrupted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     events: bytes = b""
     """As for a completed turn; of one that a crash ended, as far as they were journaled."""
     charge: Charge = Charge()
+    verdicts: list[Verdict] = []
+    """What safety found in what was asked and said; empty when nothing was looked at."""

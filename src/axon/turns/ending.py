@@ -98,6 +98,7 @@ def _end_record(
         events = seal_blob(rooms, turn, EVENTS_ITEM, shown)
     now_us = rooms.clock.now_us()
     charge = rooms.prices.charge(head, ending.status, usage)
+    verdicts = turn.verdicts if turn.guard is None else turn.verdicts + turn.guard.verdicts()
     if completed:
         return TurnCompleted(
             head=head,
@@ -113,6 +114,7 @@ def _end_record(
             assignments=turn.assignments,
             events=events,
             charge=charge,
+            verdicts=verdicts,
         )
     return TurnInterrupted(
         head=head,
@@ -129,6 +131,7 @@ def _end_record(
         assignments=turn.assignments,
         events=events,
         charge=charge,
+        verdicts=verdicts,
     )
 
 

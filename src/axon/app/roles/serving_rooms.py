@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from axon.accounts import Accounts, AccountsOptions
@@ -15,13 +15,21 @@ from axon.app.roles.metered_events import outside_events
 from axon.app.roles.own_journal import open_journal
 from axon.app.roles.reading_back import read_journal
 from axon.app.roles.relaying import relay_between
-from axon.app.settings import Settings, TurnsSettings
+from axon.app.settings import Settings, TurnsSettings, policies_of, safety_of
 from axon.base import TaskOwner
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
 from axon.flags import Flags, FlagsParts
 from axon.gateway import Door, GatewayOptions, Streams
-from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Retriever, Worker
+from axon.inference import (
+    Dispatcher,
+    Engines,
+    ModelDirectory,
+    ModelTable,
+    Moderator,
+    Retriever,
+    Worker,
+)
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
 from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
@@ -50,6 +58,7 @@ class ServingRooms:
     engines: Engines
     models: ModelTable
     retriever: Retriever | None
+    moderator: Moderator | None
     unfinished: Mark
     prices: PriceFollower
     tasks: TaskOwner
@@ -83,7 +92,12 @@ async def open_rooms(
     conversations = _conversations(settings, folder, ground, journal)
     serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
-    rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
+    rooms = replace(
+        _turn_rooms(ground, journal, conversations, serving, allowance),
+        policies=policies_of(settings.privacy),
+        safety=safety_of(settings.safety),
+        moderator=serving.moderator,
+    )
     turns = Turns(rooms, _turn_options(settings.turns), unfinished)
     left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
     await ground.valkey.start()
@@ -122,6 +136,7 @@ async def open_rooms(
         engines=serving.engines,
         models=serving.models,
         retriever=serving.retriever,
+        moderator=serving.moderator,
         unfinished=unfinished,
         prices=allowance.follower,
         tasks=tasks,
@@ -305,6 +320,8 @@ async def close_rooms(rooms: ServingRooms) -> None:
     await rooms.engines.close()
     if rooms.retriever is not None:
         await rooms.retriever.close()
+    if rooms.moderator is not None:
+        await rooms.moderator.close()
     await rooms.door.conversations.stop()
     await rooms.door.limits.stop()
     await rooms.door.accounts.stop()

@@ -12,6 +12,7 @@ from axon.app.settings.metering import (
 )
 from axon.app.settings.privacy import OrgPrivacySettings, PrivacySettings, policies_of
 from axon.app.settings.retrieval import RetrievalSettings
+from axon.app.settings.safety import SafetyLevelSettings, SafetySettings, safety_of
 from axon.app.settings.scheduler import SchedulerSettings
 from axon.app.settings.tree import (
     AccountsSettings,
@@ -50,6 +51,8 @@ __all__ = [
     "OrgPrivacySettings",
     "PrivacySettings",
     "RetrievalSettings",
+    "SafetyLevelSettings",
+    "SafetySettings",
     "SchedulerSettings",
     "Settings",
     "SettingsWrong",
@@ -64,4 +67,5 @@ __all__ = [
     "load_settings",
     "meters_of",
     "policies_of",
+    "safety_of",
 ]

@@ -9,6 +9,7 @@ from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.metering import MeteringSettings
 from axon.app.settings.privacy import PrivacySettings
 from axon.app.settings.retrieval import RetrievalSettings
+from axon.app.settings.safety import SafetySettings
 from axon.app.settings.scheduler import SchedulerSettings
 from axon.app.settings.turns import ConversationsSettings, TurnsSettings
 from axon.app.settings.upstreams import EngineSettings, ModelSettings, WildcardSettings
@@ -262,4 +263,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     flags: FlagsSettings = FlagsSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     privacy: PrivacySettings = PrivacySettings()
+    safety: SafetySettings = SafetySettings()
     log: LogSettings = LogSettings()
