@@ -40,19 +40,24 @@ def _email(text: bytes, start: int, end: int) -> tuple[int, int] | None:
     return start, domain.end()
 
 
+_IBAN_BYTES_MAX = 48
+"""Of 34 characters in groups of four and what separates them."""
+
+
 def _iban(text: bytes, start: int, end: int) -> tuple[int, int] | None:
     """Take as many characters as the country's IBANs have; what follows is the next word."""
     if WORD.match(text[max(0, start - 1) : start]):
         return None
     wanted, taken = checks.iban_length(text[start : start + 2].decode().upper()), bytearray()
     place = start
-    while place < end and len(taken) < wanted:
+    while place < min(len(text), start + _IBAN_BYTES_MAX) and len(taken) < wanted:
         if text[place : place + 1] not in (b" ", b"-"):
             taken += text[place : place + 1]
         place += 1
     if WORD.match(text[place : place + 1]) or not wanted:
         return None
-    return (start, place) if checks.iban(taken.decode().upper()) else None
+    known = taken.isalnum() and checks.iban(taken.decode().upper())
+    return (start, place) if known else None
 
 
 def _address(text: bytes, start: int, end: int) -> tuple[int, int] | None:
@@ -161,7 +166,7 @@ def _bitcoin(text: bytes, start: int, end: int) -> tuple[int, int] | None:
 PERSONAL = (
     Kind("email", r"[A-Za-z0-9_%+'\x80-\xff-]@[A-Za-z0-9\x80-\xff]", _email),
     Kind("card", r"\b\d(\d|[ -]\d){12,18}\b", checked(checks.card)),
-    Kind("iban", r"\b[A-Z]{2}\d\d([ -]?[A-Z0-9]){11,30}", _iban, True),
+    Kind("iban", r"\b[A-Z]{2}\d\d[ -]?[A-Z0-9]{4}[ -]?[A-Z0-9]{3}", _iban, True),
     Kind("us_ssn", r"\b\d{3}[- ]\d\d[- ]\d{4}\b", checked(checks.us_ssn)),
     Kind("us_ssn", r"\b\d{9}\b", checked(checks.us_ssn, said=r"\b(ssn|social security)\b")),
     Kind("us_itin", r"\b9\d\d-[5-9]\d-\d{4}\b", checked(lambda found: len(found) == 9)),

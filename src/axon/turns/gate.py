@@ -62,7 +62,7 @@ class Gate:
         self._filters: dict[_Channel, Filter] = {}
         self._like: dict[str, Any] = {}
         self._held: list[bytes] = []
-        self._said: list[str] = []
+        self._said: dict[_Channel, list[str]] = {}
         self._said_bytes = 0
         self._seen: set[int] = set()
         self._ended: set[int] = set()
@@ -72,7 +72,11 @@ class Gate:
     @property
     def said(self) -> str | None:
         """Return all that was said, to be asked about; None when it was too much."""
-        return None if self._said_bytes > _SAID_BYTES_MAX else "\n".join(self._said)
+        return (
+            None
+            if self._said_bytes > _SAID_BYTES_MAX
+            else "\n".join("".join(pieces) for pieces in self._said.values())
+        )
 
     def feed(self, data: bytes) -> bytes:
         """Return the engine's events as they may be shown; raise BrokenUpstream."""
@@ -154,7 +158,7 @@ class Gate:
         """Lead every text of a choice through its filter; `ends`: it is the last of it."""
         for channel, place in _pieces(choice, said):
             piece = place[channel.member]
-            self._keep(piece)
+            self._keep(channel, piece)
             one = self._filters.get(channel)
             if one is None:
                 one = self._filters[channel] = self._make(channel.call >= 0)
@@ -164,11 +168,11 @@ class Gate:
         if choice.get("logprobs") is not None:
             choice["logprobs"] = None  # they are of what the engine said, not of what is shown
 
-    def _keep(self, piece: str) -> None:
+    def _keep(self, channel: _Channel, piece: str) -> None:
         if self._asks:
             self._said_bytes += len(piece)
             if self._said_bytes <= _SAID_BYTES_MAX:
-                self._said.append(piece)
+                self._said.setdefault(channel, []).append(piece)
 
     def _flushed(self, channels: list[_Channel]) -> bytes:
         """Return what filters held, each as a chunk of its own: their texts are over."""

@@ -33,6 +33,7 @@ from axon.inference import (
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
 from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
+from axon.privacy import Redactor
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, Valkey
 from axon.telemetry import log
@@ -83,6 +84,7 @@ async def open_rooms(
     Raises AxonError when the journal, the keyring or a setting is unusable. PostgreSQL and Valkey
     may be away.
     """
+    await asyncio.to_thread(Redactor().prepare)  # not when the first error is told
     ground = await open_ground(settings, folder)
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = _accounts(settings, folder, ground)
