@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
@@ -56,18 +55,13 @@ def start_upstream(*options: str) -> "tuple[subprocess.Popen[str], str]":
 
 
 def start_axon(
-    data: Path,
-    upstream: str,
-    *options: str,
-    environment: Mapping[str, str] | None = None,
-    log: IO[str] | None = None,
+    data: Path, upstream: str, *options: str, environment: Mapping[str, str] | None = None
 ) -> "tuple[subprocess.Popen[str], RunningAxon]":
-    """Start `axon up` on a data folder and wait until it is ready; `log` takes its log lines."""
+    """Start `axon up` on a data folder and wait until it is ready."""
     command = [sys.executable, "-m", "axon.app.cli", "up", "--json", "--data", str(data)]
     process = subprocess.Popen(
         [*command, "--port", "0", "--upstream", upstream, *options],
         stdout=subprocess.PIPE,
-        stderr=log,
         text=True,
         env={**os.environ, "AXON_LOG_LEVEL": "info", **(environment or {})},
     )

@@ -4,7 +4,6 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,7 +57,6 @@ class Guarded:
     axon: RunningAxon
     client: OpenAI
     moderation: Moderation
-    log: Path
 
     def told(self) -> Any:
         """Return what the engine was told last."""
@@ -99,12 +97,12 @@ class Guarded:
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
     upstream, address = start_upstream()
-    with upstream, moderating() as moderation, (folder / "log").open("w") as log:
+    with upstream, moderating() as moderation:
         config = folder / "axon.toml"
         config.write_text(_SETTINGS.format(url=moderation.url))
-        process, running = start_axon(folder / "data", address, "--config", str(config), log=log)
+        process, running = start_axon(folder / "data", address, "--config", str(config))
         with running.sync_client() as client:
-            yield Guarded(axon=running, client=client, moderation=moderation, log=folder / "log")
+            yield Guarded(axon=running, client=client, moderation=moderation)
         stop(process)
         upstream.kill()
 

@@ -1,4 +1,4 @@
-"""What engines are told, and what clients are shown, as the official SDK and a fake engine see it."""
+"""What engines are told and clients are shown, as the official SDK and a fake engine see it."""
 
 import json
 from typing import Any
@@ -157,7 +157,7 @@ def test_a_blocked_response_is_incomplete(guarded: Guarded, level: str) -> None:
     for stream in (False, True):
         if stream:
             with guarded.client.responses.stream(model=model, input="go on") as events:
-                answer: Any = [event for event in events][-1].response  # type: ignore[union-attr]
+                answer: Any = list(events)[-1].response  # type: ignore[union-attr]
         else:
             answer = guarded.client.responses.create(model=model, input="go on")
         assert answer.status == "incomplete"

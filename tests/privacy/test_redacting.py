@@ -132,16 +132,14 @@ def test_an_organization_has_its_own_policy_or_the_one_for_all() -> None:
 
 
 def test_threads_scan_at_once() -> None:
-    redactor, wrong = Redactor(), []
+    redactor, done = Redactor(), []
 
     def work() -> None:
-        for _ in range(50):
-            if redactor.redact(f"x jane@example.com {_CARD}").text != "x [email] [card]":
-                wrong.append(1)
+        done.extend([redactor.redact(f"x jane@example.com {_CARD}").text for _ in range(50)])
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong
+    assert done == ["x [email] [card]"] * 200

@@ -84,7 +84,8 @@ async def open_rooms(
     Raises AxonError when the journal, the keyring or a setting is unusable. PostgreSQL and Valkey
     may be away.
     """
-    await asyncio.to_thread(Redactor().prepare)  # not when the first error is told
+    # Not when the first error is told: compiling takes a moment, of another thread.
+    prepared = asyncio.get_running_loop().run_in_executor(None, Redactor().prepare)
     ground = await open_ground(settings, folder)
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = _accounts(settings, folder, ground)
@@ -107,6 +108,7 @@ async def open_rooms(
     await allowance.limits.start()
     await allowance.flags.start()
     await turns.recover(left_open)
+    await prepared
     tasks = TaskOwner(_task_failed)
     door = Door(
         accounts=accounts,
