@@ -28,6 +28,7 @@ from axon.records import (
     TurnHead,
     TurnInterrupted,
     TurnProgress,
+    Verdict,
     encode,
 )
 
@@ -69,6 +70,7 @@ USAGE = TokenUsage(
     cache_write_tokens=43,
 )
 CHARGE = Charge(price_id="price_44", currency="USD", cost_nano=45, overage_nano=50)
+VERDICT = Verdict("output", "rules 1", "flagged", ["hate"])
 ASSIGNMENT = Assignment(
     flag="tone",
     variant="warm",
@@ -95,6 +97,7 @@ EXAMPLES: dict[int, Record] = {
         cost_reserved_nano=48,
         summary=b"\x0esummary",
         steering=b"\x0fsteering",
+        verdicts=[VERDICT],
     ),
     2: TurnProgress(head=HEAD, output=[CALL], output_tokens=19, events=b"\x06events", number=41),
     3: TurnCompleted(
@@ -111,6 +114,7 @@ EXAMPLES: dict[int, Record] = {
         assignments=[ASSIGNMENT],
         events=b"\x07events",
         charge=CHARGE,
+        verdicts=[VERDICT],
     ),
     4: TurnInterrupted(
         head=HEAD,
@@ -127,6 +131,7 @@ EXAMPLES: dict[int, Record] = {
         assignments=[],
         events=b"\x08events",
         charge=CHARGE,
+        verdicts=[VERDICT],
     ),
     5: ItemsAppended(
         change_id="chg_24",

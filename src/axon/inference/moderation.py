@@ -120,6 +120,9 @@ class Moderator:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._breaker.failed("its answer cannot be read")
             return Moderated("failed")
+        if not results:
+            self._breaker.failed("its answer says nothing")
+            return Moderated("failed")
         self._breaker.succeeded()
         named = [name for one in results for name, found in one.categories.items() if found]
         if not any(one.flagged for one in results):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from axon.accounts import Accounts, AccountsOptions
@@ -33,7 +33,8 @@ from axon.inference import (
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
 from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
-from axon.privacy import Redactor
+from axon.privacy import Policies, Redactor
+from axon.safety import SafetyPolicy
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, Valkey
 from axon.telemetry import log
@@ -68,12 +69,14 @@ class ServingRooms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Allowance:
-    """What turns cost, what they may use, and what flags decide about them."""
+    """What turns cost and may use, what flags decide about them, what is hidden and checked."""
 
     prices: PriceBook
     follower: PriceFollower
     limits: Limits
     flags: Flags
+    policies: Policies
+    safety: SafetyPolicy | None
 
 
 async def open_rooms(
@@ -84,7 +87,6 @@ async def open_rooms(
     Raises AxonError when the journal, the keyring or a setting is unusable. PostgreSQL and Valkey
     may be away.
     """
-    # Not when the first error is told: compiling takes a moment, of another thread.
     prepared = asyncio.get_running_loop().run_in_executor(None, Redactor().prepare)
     ground = await open_ground(settings, folder)
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
@@ -95,12 +97,7 @@ async def open_rooms(
     conversations = _conversations(settings, folder, ground, journal)
     serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
-    rooms = replace(
-        _turn_rooms(ground, journal, conversations, serving, allowance),
-        policies=policies_of(settings.privacy),
-        safety=safety_of(settings.safety),
-        moderator=serving.moderator,
-    )
+    rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
     turns = Turns(rooms, _turn_options(settings.turns), unfinished)
     left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
     await ground.valkey.start()
@@ -156,6 +153,8 @@ def _allowance(
         follower=_prices(folder, ground, book),
         limits=_limits(settings, folder, ground, journal),
         flags=_flags(settings, folder, ground, journal),
+        policies=policies_of(settings.privacy),
+        safety=safety_of(settings.safety),
     )
 
 
@@ -221,6 +220,9 @@ def _turn_rooms(
         identity=ground.keyring.derive("idempotency"),
         flag_set=lambda: allowance.flags.flag_set,
         retriever=serving.retriever,
+        policies=allowance.policies,
+        safety=allowance.safety,
+        moderator=serving.moderator,
     )
 
 
