@@ -59,7 +59,10 @@ async def _serve(settings: Settings) -> int:
         loop.call_soon_threadsafe(journal_failed.set)
 
     folder = DataFolder.of(settings)
+    # Now, beside the rest, and not when the first error is told: compiling takes a moment.
+    prepared = loop.run_in_executor(None, Redactor().prepare)
     rooms = await open_rooms(settings, folder, on_fatal)
+    await prepared
     upkeep = Upkeep(rooms, folder, settings.scheduler)
     rooms.tasks.start(upkeep.keep_up(), "upkeep")
     operation = Operation(

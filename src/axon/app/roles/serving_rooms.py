@@ -33,7 +33,7 @@ from axon.inference import (
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
 from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
-from axon.privacy import Policies, Redactor
+from axon.privacy import Policies
 from axon.safety import SafetyPolicy
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, Valkey
@@ -84,10 +84,8 @@ async def open_rooms(
 ) -> ServingRooms:
     """Return the rooms, the journal recovered and the turns a crash left open taken up again.
 
-    Raises AxonError when the journal, the keyring or a setting is unusable. PostgreSQL and Valkey
-    may be away.
+    Raises AxonError when journal, keyring or a setting is unusable; the stores may be away.
     """
-    prepared = asyncio.get_running_loop().run_in_executor(None, Redactor().prepare)
     ground = await open_ground(settings, folder)
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = _accounts(settings, folder, ground)
@@ -105,7 +103,6 @@ async def open_rooms(
     await allowance.limits.start()
     await allowance.flags.start()
     await turns.recover(left_open)
-    await prepared
     tasks = TaskOwner(_task_failed)
     door = Door(
         accounts=accounts,
