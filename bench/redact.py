@@ -1,8 +1,8 @@
 """What redaction costs and finds, beside Presidio, over the same lines in one run.
 
-`make bench-redact` installs Presidio into an environment of its own (bench/redact.txt): its pattern
-recognizers as it sets them up for English, for its names need a language model that no package index has. A detection
-counts when it covers the marked value, whatever either calls it.
+`make bench-redact` installs Presidio into an environment of its own (bench/redact.in): its pattern
+recognizers as it sets them up for English; those for names need a language model, which comes from
+no package index. A find counts when it covers the marked value, whatever either calls it.
 """
 
 import argparse
