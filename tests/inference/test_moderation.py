@@ -63,12 +63,14 @@ async def test_one_that_is_away_is_left_alone_and_found_again() -> None:
         asking = moderator(server.origin)
         outcomes = [(await asking.ask("a text")).outcome for _ in range(6)]
         assert outcomes == ["failed"] * 5 + ["away"]
-        assert not asking.health.up
+        health = asking.health
+        assert not health.up and "500" in health.reason
         said = await asking.ask("a text")
         while said.outcome == "away":
             await asyncio.sleep(0.05)
             said = await asking.ask("a text")
-        assert said.known and asking.health.up
+        health = asking.health
+        assert said.known and health.up
         await asking.close()
 
 
