@@ -62,7 +62,7 @@ floors: $(STAMP_DEV) ## import-linter: rooms import downwards only
 	$(BIN)/lint-imports
 
 tests: $(STAMP_DEV) ## pytest (ARGS="tests/journal -x")
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 format: $(STAMP_DEV) ## Let ruff mend what it can
 	$(BIN)/ruff check --fix .

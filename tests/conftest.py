@@ -18,6 +18,10 @@ from axon.base import SystemRandomness
 from axon.sealing import Keyring
 
 _TEMPLATE = "axon_template"
+
+_LONG_FIRST = ("powerloss", "chaos", "promises", "failures", "bench", "fuzz", "app", "simulation")
+"""Folders whose tests start whole installations. Their files take minutes and have few tests: begun
+last, they would leave one worker at work and the others idle."""
 _numbers = itertools.count(1)
 
 
@@ -26,6 +30,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "failure(dependency, fault): proves this row of docs/failures.md"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; within a folder the order stays."""
+    last = len(_LONG_FIRST)
+    places = {folder: place for place, folder in enumerate(_LONG_FIRST)}
+    items.sort(key=lambda item: places.get(_folder(item), last))
+
+
+def _folder(item: pytest.Item) -> str:
+    """Return the folder of tests/ that the test lies in."""
+    return item.path.relative_to(Path(__file__).parent).parts[0]
 
 
 def _outside(work: Coroutine[Any, Any, None]) -> None:

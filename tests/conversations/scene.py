@@ -80,7 +80,7 @@ class Process:
         self.mint = IdMint(node.keyring.identity, node.clock, RANDOMNESS)
         self.keys = KeyStore(node.folder / "keys", node.keyring, node.clock, RANDOMNESS)
         self.postgres = Postgres(node.database, PostgresOptions(connect_timeout_s=1.0), node.clock)
-        self.valkey = Valkey(node.valkey_url, timeout_ms=200, clock=node.clock)
+        self.valkey = Valkey(node.valkey_url, timeout_ms=1000, clock=node.clock)
         self.directory = node.folder / "journal" / instance
         self.journal = self._open_journal()
         self.conversations = Conversations(

@@ -1,7 +1,8 @@
 """Fifty streams, their serving process killed at a random event, each resumed behind what it saw.
 
 With workers of their own and the bus alive nothing is lost, told twice or told otherwise. With the
-bus killed too nothing is told otherwise, and every stream ends.
+bus killed too nothing is told otherwise, and every stream ends. The engine keeps back the end of
+every answer until the kill, so that none can be over before it.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from httpx2 import HTTPError
 from openai import AsyncOpenAI
 
 from tests.gateway.conftest import RunningAxon, start_axon, stop
+from tests.promises.reading import release
 
 MODEL = "fake-model"
 STREAMS = 50
@@ -53,8 +55,8 @@ class Watcher:
         self.events: list[Any] = []
         self.resumed = 0
 
-    async def watch(self) -> None:
-        text = f"[[text:{TEXT}]][[chunks:{WORDS}]][[delay_ms:50]]"
+    async def watch(self, gate: str) -> None:
+        text = f"[[text:{TEXT}]][[chunks:{WORDS}]][[delay_ms:50]][[usage_held:{gate}]]"
         stream = await self._client.responses.create(model=MODEL, input=text, stream=True)
         while not await self._follow(stream):
             self.resumed += 1
@@ -81,16 +83,20 @@ class Watcher:
         )
 
 
-async def cut_and_resumed(axon: RunningAxon, *killed: str) -> tuple[list[Watcher], list[str]]:
+async def cut_and_resumed(
+    axon: RunningAxon, upstream_address: str, *killed: str
+) -> tuple[list[Watcher], list[str]]:
     """Return the clients once every stream has ended, and the texts that are stored."""
+    gate = "-".join(killed)
     async with axon.async_client() as client:
         patient = client.with_options(max_retries=10)
         watchers = [Watcher(patient) for _ in range(STREAMS)]
-        watching = asyncio.gather(*(watcher.watch() for watcher in watchers))
+        watching = asyncio.gather(*(watcher.watch(gate) for watcher in watchers))
         victim, event = random.choice(watchers), random.randrange(5, WORDS)
         while len(victim.events) < event:
             await asyncio.sleep(0.005)
         kill(axon, *killed)
+        await asyncio.to_thread(release, upstream_address, gate)
         await watching
         stored = [
             (await patient.responses.retrieve(watcher.events[0].response.id)).output_text
@@ -103,14 +109,18 @@ async def cut_and_resumed(axon: RunningAxon, *killed: str) -> tuple[list[Watcher
     return watchers, stored
 
 
-async def test_with_the_bus_alive_nothing_is_lost_or_repeated(with_worker: RunningAxon) -> None:
-    watchers, stored = await cut_and_resumed(with_worker, "serving")
+async def test_with_the_bus_alive_nothing_is_lost_or_repeated(
+    with_worker: RunningAxon, upstream_address: str
+) -> None:
+    watchers, stored = await cut_and_resumed(with_worker, upstream_address, "serving")
     assert [watcher.events[-1].type for watcher in watchers] == ["response.completed"] * STREAMS
     assert [watcher.said for watcher in watchers] == stored == [TEXT] * STREAMS
 
 
-async def test_with_the_bus_killed_too_nothing_is_contradicted(with_worker: RunningAxon) -> None:
-    watchers, stored = await cut_and_resumed(with_worker, "serving", "valkey")
+async def test_with_the_bus_killed_too_nothing_is_contradicted(
+    with_worker: RunningAxon, upstream_address: str
+) -> None:
+    watchers, stored = await cut_and_resumed(with_worker, upstream_address, "serving", "valkey")
     for watcher, text in zip(watchers, stored, strict=True):
         assert TEXT.startswith(watcher.said)
         assert watcher.said.startswith(text) or text.startswith(watcher.said)

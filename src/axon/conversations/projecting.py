@@ -261,10 +261,6 @@ def without_nul(text: str) -> str:
     return text.replace("\0", "")
 
 
-def _storable(value: Any) -> Any:
-    return without_nul(value) if isinstance(value, str) else value
-
-
 async def _execute(
     connection: asyncpg.Connection, sql: str, rows: Sequence[tuple[Any, ...]]
 ) -> None:
@@ -279,14 +275,19 @@ async def _copy(
     rows: Sequence[tuple[Any, ...]],
 ) -> None:
     if rows:
-        records = [tuple(map(_storable, row)) for row in rows]
+        records = zip(*_columns(rows, len(columns)), strict=True)
         await connection.copy_records_to_table(
             table, schema_name="conversations", columns=columns, records=records
         )
 
 
-def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
+def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
     """Turn rows into one array per column."""
-    return [[_storable(value) for value in column] for column in zip(*rows, strict=True)] or [
-        [] for _ in range(width)
-    ]
+    return [_storable(column) for column in zip(*rows, strict=True)] or [()] * width
+
+
+def _storable(column: Sequence[Any]) -> Sequence[Any]:
+    """Return a column's values, its texts (or None) as PostgreSQL can hold them."""
+    if not any(isinstance(value, str) for value in column):
+        return column
+    return [value and without_nul(value) for value in column]

@@ -17,9 +17,10 @@ from axon.projection.errors import JournalReplaced
 from axon.projection.status import JournalLag
 from axon.telemetry import log
 
-BATCH_ENTRIES_MAX = 512
+BATCH_ENTRIES_MAX = 2048
 BATCH_BYTES_MAX = 4 * MIB
-"""Bounds of one transaction: large enough to be cheap, small enough to be tried again."""
+"""Bounds of one transaction: large enough to be cheap, small enough to be tried again. Only a
+projector that is behind has so many: some 0.2 s of work."""
 
 TRIES_MAX = 3
 """A record that fails this often, each time in a fresh transaction, is parked."""
