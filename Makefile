@@ -39,8 +39,8 @@ KAFKA ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/axon/kafka-4.3.1
 MAVEN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags bench-telemetry flips rollout warm usage \
-	frozen verify-million chaos powerloss freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel install clean
+.PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags bench-redact bench-telemetry flips rollout warm \
+	usage frozen verify-million chaos powerloss freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel install clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,11 @@ bench-ingest: $(STAMP_DEV) ## Measure durable outside events a second against Po
 
 bench-flags: $(STAMP_DEV) ## Measure what a flag's answer costs beside flagd's own core (ARGS="--rounds 9")
 	$(BIN)/python -m bench.flags $(ARGS)
+
+bench-redact: $(STAMP_DEV) ## Measure what redaction finds and costs beside Presidio (ARGS="--rounds 9")
+	test -x .venv-redact/bin/python || { $(PYTHON) -m venv .venv-redact && \
+	  .venv-redact/bin/python -m pip install -q --require-hashes -r requirements/bench-redact.txt; }
+	PYTHONPATH=src:. .venv-redact/bin/python -m bench.redact $(ARGS)
 
 bench-telemetry: $(STAMP_DEV) ## Measure what metrics, traces and log lines cost, and a collector that dies (ARGS="--rounds 9")
 	$(BIN)/python -m bench.telemetry $(ARGS)
@@ -141,6 +146,7 @@ lock: $(STAMP_DEV) ## Lock the newest allowed versions of every dependency again
 	$(LOCK) --upgrade --group client -c requirements/run.txt -o requirements/client.txt
 	$(LOCK) --upgrade --group dev -c requirements/run.txt -c requirements/client.txt pyproject.toml \
 	  -o requirements/dev.txt
+	$(LOCK) --upgrade bench/redact.in -o requirements/bench-redact.txt
 	echo "openfeature-flagd-core==1.0.0" | $(LOCK) --no-deps - -o $(LOCK_FLAGD)
 
 wheel: $(STAMP_DEV) ## Build the wheel into dist/

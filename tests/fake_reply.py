@@ -216,9 +216,14 @@ def _vector(text: str | list[int], body: dict[str, Any]) -> list[float] | str:
     return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
 
 
-def error_body(status: int) -> dict[str, Any]:
+def error_body(status: int, words: str = "") -> dict[str, Any]:
     """Return an error as OpenAI shapes it."""
-    error = {"message": f"scripted {status}", "type": "scripted", "param": None, "code": None}
+    error = {
+        "message": words or f"scripted {status}",
+        "type": "scripted",
+        "param": None,
+        "code": None,
+    }
     return {"error": error}
 
 

@@ -26,6 +26,7 @@ the last user message. The last marker of a name wins.
     [[line_end:crlf|cr]]   how lines of the stream end (default lf)
     [[fault:NNN]]          answer with this HTTP status and an OpenAI error; 429 and 503 carry
                            `retry-after: 1`
+    [[error:words]]        what such an error says (default "scripted NNN")
     [[fault:hang]]         take the request and never answer
     [[fault:hang_midway]]  the same after half of the chunks
     [[fault:early_close]]  close the connection after half of the chunks (or half of the body)
@@ -306,7 +307,7 @@ class _Connection(asyncio.Protocol):
             return False
         if fault.isdigit():
             retry = "retry-after: 1\r\n" if fault in ("429", "503") else ""
-            self.send(int(fault), error_body(int(fault)), retry)
+            self.send(int(fault), error_body(int(fault), reply.markers.get("error", "")), retry)
             return True
         extra = f"x-padding: {'p' * 131_072}\r\n" if fault == "big_header" else ""
         whole = (

@@ -28,6 +28,7 @@ DEPENDENCIES = (
     "webhooks",
     "flags-folder",
     "retriever",
+    "moderation",
 )
 FAULTS = (
     "down",

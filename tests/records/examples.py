@@ -32,6 +32,7 @@ from axon.records import (
     TurnInterrupted,
     TurnProgress,
     TurnTimes,
+    Verdict,
     encode,
 )
 
@@ -78,6 +79,7 @@ USAGE = TokenUsage(
 )
 TIMES = TurnTimes(71, 72, 73, 74, 75, 76, 77)
 CHARGE = Charge(price_id="price_44", currency="USD", cost_nano=45, overage_nano=50)
+VERDICT = Verdict("output", "rules 1", "flagged", ["hate"])
 ASSIGNMENT = Assignment(
     flag="tone",
     variant="warm",
@@ -105,6 +107,7 @@ EXAMPLES: dict[int, Record] = {
         cost_reserved_nano=48,
         summary=b"\x0esummary",
         steering=b"\x0fsteering",
+        verdicts=[VERDICT],
     ),
     2: TurnProgress(head=HEAD, output=[CALL], output_tokens=19, events=b"\x06events", number=41),
     3: TurnCompleted(
@@ -123,6 +126,7 @@ EXAMPLES: dict[int, Record] = {
         charge=CHARGE,
         times=TIMES,
         refused=True,
+        verdicts=[VERDICT],
     ),
     4: TurnInterrupted(
         head=HEAD,
@@ -140,6 +144,7 @@ EXAMPLES: dict[int, Record] = {
         events=b"\x08events",
         charge=CHARGE,
         times=TIMES,
+        verdicts=[VERDICT],
     ),
     5: ItemsAppended(
         change_id="chg_24",

@@ -180,22 +180,6 @@ def test_a_broken_stream_costs_its_lines_and_the_writer_goes_on() -> None:
     assert dropped() - before == 2
 
 
-def test_what_axon_did_not_say_itself_is_redacted_before_it_is_written() -> None:
-    events, stream = make_log()
-    events.redact_with(lambda text: text.replace("bob@example.com", "[EMAIL]"))
-    events.event(
-        "http.request",
-        "Answered bob@example.com.",
-        {"url.path": "/v1/bob@example.com", "user.id": "bob@example.com", "axon.n": 3},
-    )
-    assert events.flush(FLUSH_S)
-    (line,) = lines_of(stream)
-    assert line["message"] == "Answered [EMAIL]."
-    assert line["url.path"] == "/v1/[EMAIL]"
-    assert line["user.id"] == "bob@example.com", "a pseudonym of ours, which nothing may spoil"
-    assert line["axon.n"] == 3
-
-
 def test_the_level_changes_while_it_runs_and_back() -> None:
     events, stream = make_log("warning")
     events.debug("a.b", "unseen")

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
@@ -80,7 +81,9 @@ class Taking:
         process: Process,
         options: TurnOptions = USUAL,
         retriever: Retriever | None = None,
+        **guards: Any,
     ) -> None:
+        """`guards`: members of TurnRooms that hide and check."""
         self.process = process
         self.engine = Engine(process)
         self.problems: list[str] = []
@@ -109,6 +112,7 @@ class Taking:
             identity=b"i" * 32,
             flag_set=lambda: self.flag_set,
             retriever=retriever,
+            **guards,
         )
         self.rooms = rooms
         self.turns = Turns(rooms, options, Mark(process.directory / "unfinished", writable=True))

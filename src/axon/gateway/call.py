@@ -221,6 +221,7 @@ class Call:
     async def reply_problem(self, problem: Problem, headers: Headers | None = None) -> None:
         """Answer with an error."""
         self.log["error.code"] = problem.code or problem.kind
+        problem = problem.redacted()
         kind, body = _JSON, problem.body()
         if self.path.startswith(OFREP_PREFIX):
             body = problem.ofrep()

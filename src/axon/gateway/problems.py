@@ -1,7 +1,7 @@
 """Every error a client can get, in OpenAI's shape; HTTP status codes are decided here alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 import msgspec
@@ -79,6 +79,7 @@ from axon.metering import (
     UnknownMeter,
     UsageUnavailable,
 )
+from axon.privacy import Redactor
 from axon.sealing import ContentTooLarge, KeyStoreBusy, KeyStoreFailed
 from axon.subjects import ExportTooLarge, SubjectsUnavailable
 from axon.turns import (
@@ -100,6 +101,8 @@ RETRY_AFTER_MS = 1000
 """When a client may try again after a refusal that passes by itself."""
 
 
+_REDACTOR = Redactor()
+
 _OFREP_CODES = ("PARSE_ERROR", "INVALID_CONTEXT")
 """Those that a request can be refused with before a flag is asked."""
 
@@ -116,6 +119,14 @@ class Problem:
     retry_after_ms: int | None = None
     beside: tuple[tuple[bytes, bytes], ...] = ()
     """Headers of its own."""
+
+    def redacted(self) -> "Problem":
+        """Return the same without personal data and secrets: a message may repeat a request."""
+        message = _REDACTOR.redact_text(self.message)
+        param = self.param and _REDACTOR.redact_text(self.param)
+        if (message, param) == (self.message, self.param):
+            return self
+        return replace(self, message=message, param=param)
 
     def body(self) -> bytes:
         """Return the JSON body OpenAI's clients know."""

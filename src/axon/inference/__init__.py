@@ -29,6 +29,7 @@ from axon.inference.jobs import (
 from axon.inference.local_bus import LocalBus
 from axon.inference.local_queue import LocalQueue
 from axon.inference.models import WILDCARD_LANE, Model, ModelTable, Upstream
+from axon.inference.moderation import Moderated, Moderator, ModeratorOptions
 from axon.inference.ports import (
     Bus,
     Consumer,
@@ -74,6 +75,9 @@ __all__ = [
     "ModelDirectory",
     "ModelTable",
     "ModelTableInvalid",
+    "Moderated",
+    "Moderator",
+    "ModeratorOptions",
     "Near",
     "Pace",
     "Passage",

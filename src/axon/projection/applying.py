@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from axon.privacy import Redactor
 from axon.projection.errors import Gap
 from axon.projection.records import Positioned, Readable, RoomProjector
 from axon.projection.store import BEHIND, FAILED, WAITING, Parked, blocked_conversations
 from axon.stores import means_away
 
+_REDACTOR = Redactor()
 ERROR_LENGTH_MAX = 2000
 """Of the text kept with a parked record; enough to tell the cause."""
 
@@ -112,4 +114,5 @@ def state_after(error: Exception) -> str:
 
 def describe(error: Exception) -> str:
     """Return the error as it is kept with a parked record."""
-    return f"{type(error).__name__}: {error}"[:ERROR_LENGTH_MAX].replace("\0", "")
+    told = _REDACTOR.redact_text(f"{type(error).__name__}: {error}")
+    return told[:ERROR_LENGTH_MAX].replace("\0", "")

@@ -2,7 +2,7 @@
 
 from axon.records.audit import AccessLogged, FeedbackGiven
 from axon.records.codec import KINDS, Record, UnknownRecord, decode, encode
-from axon.records.content import Charge, SealedItem, TokenUsage
+from axon.records.content import Charge, SealedItem, TokenUsage, Verdict
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.events import EventsReceived, OutsideEvent
 from axon.records.experiments import ExperimentChanged
@@ -46,6 +46,7 @@ __all__ = [
     "TurnProgress",
     "TurnTimes",
     "UnknownRecord",
+    "Verdict",
     "decode",
     "encode",
 ]

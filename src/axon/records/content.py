@@ -32,6 +32,18 @@ class TokenUsage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Part of the input: what the engine put into its cache, where it says so."""
 
 
+class Verdict(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What safety decided about a turn, before or after the engine."""
+
+    stage: str
+    """input: what was asked; output: what was said."""
+    by: str
+    """Who found it: rules and their version, or endpoint."""
+    action: str
+    """passed, flagged, redacted or blocked; unchecked when the endpoint could not be asked."""
+    categories: list[str] = []
+
+
 class Charge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one turn cost, at the price that was in force when it was accepted."""
 

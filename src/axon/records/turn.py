@@ -2,7 +2,7 @@
 
 import msgspec
 
-from axon.records.content import Charge, SealedItem, TokenUsage
+from axon.records.content import Charge, SealedItem, TokenUsage, Verdict
 
 
 class Assignment(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -167,6 +167,8 @@ class TurnAccepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     steering: bytes = b""
     """What the variants did to the request, and the passages found for it, sealed: who runs the
     turn again does the same. Empty when they did nothing."""
+    verdicts: list[Verdict] = []
+    """What safety found in what was asked; empty when nothing was looked at."""
 
 
 class TurnProgress(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -207,6 +209,8 @@ class TurnCompleted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     times: TurnTimes = TurnTimes()
     refused: bool = False
     """Whether the model refused to answer."""
+    verdicts: list[Verdict] = []
+    """What safety found in what was asked and said; empty when nothing was looked at."""
 
 
 class TurnInterrupted(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -231,3 +235,5 @@ class TurnInterrupted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """As for a completed turn; of one that a crash ended, as far as they were journaled."""
     charge: Charge = Charge()
     times: TurnTimes = TurnTimes()
+    verdicts: list[Verdict] = []
+    """What safety found in what was asked and said; empty when nothing was looked at."""

@@ -1,14 +1,13 @@
 """One JSON object per log line, named by the Elastic Common Schema."""
 
 import atexit
-from collections.abc import Callable
 from functools import lru_cache
 from typing import TextIO
 
 import msgspec
 
 from axon.base import KIB, MICROS_PER_SECOND, Clock, SystemClock, utc_from_us
-from axon.telemetry.writer import LineWriter
+from axon.telemetry.writer import LineWriter, Redact
 
 Field = str | int | float | bool | None
 
@@ -25,15 +24,6 @@ _EXIT_FLUSH_S = 1.0
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
-_OUR_WORDS = frozenset(
-    {
-        *("@timestamp", "log.level", "service.name", "event.action", "event.outcome"),
-        *("trace.id", "http.request.id", "http.request.method", "user.id", "error.code"),
-        *("axon.turn.id", "axon.org.id"),
-    }
-)
-"""Fields that hold only what Axon made: no redaction looks at them, and none can spoil them."""
-
 
 class Log:
     """Writes events as log lines; never blocks, never raises, says in a metric what it dropped.
@@ -48,20 +38,17 @@ class Log:
         self._writer = LineWriter()
         self._service = "axon"
         self._threshold = self._configured = LEVELS["info"]
-        self._redact: Callable[[str], str] | None = None
 
-    def configure(self, stream: TextIO, service: str, level: str) -> None:
-        """Write to `stream` from now on, as `service`, what is at least `level` (see LEVELS)."""
+    def configure(
+        self, stream: TextIO, service: str, level: str, redact: Redact | None = None
+    ) -> None:
+        """Write to `stream` from now on, as `service`, what is at least `level` (see LEVELS).
+
+        `redact` is asked on the writer's own thread, with whole lines; one that raises costs them.
+        """
         self._threshold = self._configured = LEVELS[level]
         self._service = service
-        self._writer = LineWriter(stream)
-
-    def redact_with(self, redact: Callable[[str], str]) -> None:
-        """Have `redact` go over every text that Axon did not make itself, before it is written.
-
-        It must be quick, must not raise, and is called wherever lines are.
-        """
-        self._redact = redact
+        self._writer = LineWriter(stream, redact)
 
     def toggle_debug(self) -> str:
         """Write lines of all levels from now on, or again only those configured; return which."""
@@ -110,10 +97,6 @@ class Log:
         }
         core = len(event)
         event.update(fields)
-        if self._redact is not None:
-            for name, value in event.items():
-                if type(value) is str and name not in _OUR_WORDS:
-                    event[name] = self._redact(value)
         self._writer.put(_encode(event, core))
 
 

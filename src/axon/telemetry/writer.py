@@ -4,12 +4,16 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TextIO
 
 from axon.telemetry.metrics import counter
 
 LINES_QUEUED_MAX = 4096
 """Lines that may wait for the stream: 64 MiB at worst, about a second of a burst usually."""
+
+Redact = Callable[[str], str]
+"""Takes whole lines and returns them without what nobody may read in them."""
 
 _GATHER_S = 0.02
 """How long the thread lets lines gather after it wakes: under load the callers then pay for 50
@@ -26,9 +30,10 @@ _dropped = dropped.labels("log")
 class LineWriter:
     """Writes lines to a stream in the background; a slow or broken stream costs lines, not time."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        """Write to `stream`, or to whatever sys.stderr is at the time."""
+    def __init__(self, stream: TextIO | None = None, redact: Redact | None = None) -> None:
+        """Write to `stream`, or to whatever sys.stderr is at the time, what `redact` returns."""
         self._stream = stream
+        self._redact = redact
         self._waiting: deque[str | threading.Event] = deque()
         self._wake = threading.Event()
         self._start = threading.Lock()
@@ -77,8 +82,15 @@ class LineWriter:
 
     def _write(self, lines: list[str]) -> None:
         stream = self._stream or sys.stderr
+        text = "".join(lines)
+        if self._redact is not None and lines:
+            try:
+                text = self._redact(text)
+            except Exception:  # noqa: BLE001 - whatever it is, no line leaves as it came
+                _dropped.inc(len(lines))
+                return
         try:
-            stream.write("".join(lines))
+            stream.write(text)
             stream.flush()
         except (OSError, ValueError):  # a closed pipe, a full disk, a closed file: count and live
             _dropped.inc(len(lines))

@@ -24,6 +24,7 @@ from axon.turns.ending import seal_blob
 from axon.turns.engine_request import Fields, custom_tools, response_echo
 from axon.turns.failures import ContextOverflow
 from axon.turns.fitting import History, engine_fields, engine_streams
+from axon.turns.guarding import guard_input, guard_of, guards, refusal_of
 from axon.turns.passages import with_passages
 from axon.turns.request import (
     REQUEST_ITEM,
@@ -71,12 +72,17 @@ async def accept(
         if request.surface == "responses":
             known = await compact(rooms, steered.request, model, history, ask)
         steered, fields = await _told(rooms, steered, model, known, streamed)
+        if guards(rooms):
+            steered, fields = await guard_input(rooms, steered, fields)
         key = await rooms.data_key(request.org_id, request.user)
         turn = _build(rooms, steered, _Place(model, begun, key, history))
         turn.started_s, turn.history_s, turn.steered_s = started_s, history_s, steered_s
         turn.engine_streams = streamed
         turn.degraded = history.degraded
         turn.fields = fields
+        turn.refusal = refusal_of(steered.steering)
+        if turn.refusal is None and guards(rooms):
+            turn.guard = guard_of(rooms, request, steered.steering)
         turn.summary = known.item
         if known.item and isinstance(turn.answer, ResponsesAnswer):
             turn.answer.begin_with(known.item)
@@ -84,7 +90,7 @@ async def accept(
             await reserve(rooms, turn)
         if request.embeddings is not None and not request.embeddings.asked:
             turn.output = FromCache()
-        else:
+        elif turn.refusal is None:
             submit(rooms, options, turn)
         await _make_durable(rooms, turn)
     except BaseException:
@@ -244,6 +250,7 @@ def _build(rooms: TurnRooms, steered: Steered, place: _Place) -> RunningTurn:
         request=steered.request,
         assignments=steered.assignments,
         steering=kept_of(steered.steering),
+        verdicts=steered.verdicts,
         model=place.model,
         answer=new_answer(rooms, request, head),
         key=key,
@@ -332,4 +339,5 @@ def _accepted_record(rooms: TurnRooms, turn: RunningTurn) -> TurnAccepted:
         summary=summary,
         cost_reserved_nano=turn.cost_reserved_nano,
         steering=steering,
+        verdicts=turn.verdicts,
     )

@@ -13,6 +13,7 @@ from axon.turns.fitting import History, input_budget, kept_piece
 from axon.turns.messages import chat_messages, piece_of
 from axon.turns.request import TurnRequest
 from axon.turns.rooms import TurnOptions, TurnRooms
+from axon.turns.told import hiding_policy, redacted_texts, with_names
 
 FRAME_TOKENS = 4
 """What a chat template puts around one message: a role and the marks of beginning and end."""
@@ -65,6 +66,9 @@ async def count_input(rooms: TurnRooms, options: TurnOptions, request: TurnReque
     pieces = [*map(kept_piece, items), *(piece_of(item.content) for item in request.items)]
     messages = chat_messages(request.instructions, pieces)
     prompt = prompt_fields(request.fields, messages)
+    policy = hiding_policy(rooms, request.org_id)
+    if policy is not None:
+        prompt, _ = with_names(policy, prompt)
     counted = await rooms.inference.count_prompt(model, prompt) if messages else None
     if counted is not None:
         return InputTokens(counted, "engine")
@@ -73,6 +77,7 @@ async def count_input(rooms: TurnRooms, options: TurnOptions, request: TurnReque
     if tools not in (b"", b"null", b"[]"):
         texts.append(tools.decode())
     frames = FRAME_TOKENS * len(messages)
+    texts = redacted_texts(rooms, request.org_id, texts)
     counts = await rooms.inference.count_tokens(model, texts)
     if counts is None:
         return InputTokens(frames + sum(map(estimate_tokens, texts)), "estimate")

@@ -27,6 +27,7 @@ from axon.turns.failures import (
     cut_short,
     from_job,
 )
+from axon.turns.guarding import ask_about_answer
 from axon.turns.request import EVENTS_ITEM, RunningTurn
 from axon.turns.reserving import RESERVATION_USED, used_up
 from axon.turns.rooms import TurnOptions, TurnRooms
@@ -90,6 +91,8 @@ def _traceparent(options: TurnOptions, head: TurnHead) -> bytes:
 async def _relay(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> Ending:
     """Pass the engine's output on until it ends; return how it ended."""
     output = turn.output
+    if turn.refusal is not None:
+        return failed(turn.refusal)
     if output is None:
         output = submit(rooms, options, turn)
     if turn.request.background:
@@ -106,7 +109,7 @@ async def _relay(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> E
                 output = submit(rooms, options, turn)
                 break
             else:
-                ending = _end_of(rooms, turn, part)
+                ending = _end_of(rooms, turn, await _asked_about(rooms, turn, part))
             if ending is not None:
                 return ending
 
@@ -118,7 +121,12 @@ def _take_events(
     answer = turn.answer
     begins = turn.request.streamed and not turn.first_output_us
     opening = answer.open() if begins and not turn.request.background else b""
-    _show(rooms, turn, opening + answer.feed(data))
+    guard = turn.guard
+    passed = data if guard is None else guard.gate.feed(data)
+    _show(rooms, turn, opening + answer.feed(passed))
+    if guard is not None and guard.gate.closed:
+        rooms.inference.cancel(turn.head.turn_id)
+        return answer.ending()
     turn.answer_bytes += len(data)
     if turn.answer_bytes > options.answer_bytes_max:
         rooms.inference.cancel(turn.head.turn_id)
@@ -129,6 +137,16 @@ def _take_events(
     if turn.watched:
         _note_progress(rooms, options, turn)
     return None
+
+
+async def _asked_about(rooms: TurnRooms, turn: RunningTurn, part: JobOutput) -> JobOutput:
+    """Show what was held of an answer that is whole now; return its last part as it may be told."""
+    if turn.guard is None or type(part) is JobFailed:
+        return part
+    if type(part) is WholeBody:
+        return WholeBody(part.upstream, await ask_about_answer(rooms, turn, part.data))
+    _show(rooms, turn, turn.answer.feed(await ask_about_answer(rooms, turn, None)))
+    return part
 
 
 def _may_run_again(turn: RunningTurn, part: JobOutput) -> bool:

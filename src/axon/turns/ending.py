@@ -99,6 +99,7 @@ def _end_record(
     now_us = rooms.clock.now_us()
     times = turn.times(rooms.clock.monotonic())
     charge = turn.charge = rooms.prices.charge(head, ending.status, usage)
+    verdicts = turn.verdicts if turn.guard is None else turn.verdicts + turn.guard.verdicts()
     if completed:
         return TurnCompleted(
             head=head,
@@ -116,6 +117,7 @@ def _end_record(
             charge=charge,
             times=times,
             refused=turn.answer.said_no(),
+            verdicts=verdicts,
         )
     return TurnInterrupted(
         head=head,
@@ -133,6 +135,7 @@ def _end_record(
         events=events,
         charge=charge,
         times=times,
+        verdicts=verdicts,
     )
 
 

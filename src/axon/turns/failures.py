@@ -1,7 +1,10 @@
 """The ways a turn can be refused or fail, each with one cause."""
 
+import msgspec
+
 from axon.base import AxonError
 from axon.inference import JobFailed
+from axon.privacy import Redactor
 from axon.turns.answer import TurnFailure
 
 
@@ -69,9 +72,23 @@ _RELAYED = frozenset({400, 404, 409, 413, 415, 422})
 _STATUS_OF_KIND = {"timeout": 504, "deadline": 504}
 
 
+_REDACTOR = Redactor()
+
+
+def _redacted(body: bytes) -> bytes:
+    """Return an engine's own error body without personal data and secrets."""
+    try:
+        read = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body  # it is not shown then
+    done = _REDACTOR.redact_json(read)
+    return body if done == read else msgspec.json.encode(done)
+
+
 def broken(detail: str) -> TurnFailure:
     """Return the failure of an engine that does not keep to the protocol."""
-    message = f"The model server sent an answer that cannot be read: {detail[:300]}"
+    told = _REDACTOR.redact_text(detail[:300])
+    message = f"The model server sent an answer that cannot be read: {told}"
     return TurnFailure(status=502, code="server_error", message=message)
 
 
@@ -85,15 +102,16 @@ def cut_short() -> TurnFailure:
 
 
 def from_job(failed: JobFailed) -> TurnFailure:
-    """Return what a client is told of a job that failed."""
+    """Return what a client is told of a job that failed, without what it may repeat of anybody."""
+    message = _REDACTOR.redact_text(failed.message)
     status = failed.status or 0
     if status in _RELAYED:
         return TurnFailure(
             status=status,
             code="invalid_request",
-            message=failed.message,
+            message=message,
             kind="invalid_request_error",
-            body=failed.body or None,
+            body=_redacted(failed.body) if failed.body else None,
         )
     if status == 429:
         return TurnFailure(
@@ -106,6 +124,6 @@ def from_job(failed: JobFailed) -> TurnFailure:
     return TurnFailure(
         status=_STATUS_OF_KIND.get(failed.kind, 502),
         code="server_error",
-        message=f"The model server failed: {failed.message}",
+        message=f"The model server failed: {message}",
         retry_after_ms=failed.retry_after_ms,
     )

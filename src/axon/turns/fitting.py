@@ -11,6 +11,7 @@ from axon.turns.failures import ContextOverflow, InvalidParameter
 from axon.turns.messages import chat_messages, piece_of
 from axon.turns.request import TurnRequest
 from axon.turns.rooms import TurnRooms
+from axon.turns.told import redacted_texts
 
 _OUTPUT_SHARE = 4
 """Without a cap from the client or the model, one part in this many of the window is kept free
@@ -112,6 +113,7 @@ async def _exactly(
     """Return budget and history in the engine's own tokens, or estimated when it cannot count."""
     items = [item for turn in history for item in turn.items]
     texts = [part.decode() for part in (*fixed, *(item.content for item in items))]
+    texts = redacted_texts(rooms, request.org_id, texts)
     counts = await rooms.inference.count_tokens(model, texts)
     if counts is None:
         budget = input_budget(request, model) - sum(estimate_tokens(part) for part in fixed)

@@ -101,6 +101,7 @@ async def _interrupted(rooms: TurnRooms, left: OpenTurn) -> TurnInterrupted:
         assignments=accepted.assignments,
         events=cut.events,
         charge=rooms.prices.charge(head, cut.ending.status, usage),
+        verdicts=accepted.verdicts,
     )
 
 

@@ -19,12 +19,14 @@ from axon.turns.accepting import new_answer
 from axon.turns.compacting import as_told, recall
 from axon.turns.failures import TurnError
 from axon.turns.fitting import History, engine_fields, engine_streams
+from axon.turns.guarding import guard_of, guards, refusal_of
 from axon.turns.left_open import OpenTurn, blob_context, read_request
 from axon.turns.passages import with_passages
 from axon.turns.request import SUMMARY_ITEM, RunningTurn
 from axon.turns.responses import ResponsesAnswer
 from axon.turns.rooms import TurnOptions, TurnRooms
 from axon.turns.steering import recorded
+from axon.turns.told import told_again
 
 _BEGIN_AGAIN_EVERY_S = 0.5
 """How often a turn whose history cannot be read yet is tried again."""
@@ -65,6 +67,8 @@ async def _reopened(rooms: TurnRooms, left: OpenTurn, begun: Begun) -> RunningTu
     told = with_passages(as_told(steered.request, known.summary), steered.steering.passages)
     streamed = engine_streams(request, model)
     fields = await engine_fields(rooms, told, model, known.history, streamed=streamed)
+    steering = steered.steering
+    fields = told_again(fields, steering.hidden, steering.removed)
     answer = new_answer(rooms, request, head)
     if summary and isinstance(answer, ResponsesAnswer):
         answer.begin_with(summary)
@@ -88,6 +92,9 @@ async def _reopened(rooms: TurnRooms, left: OpenTurn, begun: Begun) -> RunningTu
         input_tokens_reserved=accepted.input_tokens_reserved,
         output_tokens_reserved=accepted.output_tokens_reserved,
         degraded=begun.degraded,
+        guard=guard_of(rooms, request, steering) if guards(rooms) or steering.hidden else None,
+        refusal=refusal_of(steering),
+        verdicts=accepted.verdicts,
     )
 
 

@@ -7,11 +7,12 @@ from axon.conversations import Begun, NewItem
 from axon.inference import JobStream, Model
 from axon.journal import Location
 from axon.limits import Admission
-from axon.records import Assignment, Charge, SealedItem, TurnHead, TurnTimes
+from axon.records import Assignment, Charge, SealedItem, TurnHead, TurnTimes, Verdict
 from axon.sealing import DataKey
 from axon.turns.answer import Answer, TurnFailure
 from axon.turns.embedding_cache import EmbeddingPlan
 from axon.turns.engine_request import Fields
+from axon.turns.guard import Guard
 from axon.turns.stream import TurnStream
 
 REQUEST_ITEM = "request"
@@ -157,6 +158,12 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     """How many the engine has sent so far, where a limit applies."""
     answer_bytes: int = 0
     """What the engine has streamed so far."""
+    guard: Guard | None = None
+    """What stands between the engine and the answer; None where nothing has to."""
+    refusal: TurnFailure | None = None
+    """Why no engine is told of the turn; None for one that may be."""
+    verdicts: list[Verdict] = []
+    """What safety found in what was asked."""
     summary: bytes = b""
     """The compaction item that was made for the turn: JSON without an id."""
 

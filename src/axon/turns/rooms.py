@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from axon.base import MIB, Clock, IdMint, Randomness, TaskOwner
 from axon.conversations import Conversations
 from axon.flags import EMPTY, FlagSet
-from axon.inference import Inference, ModelTable, Retriever
+from axon.inference import Inference, ModelTable, Moderator, Retriever
 from axon.journal import Journal
 from axon.limits import Limits
 from axon.metering import PriceBook
+from axon.privacy import Policies, PrivacyPolicy
+from axon.safety import SafetyPolicy
 from axon.sealing import DataKey, KeyStore
 from axon.turns.known_answers import KnownAnswers
 
@@ -56,6 +58,13 @@ class TurnRooms:
     known_answers: KnownAnswers = field(default_factory=KnownAnswers)
     retriever: Retriever | None = None
     """Who finds passages for a question; None where nobody is set to."""
+
+    policies: Policies = field(default_factory=lambda: Policies(PrivacyPolicy()))
+    """What is hidden from engines, by organization."""
+    safety: SafetyPolicy | None = None
+    """What is checked; None where nothing is."""
+    moderator: Moderator | None = None
+    """Whom a level may ask; None where nobody is set."""
 
     async def data_key(self, org_id: str, user: int) -> DataKey:
         """Return the key that seals this person's content."""

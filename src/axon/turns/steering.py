@@ -17,7 +17,7 @@ from axon.flags import (
     joined,
 )
 from axon.inference import ModelTable, Passage, UnknownModel
-from axon.records import Assignment, Retrieval, TurnAccepted
+from axon.records import Assignment, Retrieval, TurnAccepted, Verdict
 from axon.sealing import key_id_of, open_sealed
 from axon.turns.engine_request import Fields
 from axon.turns.known_answers import Meaning
@@ -25,6 +25,7 @@ from axon.turns.left_open import blob_context
 from axon.turns.passages import question_of
 from axon.turns.request import STEERING_ITEM, TurnRequest
 from axon.turns.rooms import TurnRooms
+from axon.turns.told import redacted_texts
 
 _TOOLS = frozenset(
     {"tools", "tool_choice", "parallel_tool_calls", "max_tool_calls", "functions", "function_call"}
@@ -45,10 +46,16 @@ _encode = msgspec.json.encode
 
 
 class Steering(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All that is done to one request because of flags: enough to do it again."""
+    """All that is done to one request by flags, privacy and safety: enough to do it again."""
 
     effect: TurnEffect = NO_EFFECT
     passages: tuple[Passage, ...] = ()
+    hidden: dict[str, str] = {}
+    """The value that each name stands for which the engine is told instead."""
+    removed: tuple[str, ...] = ()
+    """What safety cut out of what the engine is told."""
+    refused: str = ""
+    """Why no engine is told of the turn: blocked, or unchecked while nobody could check it."""
 
 
 class Steered(msgspec.Struct, frozen=True):
@@ -61,6 +68,8 @@ class Steered(msgspec.Struct, frozen=True):
     steering: Steering = Steering()
     assignments: list[Assignment] = []
     retrieval: Retrieval = Retrieval()
+    verdicts: list[Verdict] = []
+    """What safety found in what was asked."""
     at_us: int = 0
     """The instant that the flags were asked about; 0 when none was."""
 
@@ -154,6 +163,7 @@ async def with_retrieval(rooms: TurnRooms, steered: Steered) -> Steered:
     if rooms.retriever is None or not question:
         outcome = "none_set" if rooms.retriever is None else "no_question"
         return msgspec.structs.replace(steered, retrieval=Retrieval(outcome))
+    [question] = redacted_texts(rooms, request.org_id, [question])
     found = await rooms.retriever.find(question, request.org_id, f"{request.user:016x}")
     return msgspec.structs.replace(
         steered,
@@ -185,7 +195,14 @@ async def recorded(rooms: TurnRooms, accepted: TurnAccepted, request: TurnReques
         context = blob_context(head, STEERING_ITEM)
         steering = _steering.decode(open_sealed(key, context, accepted.steering))
     done = carry_out(request, steering.effect)
-    return Steered(request, done, steering, accepted.assignments, head.retrieval)
+    return Steered(
+        asked=request,
+        request=done,
+        steering=steering,
+        assignments=accepted.assignments,
+        retrieval=head.retrieval,
+        verdicts=accepted.verdicts,
+    )
 
 
 def carry_out(request: TurnRequest, effect: TurnEffect) -> TurnRequest:

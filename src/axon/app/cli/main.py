@@ -26,6 +26,7 @@ from axon.app.cli.parked import parked
 from axon.app.cli.prices import prices
 from axon.app.cli.privacy import privacy
 from axon.app.cli.reconcile import reconcile
+from axon.app.cli.redact import redact
 from axon.app.cli.run import migrate, serve, up
 from axon.app.cli.settings import settings
 from axon.app.cli.tiers import tiers
@@ -35,6 +36,7 @@ from axon.app.cli.users import users
 from axon.app.cli.webhooks import webhooks
 from axon.app.settings import SettingsWrong
 from axon.base import AxonError
+from axon.privacy import Redactor
 from axon.telemetry import configure_log
 
 _FAILED = 1
@@ -56,7 +58,7 @@ def axon() -> None:
 
 for command in (
     up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
-    parked, prices, usage, reconcile, settings, limits, tiers, billing,
+    parked, prices, usage, reconcile, redact, settings, limits, tiers, billing,
     usage_stream_group, alerts, webhooks, flags, experiments, audit, privacy,
 ):  # fmt: skip
     axon.add_command(command)
@@ -65,7 +67,8 @@ flags.add_command(replay_flags)
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 asked wrongly."""
-    configure_log(sys.stderr, service="axon", level="error")  # a person is told by the command
+    # A person is told by the command.
+    configure_log(sys.stderr, "axon", "error", Redactor().redact_lines)
     console = Console(stderr=True)
     try:
         sys.exit(axon(prog_name="axon", standalone_mode=True))

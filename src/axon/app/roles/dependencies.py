@@ -75,6 +75,8 @@ class Dependencies:
             found["flags-folder"] = rooms.door.flags.folder_health
         if rooms.retriever is not None:
             found["retriever"] = rooms.retriever.health
+        if rooms.moderator is not None:
+            found["moderation"] = rooms.moderator.health
         found["clock"] = self._since("clock", self._clock_reason())
         if self._looked:
             found["projector"] = self._since("projector", self._projector_reason())

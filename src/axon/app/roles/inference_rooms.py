@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from axon.app.models import model_table, proxies
 from axon.app.roles.ground import Ground
-from axon.app.settings import RetrievalSettings, Settings
+from axon.app.settings import RetrievalSettings, SafetySettings, Settings
 from axon.inference import (
     Dispatcher,
     DispatcherParts,
@@ -13,6 +13,8 @@ from axon.inference import (
     LocalBus,
     LocalQueue,
     ModelTable,
+    Moderator,
+    ModeratorOptions,
     Near,
     Retriever,
     RetrieverOptions,
@@ -30,6 +32,8 @@ class InferenceRooms:
     inference: Inference
     retriever: Retriever | None
     """None where the settings name none."""
+    moderator: Moderator | None
+    """The same."""
 
 
 def open_inference(settings: Settings, ground: Ground, instance: str) -> InferenceRooms:
@@ -60,7 +64,20 @@ def open_inference(settings: Settings, ground: Ground, instance: str) -> Inferen
         worker=worker if dispatcher is None else dispatcher,  # an idle one has a length of 0
         inference=Inference(queue, bus, engines, dispatcher),
         retriever=_retriever(settings.retrieval, ground),
+        moderator=_moderator(settings.safety, ground),
     )
+
+
+def _moderator(settings: SafetySettings, ground: Ground) -> Moderator | None:
+    if not settings.url:
+        return None
+    options = ModeratorOptions(
+        url=settings.url,
+        key=settings.key,
+        model=settings.model,
+        timeout_ms=settings.timeout_ms,
+    )
+    return Moderator(options, proxies(), ground.clock)
 
 
 def _retriever(settings: RetrievalSettings, ground: Ground) -> Retriever | None:

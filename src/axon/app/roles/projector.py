@@ -24,6 +24,7 @@ from axon.feedback import FeedbackProjector
 from axon.flags import FlagsProjector
 from axon.limits import LimitsProjector
 from axon.metering import MeteringProjector
+from axon.privacy import Redactor
 from axon.projection import Projection
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Health, Postgres, PostgresOptions
@@ -38,7 +39,7 @@ def run(settings: Settings) -> int:
 
     PostgreSQL may be away at any time, also at the start.
     """
-    configure_log(sys.stderr, service="axon-projector", level=settings.log.level)
+    configure_log(sys.stderr, "axon-projector", settings.log.level, Redactor().redact_lines)
     return uvloop.run(_project(settings))
 
 

@@ -21,6 +21,7 @@ from axon.app.usage_streaming import LateSink, usage_stream
 from axon.audit import Retention
 from axon.base import Clock, SystemClock, SystemRandomness, TaskOwner
 from axon.experiments import ExperimentsWatch
+from axon.privacy import Redactor
 from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
 from axon.subjects import PurgeAgain
@@ -54,7 +55,7 @@ def run(settings: Settings) -> int:
 
     PostgreSQL and everything that the tasks need may be away at any time, also at the start.
     """
-    configure_log(sys.stderr, service="axon-scheduler", level=settings.log.level)
+    configure_log(sys.stderr, "axon-scheduler", settings.log.level, Redactor().redact_lines)
     return uvloop.run(_schedule(settings))
 
 

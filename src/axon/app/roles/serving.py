@@ -26,6 +26,7 @@ from axon.app.sockets import listening_socket, private_socket
 from axon.base import SystemRandomness
 from axon.gateway import Bodies, Gateway, Operation
 from axon.inference import EngineMetrics, Worker
+from axon.privacy import Redactor
 from axon.telemetry import configure_log, log
 
 EXIT_JOURNAL_FAILED = 70
@@ -43,7 +44,7 @@ _TURNS_AFTER_REQUESTS_S = 5.0
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM, drain, and return the exit code; blocks."""
-    configure_log(sys.stderr, service="axon-serving", level=settings.log.level)
+    configure_log(sys.stderr, "axon-serving", settings.log.level, Redactor().redact_lines)
     return uvloop.run(_serve(settings))
 
 
@@ -61,7 +62,10 @@ async def _serve(settings: Settings) -> int:
 
     follow_level_signal()
     folder = DataFolder.of(settings)
+    # Now, beside the rest, and not when the first error is told: compiling takes a moment.
+    prepared = loop.run_in_executor(None, Redactor().prepare)
     rooms = await open_rooms(settings, folder, on_fatal)
+    await prepared
     upkeep = Upkeep(rooms, folder, settings.scheduler)
     rooms.tasks.start(upkeep.keep_up(), "upkeep")
     if isinstance(rooms.worker, Worker):  # else those who drive the engines read theirs

@@ -16,17 +16,27 @@ from axon.app.roles.own_journal import open_journal
 from axon.app.roles.people_rooms import people_rooms
 from axon.app.roles.reading_back import read_journal
 from axon.app.roles.relaying import relay_between
-from axon.app.settings import Settings, TracesSettings, TurnsSettings
+from axon.app.settings import Settings, TracesSettings, TurnsSettings, policies_of, safety_of
 from axon.base import TaskOwner
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
 from axon.experiments import Experiments, ExperimentsParts
 from axon.flags import Flags, FlagsParts
 from axon.gateway import Door, GatewayOptions, Streams
-from axon.inference import Dispatcher, Engines, ModelDirectory, ModelTable, Retriever, Worker
+from axon.inference import (
+    Dispatcher,
+    Engines,
+    ModelDirectory,
+    ModelTable,
+    Moderator,
+    Retriever,
+    Worker,
+)
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
 from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
+from axon.privacy import Policies
+from axon.safety import SafetyPolicy
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Postgres, Valkey
 from axon.telemetry import log
@@ -52,6 +62,7 @@ class ServingRooms:
     engines: Engines
     models: ModelTable
     retriever: Retriever | None
+    moderator: Moderator | None
     unfinished: Mark
     prices: PriceFollower
     tasks: TaskOwner
@@ -60,12 +71,14 @@ class ServingRooms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Allowance:
-    """What turns cost, what they may use, and what flags decide about them."""
+    """What turns cost and may use, what flags decide about them, what is hidden and checked."""
 
     prices: PriceBook
     follower: PriceFollower
     limits: Limits
     flags: Flags
+    policies: Policies
+    safety: SafetyPolicy | None
 
 
 async def open_rooms(
@@ -73,8 +86,7 @@ async def open_rooms(
 ) -> ServingRooms:
     """Return the rooms, the journal recovered and the turns a crash left open taken up again.
 
-    Raises AxonError when the journal, the keyring or a setting is unusable. PostgreSQL and Valkey
-    may be away.
+    Raises AxonError when journal, keyring or a setting is unusable; the stores may be away.
     """
     ground = await open_ground(settings, folder)
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
@@ -123,6 +135,7 @@ async def open_rooms(
         engines=serving.engines,
         models=serving.models,
         retriever=serving.retriever,
+        moderator=serving.moderator,
         unfinished=unfinished,
         prices=allowance.follower,
         tasks=tasks,
@@ -140,6 +153,8 @@ async def _allowance(
         follower=follower,
         limits=_limits(settings, folder, ground, journal),
         flags=_flags(settings, folder, ground, journal),
+        policies=policies_of(settings.privacy),
+        safety=safety_of(settings.safety),
     )
 
 
@@ -210,6 +225,9 @@ def _turn_rooms(
         identity=ground.keyring.derive("idempotency"),
         flag_set=lambda: allowance.flags.flag_set,
         retriever=serving.retriever,
+        policies=allowance.policies,
+        safety=allowance.safety,
+        moderator=serving.moderator,
     )
 
 
@@ -332,6 +350,8 @@ async def close_rooms(rooms: ServingRooms) -> None:
     await rooms.engines.close()
     if rooms.retriever is not None:
         await rooms.retriever.close()
+    if rooms.moderator is not None:
+        await rooms.moderator.close()
     await rooms.door.conversations.stop()
     await rooms.door.limits.stop()
     await rooms.door.accounts.stop()

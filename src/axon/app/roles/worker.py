@@ -16,6 +16,7 @@ from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
 from axon.base import SystemClock, SystemRandomness, TaskOwner
 from axon.inference import EngineMetrics, Engines, ModelTable, WorkerParts, WorkerProcess
+from axon.privacy import Redactor
 from axon.sealing import Keyring
 from axon.stores import Health
 from axon.telemetry import configure_log, log
@@ -30,7 +31,7 @@ def run(settings: Settings) -> int:
     Returns the exit code. Valkey may be away at any time, also at the start. Raises AxonError when
     a setting or the keyring is unusable.
     """
-    configure_log(sys.stderr, service="axon-worker", level=settings.log.level)
+    configure_log(sys.stderr, "axon-worker", settings.log.level, Redactor().redact_lines)
     return uvloop.run(_work(settings))
 
 

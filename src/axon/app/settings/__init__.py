@@ -11,7 +11,9 @@ from axon.app.settings.metering import (
     entitlements_of,
     meters_of,
 )
+from axon.app.settings.privacy import OrgPrivacySettings, PrivacySettings, policies_of
 from axon.app.settings.retrieval import RetrievalSettings
+from axon.app.settings.safety import SafetyLevelSettings, SafetySettings, safety_of
 from axon.app.settings.scheduler import SchedulerSettings
 from axon.app.settings.traces import TracesSettings
 from axon.app.settings.tree import (
@@ -49,7 +51,11 @@ __all__ = [
     "MeterSettings",
     "MeteringSettings",
     "ModelSettings",
+    "OrgPrivacySettings",
+    "PrivacySettings",
     "RetrievalSettings",
+    "SafetyLevelSettings",
+    "SafetySettings",
     "SchedulerSettings",
     "Settings",
     "SettingsWrong",
@@ -64,4 +70,6 @@ __all__ = [
     "entitlements_of",
     "load_settings",
     "meters_of",
+    "policies_of",
+    "safety_of",
 ]

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 
 from axon.app.settings.metering import check_metering
+from axon.app.settings.privacy import check_privacy
+from axon.app.settings.safety import check_safety
 from axon.app.settings.tree import JournalSettings, Settings
 from axon.app.settings.walk import Mistakes, is_named_table, read
 from axon.base import KIB, AxonError
@@ -54,6 +56,8 @@ def load_settings(
     if settings is not None:
         _compare(settings.journal, mistakes)
         check_metering(settings.metering, mistakes)
+        check_privacy(settings.privacy, mistakes)
+        check_safety(settings.safety, mistakes)
         try:
             settings.alerts.networks()
         except ValueError as error:

@@ -8,7 +8,9 @@ from axon.app.settings.alerts import AlertsSettings
 from axon.app.settings.audit import AuditSettings
 from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.metering import MeteringSettings
+from axon.app.settings.privacy import PrivacySettings
 from axon.app.settings.retrieval import RetrievalSettings
+from axon.app.settings.safety import SafetySettings
 from axon.app.settings.scheduler import SchedulerSettings
 from axon.app.settings.traces import TracesSettings
 from axon.app.settings.turns import ConversationsSettings, TurnsSettings
@@ -263,5 +265,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     flags: FlagsSettings = FlagsSettings()
     audit: AuditSettings = AuditSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    safety: SafetySettings = SafetySettings()
     log: LogSettings = LogSettings()
     traces: TracesSettings = TracesSettings()
