@@ -34,7 +34,7 @@ def make_log(level: str = "debug") -> tuple[Log, io.StringIO]:
 
 def dropped() -> float:
     for line in render_metrics().decode().splitlines():
-        if line.startswith("axon_log_lines_dropped_total"):
+        if line.startswith('axon_telemetry_dropped_total{signal="log"}'):
             return float(line.split()[1])
     raise AssertionError("the drop counter is not rendered")
 
@@ -178,3 +178,30 @@ def test_a_broken_stream_costs_its_lines_and_the_writer_goes_on() -> None:
     writer.put("lost too\n")
     assert writer.flush(FLUSH_S)
     assert dropped() - before == 2
+
+
+def test_what_axon_did_not_say_itself_is_redacted_before_it_is_written() -> None:
+    events, stream = make_log()
+    events.redact_with(lambda text: text.replace("bob@example.com", "[EMAIL]"))
+    events.event(
+        "http.request",
+        "Answered bob@example.com.",
+        {"url.path": "/v1/bob@example.com", "user.id": "bob@example.com", "axon.n": 3},
+    )
+    assert events.flush(FLUSH_S)
+    (line,) = lines_of(stream)
+    assert line["message"] == "Answered [EMAIL]."
+    assert line["url.path"] == "/v1/[EMAIL]"
+    assert line["user.id"] == "bob@example.com", "a pseudonym of ours, which nothing may spoil"
+    assert line["axon.n"] == 3
+
+
+def test_the_level_changes_while_it_runs_and_back() -> None:
+    events, stream = make_log("warning")
+    events.debug("a.b", "unseen")
+    assert events.toggle_debug() == "debug"
+    events.debug("a.b", "seen")
+    assert events.toggle_debug() == "warning"
+    events.info("a.b", "unseen")
+    assert events.flush(FLUSH_S)
+    assert [line["message"] for line in lines_of(stream)] == ["seen"]

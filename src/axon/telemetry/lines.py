@@ -1,6 +1,7 @@
 """One JSON object per log line, named by the Elastic Common Schema."""
 
 import atexit
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TextIO
 
@@ -24,6 +25,15 @@ _EXIT_FLUSH_S = 1.0
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
+_OUR_WORDS = frozenset(
+    {
+        *("@timestamp", "log.level", "service.name", "event.action", "event.outcome"),
+        *("trace.id", "http.request.id", "http.request.method", "user.id", "error.code"),
+        *("axon.turn.id", "axon.org.id"),
+    }
+)
+"""Fields that hold only what Axon made: no redaction looks at them, and none can spoil them."""
+
 
 class Log:
     """Writes events as log lines; never blocks, never raises, says in a metric what it dropped.
@@ -37,13 +47,27 @@ class Log:
         self._clock = clock
         self._writer = LineWriter()
         self._service = "axon"
-        self._threshold = LEVELS["info"]
+        self._threshold = self._configured = LEVELS["info"]
+        self._redact: Callable[[str], str] | None = None
 
     def configure(self, stream: TextIO, service: str, level: str) -> None:
         """Write to `stream` from now on, as `service`, what is at least `level` (see LEVELS)."""
-        self._threshold = LEVELS[level]
+        self._threshold = self._configured = LEVELS[level]
         self._service = service
         self._writer = LineWriter(stream)
+
+    def redact_with(self, redact: Callable[[str], str]) -> None:
+        """Have `redact` go over every text that Axon did not make itself, before it is written.
+
+        It must be quick, must not raise, and is called wherever lines are.
+        """
+        self._redact = redact
+
+    def toggle_debug(self) -> str:
+        """Write lines of all levels from now on, or again only those configured; return which."""
+        debug = LEVELS["debug"]
+        self._threshold = self._configured if self._threshold == debug else debug
+        return next(name for name, number in LEVELS.items() if number == self._threshold)
 
     def debug(self, action: str, message: str, **fields: Field) -> None:
         """Write what only somebody who looks for a bug wants to read."""
@@ -86,6 +110,10 @@ class Log:
         }
         core = len(event)
         event.update(fields)
+        if self._redact is not None:
+            for name, value in event.items():
+                if type(value) is str and name not in _OUR_WORDS:
+                    event[name] = self._redact(value)
         self._writer.put(_encode(event, core))
 
 

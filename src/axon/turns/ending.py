@@ -97,7 +97,8 @@ def _end_record(
         shown = turn.stream.so_far()[0] + closing.shown
         events = seal_blob(rooms, turn, EVENTS_ITEM, shown)
     now_us = rooms.clock.now_us()
-    charge = rooms.prices.charge(head, ending.status, usage)
+    times = turn.times(rooms.clock.monotonic())
+    charge = turn.charge = rooms.prices.charge(head, ending.status, usage)
     if completed:
         return TurnCompleted(
             head=head,
@@ -113,6 +114,7 @@ def _end_record(
             assignments=turn.assignments,
             events=events,
             charge=charge,
+            times=times,
         )
     return TurnInterrupted(
         head=head,
@@ -129,6 +131,7 @@ def _end_record(
         assignments=turn.assignments,
         events=events,
         charge=charge,
+        times=times,
     )
 
 
