@@ -13,6 +13,9 @@ from tests.metering.scene import many, positioned, price, project, tables
 OLDER = ("turns", "usage", "usage_quarters", "org_usage", "org_usage_quarters", "org_days")
 """Tables whose columns the fifth migration leaves as they were."""
 
+LATER = ("region", "tier", "ours")
+"""Columns that the sixth added."""
+
 
 async def test_the_fifth_makes_its_sums_of_those_there_are(database: str, tmp_path: Path) -> None:
     await project(database, positioned(many(200, 4, PriceBook([price()]), limited=True)))
@@ -27,8 +30,11 @@ async def test_the_fifth_makes_its_sums_of_those_there_are(database: str, tmp_pa
     await connection.execute("DELETE FROM axon_migrations WHERE room = 'metering'")
     assert len(await migrate(connection, "metering", tmp_path)) == 4
     for table, rows in kept.items():
+        names = tuple(rows[0].keys())
+        columns = [column for column in names if column not in LATER]
+        records = [tuple(row[column] for column in columns) for row in rows]
         await connection.copy_records_to_table(
-            table, schema_name="metering", columns=list(rows[0].keys()), records=map(tuple, rows)
+            table, schema_name="metering", columns=columns, records=records
         )
     (fifth,) = folder.glob("0005_*.sql")
     shutil.copy(fifth, tmp_path)

@@ -136,10 +136,13 @@ async def test_the_record_says_for_every_flag_what_its_evaluation_said(process: 
     )
     served: Counter[str] = Counter()
     for user in range(1, 41):
-        running = asyncio.ensure_future(taking.taken(asked("chat", user=user, messages=HELLO)))
+        request = asked("chat", user=user, tier="pro", messages=HELLO)
+        running = asyncio.ensure_future(taking.taken(request))
         await told(taking, running)
         await running
     for record in ended(process):
+        head = record.head
+        assert (head.region, head.tier, head.ours) == ("eu", "pro", False)
         by_flag = {one.flag: one for one in record.assignments}
         assert set(by_flag) == {"halves", "here", "chats", "unknown"}
         key = f"{record.head.user:016x}"
@@ -189,6 +192,7 @@ async def test_a_summary_of_ours_is_no_experiment(process: Process) -> None:
     await second
     assert "pirate" in seen and "a summary" in seen
     assert [len(one.assignments) for one in accepted(process)] == [1, 0, 1]
+    assert [one.head.ours for one in accepted(process)] == [False, True, False]
 
 
 @pytest.mark.parametrize("change", ["other", "gone", "killed"])
