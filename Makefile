@@ -38,8 +38,8 @@ KAFKA ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/axon/kafka-4.3.1
 MAVEN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags bench-redact flips warm usage frozen chaos powerloss \
-	freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel install clean
+.PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags bench-redact bench-telemetry flips warm usage frozen \
+	verify-million chaos powerloss freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel install clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ bench-redact: $(STAMP_DEV) ## Measure what redaction finds and costs beside Pres
 	  .venv-redact/bin/python -m pip install -q --require-hashes -r requirements/bench-redact.txt; }
 	PYTHONPATH=src:. .venv-redact/bin/python -m bench.redact $(ARGS)
 
+bench-telemetry: $(STAMP_DEV) ## Measure what metrics, traces and log lines cost, and a collector that dies (ARGS="--rounds 9")
+	$(BIN)/python -m bench.telemetry $(ARGS)
+
 flips: $(STAMP_DEV) ## Measure how soon every process and a web client have a changed flag (ARGS="--processes 4")
 	$(BIN)/python -m bench.flips $(ARGS)
 
@@ -93,6 +96,9 @@ usage: $(STAMP_DEV) ## Measure questions about usage over many sums, and turns b
 
 frozen: $(STAMP_DEV) ## Measure what a Valkey that stops answering costs a turn (ARGS="--rounds 10")
 	$(BIN)/python -m bench.frozen $(ARGS)
+
+verify-million: $(STAMP_DEV) ## Measure how long it takes to verify a journal of a million entries (ARGS="--entries 10000")
+	$(BIN)/python -m bench.verify $(ARGS)
 
 chaos: $(STAMP_DEV) ## Kill everything at random under load and count what is lost (CYCLES=300)
 	$(BIN)/python -m tests.chaos.run --cycles $(CYCLES) $(ARGS)

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from axon.app.embedded import EmbeddedPostgres
-from axon.app.migrations import migrate_all
+from axon.app.migrations import migrate_all, rooms_with_migrations
 from axon.base import SystemClock
 from axon.journal import Journal, JournalEnvironment, SystemDisk
 from axon.projection import Projection, read_status
@@ -81,20 +81,9 @@ async def test_an_emptied_database_is_an_outage_and_is_filled_again_from_the_jou
         made = await client.conversations.create()
         await client.responses.create(model=MODEL, input="[[text:one]]", conversation=made.id)
         await healed(hurt_axon.origin)
-        schemas = (
-            "alerts",
-            "accounts",
-            "billing",
-            "conversations",
-            "flags",
-            "limits",
-            "metering",
-            "projection",
-            "sealing",
-        )
         await execute(
             hurt_axon,
-            *(f"DROP SCHEMA {schema} CASCADE" for schema in schemas),
+            *(f"DROP SCHEMA {schema} CASCADE" for schema in rooms_with_migrations()),
             "DROP TABLE axon_migrations",
         )
         await degraded(hurt_axon.origin, "postgresql", "emptied|does not exist")

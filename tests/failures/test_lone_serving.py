@@ -109,7 +109,11 @@ def test_a_log_that_is_gone_costs_its_lines_and_nothing_else(lone: LoneServing) 
     dropped = 0.0
     while not dropped:
         page = lone.ask("/metrics")[1].decode()
-        (line,) = [one for one in page.splitlines() if one.startswith("axon_log_lines_dropped")]
+        (line,) = [
+            one
+            for one in page.splitlines()
+            if one.startswith('axon_telemetry_dropped_total{signal="log"}')
+        ]
         dropped = float(line.split()[1])
 
 

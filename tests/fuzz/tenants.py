@@ -105,6 +105,7 @@ class Tenant:
                 "response_id": [response["id"], behind],
                 "previous_response_id": [response["id"]],
                 "completion_id": [completion],
+                "turn_id": [response["id"], completion],
                 "item_id": items,
                 "after": [items[0], conversation, completion],
                 "model_id": [MODEL],

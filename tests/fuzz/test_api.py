@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -28,8 +29,12 @@ FORBIDDEN = ("/v1/limit_rules", "/v1/tiers", "/v1/webhooks", "/v1/alerts/")
 """Want permissions the made-up requests do not have: a made-up rule would refuse the others, and a
 made-up webhook would have names looked up."""
 
-UNLIKELY = ("PUT /v1/flags/", "/v1/flag_schedules/", "/ofrep/v1/events")
-"""Want a definition that means something, a change that waits for its time, or a token."""
+UNLIKELY = (
+    "PUT /v1/flags/", "/v1/flag_schedules/", "/ofrep/v1/events", "POST /v1/audit/",
+    "DELETE /v1/audit/",
+)  # fmt: skip
+"""Want a definition that means something, a change that waits for its time, a token, a request of
+somebody else's, or a hold."""
 
 NOBODY = "https://127.0.0.1:9/axon"
 """A webhook for an example to name: its own host is not there to be found."""
@@ -102,13 +107,28 @@ def test_every_operation_wants_a_key(fuzzed: RunningAxon) -> None:
             assert answer.status_code == expected, f"{method} {path}"
 
 
+def audited_turn(axon: RunningAxon, key: dict[str, str]) -> str:
+    """Return a turn that auditors already see."""
+    asked = {"model": MODEL, "input": "hi"}
+    made = requests.post(f"{axon.base_url}/responses", json=asked, headers=key, timeout=30).json()
+    url = f"{axon.base_url}/audit/turns/{made['id']}"
+    while requests.get(url, headers=key, timeout=30).status_code == 404:
+        time.sleep(0.02)
+    return str(made["id"])
+
+
 def test_the_examples_of_the_document_work(fuzzed: RunningAxon) -> None:
     axon_command(fuzzed, "orgs", "create", "exemplary")
     of_it = ("--org", "exemplary", "--user", "ada")
-    permitted = [word for name in ("limits", "alerts", "flags") for word in ("--permission", name)]
+    permitted = [
+        word
+        for name in ("limits", "alerts", "flags", "auditor", "privacy_officer")
+        for word in ("--permission", name)
+    ]
     axon_command(fuzzed, "users", "create", "ada", *of_it[:2], *permitted)
     made = axon_command(fuzzed, "keys", "create", *of_it, "--name", "a", "--acts-for-users")
     key = {"authorization": f"Bearer {made['secret']}"}
+    turn = audited_turn(fuzzed, key)
     document = requests.get(f"{fuzzed.origin}/openapi.json", timeout=30).json()
     for path, operations in document["paths"].items():
         example = operations.get("post", {}).get("requestBody")
@@ -119,6 +139,9 @@ def test_the_examples_of_the_document_work(fuzzed: RunningAxon) -> None:
             body["model"] = MODEL
         if "url" in body:
             body["url"] = NOBODY
+        for name in ("response_id", "turn"):
+            if name in body:
+                body[name] = turn
         data = json.dumps(body)
         signature = stripe.WebhookSignature.generate_signature_header(data, SECRET)
         headers = {**key, "content-type": "application/json", "stripe-signature": signature}

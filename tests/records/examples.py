@@ -8,10 +8,12 @@ fields were added; a record changed in any other way is a new class, a new kind 
 from pathlib import Path
 
 from axon.records import (
+    AccessLogged,
     Assignment,
     Charge,
     ConversationChanged,
     EventsReceived,
+    FeedbackGiven,
     FlagChange,
     FlagsChanged,
     FlagSchedule,
@@ -28,6 +30,7 @@ from axon.records import (
     TurnHead,
     TurnInterrupted,
     TurnProgress,
+    TurnTimes,
     Verdict,
     encode,
 )
@@ -60,6 +63,7 @@ HEAD = TurnHead(
     variant_model="large",
     safety="strict",
     retrieval=Retrieval("found", 63, 64),
+    trace=b"\x10" * 25,
 )
 USAGE = TokenUsage(
     input_tokens=11,
@@ -69,6 +73,7 @@ USAGE = TokenUsage(
     estimated=True,
     cache_write_tokens=43,
 )
+TIMES = TurnTimes(71, 72, 73, 74, 75, 76, 77)
 CHARGE = Charge(price_id="price_44", currency="USD", cost_nano=45, overage_nano=50)
 VERDICT = Verdict("output", "rules 1", "flagged", ["hate"])
 ASSIGNMENT = Assignment(
@@ -114,6 +119,7 @@ EXAMPLES: dict[int, Record] = {
         assignments=[ASSIGNMENT],
         events=b"\x07events",
         charge=CHARGE,
+        times=TIMES,
         verdicts=[VERDICT],
     ),
     4: TurnInterrupted(
@@ -131,6 +137,7 @@ EXAMPLES: dict[int, Record] = {
         assignments=[],
         events=b"\x08events",
         charge=CHARGE,
+        times=TIMES,
         verdicts=[VERDICT],
     ),
     5: ItemsAppended(
@@ -205,6 +212,30 @@ EXAMPLES: dict[int, Record] = {
         changes=[FlagChange("tone", 59, "edited", b'{"state":"DISABLED"}', b'{"state":"ENABLED"}')],
         scheduled=[FlagSchedule("fls_60", 1_790_000_000_000_061, b'{"tone":null}')],
         ended=["fls_62"],
+    ),
+    12: FeedbackGiven(
+        feedback_id="fdb_63",
+        org_id="org_04",
+        user=64,
+        credential_id="key_05",
+        turn_id="resp_65",
+        at_us=1_790_000_000_000_066,
+        rating="down",
+        comment=b"\x0ecomment",
+        edited=b"\x0fedited",
+        preferred_over="resp_67",
+        withdrawn=False,
+    ),
+    13: AccessLogged(
+        access_id="acc_68",
+        org_id="org_04",
+        user=69,
+        credential_id="key_05",
+        at_us=1_790_000_000_000_070,
+        action="read",
+        subject=71,
+        objects=["resp_72"],
+        reason="eine Beschwerde prüfen",
     ),
 }
 

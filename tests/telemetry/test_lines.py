@@ -34,7 +34,7 @@ def make_log(level: str = "debug") -> tuple[Log, io.StringIO]:
 
 def dropped() -> float:
     for line in render_metrics().decode().splitlines():
-        if line.startswith("axon_log_lines_dropped_total"):
+        if line.startswith('axon_telemetry_dropped_total{signal="log"}'):
             return float(line.split()[1])
     raise AssertionError("the drop counter is not rendered")
 
@@ -178,3 +178,14 @@ def test_a_broken_stream_costs_its_lines_and_the_writer_goes_on() -> None:
     writer.put("lost too\n")
     assert writer.flush(FLUSH_S)
     assert dropped() - before == 2
+
+
+def test_the_level_changes_while_it_runs_and_back() -> None:
+    events, stream = make_log("warning")
+    events.debug("a.b", "unseen")
+    assert events.toggle_debug() == "debug"
+    events.debug("a.b", "seen")
+    assert events.toggle_debug() == "warning"
+    events.info("a.b", "unseen")
+    assert events.flush(FLUSH_S)
+    assert [line["message"] for line in lines_of(stream)] == ["seen"]

@@ -1,6 +1,14 @@
 import pytest
 
-from axon.telemetry import counter, gauge, histogram, render_metrics
+from axon.telemetry import (
+    OTHER,
+    SERIES_MAX,
+    CounterTallies,
+    counter,
+    gauge,
+    histogram,
+    render_metrics,
+)
 
 
 def rendered() -> list[str]:
@@ -52,3 +60,14 @@ def test_birthdays_of_series_are_not_rendered_and_the_process_is() -> None:
     text = render_metrics().decode()
     assert "axon_test_born_created" not in text
     assert "process_resident_memory_bytes" in text
+
+
+def test_a_label_that_grows_is_counted_together_beyond_the_bound() -> None:
+    grown = CounterTallies("test_grown_total", "Grows.", ("name",))
+    for number in range(SERIES_MAX + 50):
+        grown.series(f"n{number}").count += 1
+    lines = [line for line in rendered() if line.startswith("test_grown_total{")]
+    assert len(lines) == SERIES_MAX + 1
+    assert f'test_grown_total{{name="{OTHER}"}} 50.0' in lines
+    grown.series("n0").count += 1
+    assert 'test_grown_total{name="n0"} 2.0' in rendered()

@@ -13,6 +13,9 @@ from axon.limits import LimitsAdmin
 from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
 
+DEVELOPER_PERMISSIONS = ("auditor", "flags", "privacy_officer")
+"""Of the development key, which is on this machine alone: what a developer wants to try."""
+
 
 class DatabaseUnknown(AxonError):
     """No PostgreSQL is known: start `axon up` with this data folder, or set AXON_DATABASE_URL."""
@@ -61,7 +64,7 @@ async def development_key(folder: DataFolder, database_url: str) -> str:
     """
     secret = _kept_secret(folder.development_key)
     async with accounts_admin(folder.keyring, database_url) as admin:
-        await admin.register_key(secret, "development", "developer", ["flags"])
+        await admin.register_key(secret, "development", "developer", DEVELOPER_PERMISSIONS)
     return secret
 
 

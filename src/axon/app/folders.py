@@ -73,6 +73,11 @@ class DataFolder:
         return self.root / "flags.json"
 
     @property
+    def traces_places(self) -> Path:
+        """Return the file that says how far the journals' turns have become traces."""
+        return self.root / "traces.json"
+
+    @property
     def development_key(self) -> Path:
         """Return the file holding the one key kept in clear."""
         return self.root / "development-key"

@@ -29,6 +29,7 @@ from axon.conversations.hub import Hub
 from axon.conversations.keys import Claim, IdempotencyKeys, KeyReused, KeysFull, RequestKey
 from axon.conversations.listing import ConversationPage, Wanted
 from axon.conversations.lost_places import LostPlaces
+from axon.conversations.opening import Opener
 from axon.conversations.parts import ConversationsOptions, ConversationsParts
 from axon.conversations.projector import ConversationsProjector
 from axon.conversations.searching import SearchHit, SearchPage
@@ -91,6 +92,7 @@ __all__ = [
     "LostPlaces",
     "NewItem",
     "NotACursor",
+    "Opener",
     "Owner",
     "RequestKey",
     "SearchBusy",

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from axon.records import (
+    AccessLogged,
     ConversationChanged,
     EventsReceived,
+    FeedbackGiven,
     FlagsChanged,
     ItemsAppended,
     Record,
@@ -25,6 +27,8 @@ TURN_METADATA = "turn_metadata"
 DELETED_WITH_ITEMS = "deleted_with_items"
 DELETIONS = frozenset({"deleted", DELETED_WITH_ITEMS})
 """Changes after which there is no conversation; the second takes its items along."""
+
+_OF_NO_CONVERSATION = SubjectErased | EventsReceived | FlagsChanged | FeedbackGiven | AccessLogged
 
 Placed = TurnCompleted | TurnInterrupted | ItemsAppended | ConversationChanged
 """The records that take a place in a conversation."""
@@ -58,7 +62,7 @@ class PlacedChange:
 
 def conversation_of(record: Record) -> str:
     """Return the conversation the record is about; empty when it is about none."""
-    if isinstance(record, SubjectErased | EventsReceived | FlagsChanged):
+    if isinstance(record, _OF_NO_CONVERSATION):
         return ""
     if isinstance(record, ItemsAppended | ConversationChanged):
         return record.conversation_id

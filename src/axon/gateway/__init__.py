@@ -1,8 +1,9 @@
 """HTTP in, SSE out: OpenAI's API over the rooms below, without SQL or business rules."""
 
+from axon.gateway.audit_shapes import AccessShown, TurnShown
 from axon.gateway.bodies import Bodies
 from axon.gateway.call import AsgiApp
-from axon.gateway.door import Door, GatewayOptions
+from axon.gateway.door import Door, GatewayOptions, PeopleRooms
 from axon.gateway.flag_shapes import FlagHistory, FlagPage, FlagShown
 from axon.gateway.gateway import Gateway
 from axon.gateway.operation import Operation, Status
@@ -13,6 +14,7 @@ from axon.gateway.sibling import SiblingAway, Siblings
 from axon.gateway.streaming import Streams
 
 __all__ = [
+    "AccessShown",
     "AsgiApp",
     "Bodies",
     "Door",
@@ -23,6 +25,7 @@ __all__ = [
     "GatewayOptions",
     "Operation",
     "Owners",
+    "PeopleRooms",
     "Problem",
     "Relay",
     "RelayOptions",
@@ -30,6 +33,7 @@ __all__ = [
     "Siblings",
     "Status",
     "Streams",
+    "TurnShown",
     "openapi_document",
     "routes",
 ]

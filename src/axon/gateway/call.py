@@ -9,6 +9,7 @@ import msgspec
 from axon.accounts import Principal
 from axon.gateway.bodies import Bodies
 from axon.gateway.problems import Problem, RequestRefused, refuse
+from axon.telemetry import TRACE_BYTES, read_traceparent
 from axon.turns import Fields
 
 Scope = Mapping[str, Any]
@@ -48,6 +49,7 @@ class Call:
         "_receive",
         "_scope",
         "_send",
+        "_trace",
         "extra",
         "headers",
         "log",
@@ -79,6 +81,7 @@ class Call:
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.request_id = request_id
+        self._trace = b""
         self.principal: Principal | None = None
         self.started_s = 0.0
         self.status = 0
@@ -92,6 +95,15 @@ class Call:
         if self.principal is None:
             raise RuntimeError("this route is answered before authentication")
         return self.principal
+
+    @property
+    def trace(self) -> bytes:
+        """Return what ties the request to a trace (see `TurnHead.trace`): what its client says,
+        else the digits of the request's own id."""
+        if not self._trace:
+            told = read_traceparent(self.headers.get(b"traceparent"))
+            self._trace = told or bytes.fromhex(self.request_id[-2 * TRACE_BYTES :])
+        return self._trace
 
     @property
     def cut(self) -> str:

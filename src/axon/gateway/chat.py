@@ -24,6 +24,7 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
     options = member(fields, "stream_options", StreamOptions)
     cap = member(fields, "max_completion_tokens", int) or member(fields, "max_tokens", int)
     return TurnRequest(
+        trace=call.trace,
         org_id=caller.org_id,
         user=door.subject(call, fields),
         credential_id=caller.credential_id,

@@ -21,6 +21,7 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
     check(fields, COMPLETIONS_MEMBERS)
     options = member(fields, "stream_options", StreamOptions)
     return TurnRequest(
+        trace=call.trace,
         org_id=caller.org_id,
         user=door.subject(call, fields),
         credential_id=caller.credential_id,

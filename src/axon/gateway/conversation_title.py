@@ -50,6 +50,7 @@ async def make_title(door: Door, call: Call, conversation_id: str) -> None:
 
 def _about(call: Call, conversation: Conversation, model: str) -> TurnRequest:
     return TurnRequest(
+        trace=call.trace,
         org_id=conversation.owner.org_id,
         user=conversation.owner.user,
         credential_id=call.caller.credential_id,

@@ -7,9 +7,11 @@ import msgspec
 
 from axon.accounts import Accounts
 from axon.alerts import OwnAlerts
+from axon.audit import Audit
 from axon.base import Clock, IdMint, SystemRandomness, UnknownId
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, Owner, RequestKey, StoredTurn
+from axon.feedback import FeedbackRoom
 from axon.flags import Flags
 from axon.gateway.call import AnsweredElsewhere, Call, Headers
 from axon.gateway.limit_headers import limit_headers
@@ -21,6 +23,7 @@ from axon.gateway.streaming import Streams
 from axon.inference import ModelDirectory
 from axon.limits import Limits, LimitsAdmin
 from axon.metering import OutsideEvents, Usage
+from axon.subjects import Erasing, Exporting
 from axon.turns import EmbeddingCache, Fields, RunningTurn, TurnRequest, Turns
 
 _JSON = (b"content-type", b"application/json")
@@ -54,6 +57,16 @@ class GatewayOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleRooms:
+    """What people thought, what they said, and how that is exported and forgotten."""
+
+    feedback: FeedbackRoom
+    audit: Audit
+    erasing: Erasing
+    exporting: Exporting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """The rooms that routes call; one per process."""
 
@@ -68,6 +81,7 @@ class Door:
     limits_admin: LimitsAdmin
     invoices: Invoices
     alerts: OwnAlerts
+    people: PeopleRooms
     mint: IdMint
     clock: Clock
     streams: Streams

@@ -31,6 +31,7 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         # A single array of tokens is one input, so it stays in an array when others are left out.
         fields = {**fields, "input": msgspec.Raw(b"[%b]" % b",".join(asked))}
     return TurnRequest(
+        trace=call.trace,
         org_id=caller.org_id,
         user=user,
         credential_id=caller.credential_id,

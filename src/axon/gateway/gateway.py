@@ -26,6 +26,7 @@ from axon.telemetry import (
     HistogramTallies,
     HistogramTally,
     log,
+    trace_id,
 )
 
 _requests = CounterTallies(
@@ -34,6 +35,10 @@ _requests = CounterTallies(
 _duration = HistogramTallies(
     "http_server_request_duration_seconds", "From the request to the last byte.", ("route",)
 )
+
+_FAILED_FROM = 400
+_PREFIX_BYTES = 11
+"""With the 5 of the counter a request's id has the length of a trace's, and is it."""
 
 
 class Gateway:
@@ -49,7 +54,7 @@ class Gateway:
         self._bodies = bodies or Bodies()
         self._door = door
         self._operation = operation
-        self._request_prefix = "req_" + randomness.bytes(6).hex()
+        self._request_prefix = "req_" + randomness.bytes(_PREFIX_BYTES).hex()
         self._requests = 0
 
     async def private(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,11 +149,13 @@ class Gateway:
         if call.path in OPERATION or call.path in INTERNAL:
             return
         fields = call.log
+        fields["trace.id"] = trace_id(call.trace)
         fields["http.request.id"] = call.request_id
         fields["http.request.method"] = call.method
         fields["url.path"] = call.path
         fields["http.response.status_code"] = call.status
         fields["event.duration"] = int(took_s * 1e9)
+        fields["event.outcome"] = "failure" if call.status >= _FAILED_FROM else "success"
         if call.cut:
             fields["axon.cut"] = call.cut
         if call.principal is not None:

@@ -9,6 +9,7 @@ import msgspec
 from axon import __version__
 from axon.gateway.flag_shapes import OfrepProblem
 from axon.gateway.openapi_answers import ANSWERS, NO_CONTENT, OTHER_FORMS, STREAMS, Error
+from axon.gateway.openapi_audit import AUDIT_SPECIAL
 from axon.gateway.openapi_bodies import BODIES, ITEM, Body, Schema
 from axon.gateway.openapi_events import OF_OPENMETER, ProblemDetails
 from axon.gateway.openapi_parameters import asks_anything, parameters_of
@@ -66,6 +67,7 @@ _SPECIAL: dict[str, tuple[int, ...]] = {
     "flags.set_flag": (409,),
     "flags.archive_flag": (409,),
     "flags.roll_back_flag": (409,),
+    **AUDIT_SPECIAL,
 }
 """What an operation can be refused with beside what its parameters and its body say."""
 

@@ -16,6 +16,7 @@ from axon.gateway.alert_shapes import (
     WebhooksShown,
 )
 from axon.gateway.flag_shapes import FLAG_ANSWERS
+from axon.gateway.openapi_audit import AUDIT_ANSWERS
 from axon.gateway.openapi_conversations import CONVERSATION_ANSWERS
 from axon.gateway.openapi_events import EVENTS_ANSWERS
 from axon.gateway.openapi_turns import TURN_ANSWERS
@@ -223,6 +224,7 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "tiers.remove_tier": TierDeleted,
     **EVENTS_ANSWERS,
     **FLAG_ANSWERS,
+    **AUDIT_ANSWERS,
     "models.get_model": Model,
     "stored_chat.delete_completion": Deleted,
     "stored_responses.delete_response": Deleted,
@@ -252,5 +254,8 @@ STREAMS = frozenset(
 )
 """The operations that can answer with server-sent events."""
 
-OTHER_FORMS: dict[str, tuple[str, ...]] = {"invoices.get_invoice": ("text/csv", "text/html")}
+OTHER_FORMS: dict[str, tuple[str, ...]] = {
+    "invoices.get_invoice": ("text/csv", "text/html"),
+    "subjects.export_person": ("application/zip",),
+}
 """The operations that can answer with text of other kinds beside JSON."""

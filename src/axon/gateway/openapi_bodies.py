@@ -22,6 +22,7 @@ from axon.gateway.members import (
     ConversationName,
     StreamOptions,
 )
+from axon.gateway.openapi_audit import AUDIT_BODIES
 from axon.gateway.openapi_events import EVENT_EXAMPLE, EVENT_TYPES, QUERY_TYPES
 from axon.gateway.prompts import PROMPTS_MAX
 
@@ -239,6 +240,10 @@ BODIES: dict[str, Body] = {
     "alerts.add_webhook": Body(
         types={"url": str}, needed=("url",), example={"url": "https://example.com/axon"}
     ),
+    **{
+        name: Body(types=types, needed=needed, example=example)
+        for name, (types, needed, example) in AUDIT_BODIES.items()
+    },
     "flags.change_flags": Body(
         types={**_CHANGE, "flags": dict[str, dict[str, Any]], "metadata": dict[str, Any]},
         needed=("flags",),

@@ -46,9 +46,17 @@ _WHY = _query("why", {"type": "string", "maxLength": 1000}, "Why, for the histor
 _PAGE = [_LIMIT, _AFTER, _ORDER]
 _SEARCHED = [_LIMIT, _query("after", _TEXT, "The `cursor` of the page before.")]
 
-_AS_OF = _query("time", INSTANT, "As of this instant; else now.")
-
 _SECONDS = {"type": "integer", "minimum": 1, "maximum": 99_999_999_999}
+_SINCE_UNTIL = [
+    _query("since", _SECONDS, "Not before this second since 1970."),
+    _query("until", _SECONDS, "Before this second."),
+]
+_FLAGGED = [
+    _query("flag", _TEXT, "Only answers for which this flag had a variant."),
+    _query("variant", _TEXT, "Only answers with this variant, as flag:variant."),
+]
+
+_AS_OF = _query("time", INSTANT, "As of this instant; else now.")
 
 
 def _names(name: str, meaning: str) -> Parameter:
@@ -110,6 +118,32 @@ _QUERY: dict[str, Sequence[Parameter]] = {
         _names("line_items", "Only these models."),
     ],
     "alerts.list_alerts": [_LIMIT, _AFTER],
+    "feedback.list_feedback": [
+        _query("of", {"enum": ["person", "organization"]}, "Whose feedback."),
+        _query("rating", {"enum": ["up", "down"]}, "Only thumbs of this kind."),
+        *_SINCE_UNTIL,
+        *_FLAGGED,
+        _MODEL,
+        _LIMIT,
+        _AFTER,
+        *_PERSON,
+    ],
+    "audit.search_turns": [
+        _query("user", _TEXT, "Only turns of this person, by name."),
+        _query("user_id", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "Or by number."),
+        _query("feedback", {"enum": ["up", "down", "any"]}, "Only those that were judged so."),
+        _query("status", _TEXT, "Only turns that ended so."),
+        _query("safety", _TEXT, "Only turns at this level of safety."),
+        *_SINCE_UNTIL,
+        *_FLAGGED,
+        _MODEL,
+        _LIMIT,
+        _AFTER,
+    ],
+    "audit.list_accesses": [_LIMIT, _AFTER],
+    "audit.release_hold": [
+        _query("reason", {"type": "string", "maxLength": 1000}, "Why.", required=True)
+    ],
     "flags.list_flags": [_query("archived", {"enum": ["true", "false"]}, "Archived ones too.")],
     "flags.archive_flag": [
         _WHY,

@@ -14,6 +14,15 @@ from axon.alerts import (
     UnknownEndpoint,
     UnusableUrl,
 )
+from axon.audit import (
+    AuditUnavailable,
+    LegalHold,
+    OwnRequest,
+    SecondAuditorNeeded,
+    UnknownHold,
+    UnknownRequest,
+    UnknownTurn,
+)
 from axon.base import AxonError, UnknownId
 from axon.billing import (
     BillingUnavailable,
@@ -33,6 +42,7 @@ from axon.conversations import (
     TailFull,
     TurnNotFound,
 )
+from axon.feedback import FeedbackUnavailable, UnknownFeedback
 from axon.flags import (
     ChangeWrong,
     DefinitionInvalid,
@@ -64,6 +74,7 @@ from axon.metering import (
 )
 from axon.privacy import Redactor
 from axon.sealing import ContentTooLarge, KeyStoreBusy, KeyStoreFailed
+from axon.subjects import ExportTooLarge, SubjectsUnavailable
 from axon.turns import (
     CompactionFailed,
     ContextOverflow,
@@ -206,11 +217,15 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
     BillingUnavailable: "billing_unavailable",
     AlertsUnavailable: "alerts_unavailable",
     FlagsUnavailable: "flags_unavailable",
+    FeedbackUnavailable: "feedback_unavailable",
+    AuditUnavailable: "audit_unavailable",
+    SubjectsUnavailable: "privacy_unavailable",
 }
 """The first that fits; the journal's own kinds stand before it."""
 
 _WRONG: Mapping[type[AxonError], str] = {
     EventUnreadable: "invalid_event",
+    ExportTooLarge: "export_too_large",
     InvalidParameter: "invalid_type",
     MonthWrong: "invalid_value",
     RangeWrong: "invalid_value",
@@ -227,18 +242,30 @@ _NOT_FOUND = (
     UnknownAlert,
     UnknownEndpoint,
     UnknownEntitlement,
+    UnknownFeedback,
     UnknownFlag,
+    UnknownHold,
     UnknownId,
     UnknownInvoice,
     UnknownMeter,
+    UnknownRequest,
     UnknownRule,
     UnknownSchedule,
     UnknownTier,
+    UnknownTurn,
     UnknownVersion,
 )
 
 _ONCE = ((b"x-should-retry", b"false"),)
 """The SDK would repeat a 409, and get it again."""
+
+_CONFLICTS: Mapping[type[AxonError], str] = {
+    FlagChangedMeanwhile: "flag_changed",
+    FlagFromFile: "flag_from_file",
+    LegalHold: "legal_hold",
+    OwnRequest: "own_request",
+}
+"""Refused for how things stand, and again if it is repeated."""
 
 _WORTH_A_RETRY_MS = 60_000
 """The SDK waits no longer; beyond it a retry is one more refusal."""
@@ -260,15 +287,15 @@ def problem_of(error: AxonError) -> Problem:
         return _problem_of_definition(error)
     if isinstance(error, ChangeWrong):
         return Problem(status=400, message=message, code="invalid_value")
-    if isinstance(error, FlagChangedMeanwhile | FlagFromFile):
-        code = "flag_from_file" if isinstance(error, FlagFromFile) else "flag_changed"
+    if (code := _CONFLICTS.get(type(error))) is not None:
         return Problem(status=409, message=message, kind="conflict_error", code=code, beside=_ONCE)
     if isinstance(error, TierInUse):
         return Problem(status=409, message=message, kind="conflict_error", code="tier_in_use")
     if isinstance(error, UnusableUrl):
         return Problem(status=400, message=message, code="unusable_url", param="url")
-    if isinstance(error, NotPermitted):
-        return Problem(status=403, message=message, kind="permission_error", code="not_permitted")
+    if isinstance(error, NotPermitted | SecondAuditorNeeded):
+        code = "not_permitted" if isinstance(error, NotPermitted) else "second_auditor_needed"
+        return Problem(status=403, message=message, kind="permission_error", code=code)
     if isinstance(error, UnknownModel):
         message = f"The model `{error.detail}` does not exist or you do not have access to it."
         return Problem(status=404, message=message, code="model_not_found", param="model")

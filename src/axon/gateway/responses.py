@@ -74,6 +74,7 @@ def read_request(door: Door, call: Call, body: bytes, fields: Fields) -> TurnReq
         raise refuse(message, param="background", code="invalid_value")
     caller = call.caller
     return TurnRequest(
+        trace=call.trace,
         org_id=caller.org_id,
         user=user,
         credential_id=caller.credential_id,

@@ -5,6 +5,7 @@ from functools import cache
 
 from axon.gateway import (
     alerts,
+    audit,
     chat,
     compaction,
     completions,
@@ -18,6 +19,7 @@ from axon.gateway import (
     earlier_tries,
     embeddings,
     entitlements,
+    feedback,
     flags,
     invoices,
     limits,
@@ -33,6 +35,7 @@ from axon.gateway import (
     stored_chat,
     stored_responses,
     stripe_events,
+    subjects,
     sync,
     tiers,
     usage,
@@ -75,6 +78,17 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("POST", "/ofrep/v1/evaluate/flags"): ofrep.evaluate_flags,
     ("GET", ofrep.EVENTS_PATH): ofrep.follow_changes,
     ("GET", "/v1/tiers"): tiers.list_tiers,
+    ("POST", "/v1/feedback"): feedback.give_feedback,
+    ("GET", "/v1/feedback"): feedback.list_feedback,
+    ("GET", "/v1/audit/turns"): audit.search_turns,
+    ("GET", "/v1/audit/log"): audit.list_accesses,
+    ("GET", "/v1/audit/requests"): audit.list_requests,
+    ("POST", "/v1/audit/requests"): audit.request_reading,
+    ("GET", "/v1/audit/holds"): audit.list_holds,
+    ("POST", "/v1/audit/holds"): audit.set_hold,
+    ("POST", "/v1/privacy/erase"): subjects.erase_person,
+    ("POST", "/v1/privacy/export"): subjects.export_person,
+    ("GET", "/v1/privacy/receipts"): subjects.list_receipts,
     ("POST", "/v1/stripe/events"): stripe_events.take_event,
     ("POST", "/api/v1/events"): outside_events.send_events,
     ("GET", "/api/v1/meters"): meters.list_meters,
@@ -111,6 +125,12 @@ _WITH_IDS: dict[tuple[str, str, int], Route] = {
     ("GET", "flags/history", 1): flags.flag_history,
     ("POST", "flags/rollback", 1): flags.roll_back_flag,
     ("DELETE", "flag_schedules", 1): flags.call_off_schedule,
+    ("GET", "feedback", 1): feedback.get_feedback,
+    ("DELETE", "feedback", 1): feedback.withdraw_feedback,
+    ("GET", "audit turns", 1): audit.get_turn,
+    ("POST", "audit turns/content", 1): audit.read_content,
+    ("POST", "audit requests/approve", 1): audit.approve_request,
+    ("DELETE", "audit holds", 1): audit.release_hold,
     ("GET", "tiers", 1): tiers.get_tier,
     ("PUT", "tiers", 1): tiers.set_tier,
     ("DELETE", "tiers", 1): tiers.remove_tier,
@@ -145,8 +165,13 @@ SIGNED: frozenset[Route] = frozenset({stripe_events.take_event, ofrep.follow_cha
 """Routes that want no key: who asks has signed the request, or has a URL that we signed. Any
 process answers them."""
 
-_CHAT = ["chat", "completions"]
-"""The one thing whose name has two parts; `_WITH_IDS` joins them by a space."""
+_TWO_WORDS = {
+    ("chat", "completions"),
+    ("audit", "turns"),
+    ("audit", "requests"),
+    ("audit", "holds"),
+}
+"""The things whose names have two parts; `_WITH_IDS` joins them by a space."""
 
 INTERNAL: dict[str, InternalRoute] = {
     sibling.PRESENT_PATH: sibling.present,
@@ -182,8 +207,8 @@ def find_route(method: str, path: str) -> tuple[Route | None, tuple[str, ...], s
         return None, (), path if known else NO_SUCH_ROUTE
     if parts[1] == "models" and method == "GET":
         return models.get_model, ("/".join(parts[2:]),), _ONE_MODEL
-    if parts[1:3] == _CHAT:
-        parts[1:3] = [" ".join(_CHAT)]
+    if (parts[1], parts[2]) in _TWO_WORDS:
+        parts[1:3] = [" ".join(parts[1:3])]
     thing = "/".join([parts[1], *parts[3:4]])
     ids = tuple(parts[2::2])
     route = _WITH_IDS.get((method, thing, len(ids)))

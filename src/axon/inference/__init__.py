@@ -27,7 +27,7 @@ from axon.inference.jobs import (
 )
 from axon.inference.local_bus import LocalBus
 from axon.inference.local_queue import LocalQueue
-from axon.inference.models import Model, ModelTable, Upstream
+from axon.inference.models import WILDCARD_LANE, Model, ModelTable, Upstream
 from axon.inference.moderation import Moderated, Moderator, ModeratorOptions
 from axon.inference.ports import (
     Bus,
@@ -46,6 +46,7 @@ from axon.inference.tokens import estimate_tokens
 from axon.inference.worker import Worker
 
 __all__ = [
+    "WILDCARD_LANE",
     "Bus",
     "Consumer",
     "Delivery",

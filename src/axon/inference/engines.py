@@ -7,7 +7,7 @@ from axon.base import Clock, TaskOwner
 from axon.inference.http.connection import AnswerSink, Exchange
 from axon.inference.http.pool import Pool
 from axon.inference.http.target import Proxies, locate
-from axon.inference.jobs import FailureKind
+from axon.inference.jobs import FailureKind, Job
 from axon.inference.models import Model, Upstream
 from axon.stores import Breaker
 from axon.telemetry import CounterTallies, gauge, log
@@ -39,14 +39,16 @@ class Engine:
         self._target = target
         self._heads: dict[str, bytes] = {}
 
-    def complete(self, path: str, model: bytes, fields: bytes, sink: AnswerSink) -> Exchange:
-        """Send a request to a path of the engine's API; `model` is its name for it as JSON."""
-        head = self._heads.get(path)
+    def complete(self, job: Job, model: bytes, sink: AnswerSink) -> Exchange:
+        """Send a job's request to the engine; `model` is its name for the model, as JSON."""
+        head = self._heads.get(job.path)
         if head is None:
-            head = self._target.head("POST", f"{self._target.path}/{path}")
-            self._heads[path] = head
-        size = len(model) + len(fields) + 11
-        return self.pool.send(b'%b%d\r\n\r\n{"model":%b,%b}' % (head, size, model, fields), sink)
+            head = self._target.head("POST", f"{self._target.path}/{job.path}")
+            self._heads[job.path] = head
+        size = len(model) + len(job.fields) + 11
+        traced = b"\r\ntraceparent: %b" % job.traceparent if job.traceparent else b""
+        request = b'%b%d%b\r\n\r\n{"model":%b,%b}' % (head, size, traced, model, job.fields)
+        return self.pool.send(request, sink)
 
     def ended(self, outcome: FailureKind | None) -> None:
         """Count an answer: None when it was a good one."""

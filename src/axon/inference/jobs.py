@@ -31,6 +31,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where it waits, below ROWS: 0 with all who have no share of the queue."""
     weight: int = WEIGHT_OF_ALL
     """Percent of the slots for its row, from 1, while other rows wait as well."""
+    traceparent: bytes = b""
+    """A header of the request, so that the engine's own spans are of the turn's trace; or none."""
 
 
 class FailureKind(StrEnum):
@@ -62,6 +64,9 @@ class Started(msgspec.Struct, frozen=True, gc=False):
     """A stream has begun; what follows comes from this upstream and no other."""
 
     upstream: str
+    engine_us: int = 0
+    """How long the engine took to its first output, in microseconds; of a job that failed over, the
+    engine that answered."""
 
 
 class SseBytes(msgspec.Struct, frozen=True, gc=False):
@@ -75,6 +80,8 @@ class WholeBody(msgspec.Struct, frozen=True, gc=False):
 
     upstream: str
     data: bytes
+    engine_us: int = 0
+    """How long the engine took, in microseconds."""
 
 
 class JobDone(msgspec.Struct, frozen=True, gc=False):

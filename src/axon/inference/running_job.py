@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from axon.base import Clock
+from axon.base import MICROS_PER_SECOND, Clock
 from axon.inference.answer import ERROR_BYTES_MAX, Answer, StreamedAnswer, WholeAnswer
 from axon.inference.deadlines import Deadlines
 from axon.inference.engines import Engine
@@ -57,6 +57,7 @@ class RunningJob:
     __slots__ = (
         "_answer",
         "_answer_due",
+        "_asked_s",
         "_bench",
         "_delivery",
         "_engine",
@@ -141,7 +142,7 @@ class RunningJob:
 
     def _attempt(self, engine: Engine) -> None:
         job, upstream = self.job, engine.upstream
-        now = self._bench.clock.monotonic()
+        now = self._asked_s = self._bench.clock.monotonic()
         self._answer_due = min(job.deadline, now + upstream.total_timeout_s)
         self.due = self._answer_due
         self._engine = engine
@@ -152,7 +153,7 @@ class RunningJob:
         if job.streamed:
             self.due = min(self._answer_due, now + upstream.first_token_timeout_s)
         [model] = [one.model for one in job.model.upstreams if one.name == engine.name]
-        self._exchange = engine.complete(job.path, msgspec.json.encode(model), job.fields, self)
+        self._exchange = engine.complete(job, msgspec.json.encode(model), self)
 
     def _attempt_failed(self, failure: JobFailed) -> None:
         """Go to the next engine when that may help and nothing was shown, else end the job."""
@@ -230,7 +231,7 @@ class RunningJob:
         engine.ended(None)
         engine.breaker.succeeded()
         self._drop_exchange()
-        self._end(DONE if self.job.streamed else WholeBody(engine.name, rest))
+        self._end(DONE if self.job.streamed else WholeBody(engine.name, rest, self._took_us()))
 
     def on_broken(self, error: UpstreamError) -> None:
         """The attempt failed."""
@@ -271,10 +272,13 @@ class RunningJob:
         if not self._shown:
             assert self._engine is not None
             self._shown = True
-            self._writer.put(Started(self._engine.name))
+            self._writer.put(Started(self._engine.name, self._took_us()))
         if not self._writer.put(output) and self._exchange is not None:
             self._exchange.pause()
             self.due = self._answer_due  # a turn that is behind is not the upstream's idleness
+
+    def _took_us(self) -> int:
+        return int((self._bench.clock.monotonic() - self._asked_s) * MICROS_PER_SECOND)
 
     def _give_up(self, kind: FailureKind, message: str) -> None:
         self._drop_exchange()

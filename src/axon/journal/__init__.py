@@ -1,6 +1,7 @@
 """The write-ahead log: checksummed bytes, group commit and recovery; it knows no record."""
 
 from axon.journal.carrier import Batches, Carrier, WriterThread
+from axon.journal.chain import ChainPoint, ChainReport, ChainWalk, verify_chain
 from axon.journal.disk import Disk, SystemDisk
 from axon.journal.errors import (
     DiskLow,
@@ -33,6 +34,9 @@ __all__ = [
     "LOST_KIND",
     "Batches",
     "Carrier",
+    "ChainPoint",
+    "ChainReport",
+    "ChainWalk",
     "Disk",
     "DiskLow",
     "Entry",
@@ -69,5 +73,6 @@ __all__ = [
     "salvage",
     "scrub",
     "verify",
+    "verify_chain",
     "write_cursor",
 ]

@@ -6,8 +6,10 @@ import msgspec
 from axon.projection.records import conversation_of
 from axon.records import (
     KINDS,
+    AccessLogged,
     ConversationChanged,
     EventsReceived,
+    FeedbackGiven,
     FlagsChanged,
     ItemsAppended,
     Record,
@@ -85,6 +87,13 @@ def _head(record: Record) -> dict[str, str | int]:
         org_id, user = record.org_id, record.user
     elif isinstance(record, EventsReceived):
         origin_id, at_us, sequence, fence = record.batch_id, record.received_us, 0, 0
+        org_id, user = record.org_id, record.user
+    elif isinstance(record, FeedbackGiven | AccessLogged):
+        if isinstance(record, AccessLogged):
+            origin_id = record.access_id
+        else:
+            origin_id = record.feedback_id
+        at_us, sequence, fence = record.at_us, 0, 0
         org_id, user = record.org_id, record.user
     elif isinstance(record, ItemsAppended | ConversationChanged):
         origin_id, at_us = record.change_id, record.at_us

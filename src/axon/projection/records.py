@@ -10,8 +10,10 @@ from axon.projection.errors import LostEntry, NewerRecord
 from axon.projection.store import Parked
 from axon.records import (
     KINDS,
+    AccessLogged,
     ConversationChanged,
     EventsReceived,
+    FeedbackGiven,
     FlagsChanged,
     ItemsAppended,
     Record,
@@ -109,7 +111,7 @@ def read_entry(instance: str, entry: Entry) -> Readable:
 def conversation_of(record: Record) -> str:
     """Return the conversation whose order the record is part of; empty when it has none."""
     match record:
-        case SubjectErased() | EventsReceived() | FlagsChanged():
+        case SubjectErased() | EventsReceived() | FlagsChanged() | FeedbackGiven() | AccessLogged():
             return ""
         case ItemsAppended() | ConversationChanged():
             return record.conversation_id

@@ -1,5 +1,6 @@
 """What the journal says: versioned frozen records, their kinds and their codec."""
 
+from axon.records.audit import AccessLogged, FeedbackGiven
 from axon.records.codec import KINDS, Record, UnknownRecord, decode, encode
 from axon.records.content import Charge, SealedItem, TokenUsage, Verdict
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
@@ -14,14 +15,17 @@ from axon.records.turn import (
     TurnHead,
     TurnInterrupted,
     TurnProgress,
+    TurnTimes,
 )
 
 __all__ = [
     "KINDS",
+    "AccessLogged",
     "Assignment",
     "Charge",
     "ConversationChanged",
     "EventsReceived",
+    "FeedbackGiven",
     "FlagChange",
     "FlagSchedule",
     "FlagsChanged",
@@ -38,6 +42,7 @@ __all__ = [
     "TurnHead",
     "TurnInterrupted",
     "TurnProgress",
+    "TurnTimes",
     "UnknownRecord",
     "Verdict",
     "decode",

@@ -3,6 +3,7 @@
 import msgspec
 
 from axon.base import AxonError
+from axon.records.audit import AccessLogged, FeedbackGiven
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.events import EventsReceived
 from axon.records.flags import FlagsChanged
@@ -23,6 +24,8 @@ Record = (
     | SubjectErased
     | EventsReceived
     | FlagsChanged
+    | FeedbackGiven
+    | AccessLogged
 )
 
 KINDS: dict[int, type[Record]] = {
@@ -35,6 +38,8 @@ KINDS: dict[int, type[Record]] = {
     7: SubjectErased,
     8: EventsReceived,
     9: FlagsChanged,
+    12: FeedbackGiven,
+    13: AccessLogged,
 }
 """Kind 0 is reserved so that zeroed disk never reads as a record. A number is never reused and a
 written field never changes. A field may be added at the end, with a default that is true of all

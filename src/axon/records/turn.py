@@ -54,6 +54,29 @@ class Retrieval(msgspec.Struct, frozen=True, array_like=True, gc=False):
     took_us: int = 0
 
 
+class TurnTimes(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """When the steps of a turn were done, in microseconds from the moment it was taken up.
+
+    All 0 for a turn of before there was this, and for one that a crash cut short.
+    """
+
+    history_us: int = 0
+    """Its place in the conversation and its history were there."""
+    steered_us: int = 0
+    """Flags were asked, and passages found."""
+    submitted_us: int = 0
+    """Its job was given to the queue; 0 for one that never was."""
+    durable_us: int = 0
+    """Its acceptance was on the disk."""
+    answered_us: int = 0
+    """The engine had said its last word, or had failed."""
+    ended_us: int = 0
+    """This record was handed to the journal, at `completed_us`."""
+    engine_us: int = 0
+    """How long the engine took from being asked to its first output; the rest of that time the job
+    had waited. 0 when it said nothing."""
+
+
 class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who, where and when: the same in every record of one turn."""
 
@@ -92,6 +115,9 @@ class TurnHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     safety: str = ""
     """The level that a flag's variant set; empty when none did."""
     retrieval: Retrieval = Retrieval()
+    trace: bytes = b""
+    """What ties the turn to traces and log lines: the 16 bytes of the trace's id. Of a client that
+    sent its own `traceparent` there follow the 8 of its span and the byte of its flags."""
 
     @property
     def runs_on(self) -> str:
@@ -171,6 +197,7 @@ class TurnCompleted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Every event a follower of the stream was shown, the terminal one too, sealed; empty when the
     turn was not streamed or is not stored."""
     charge: Charge = Charge()
+    times: TurnTimes = TurnTimes()
     verdicts: list[Verdict] = []
     """What safety found in what was asked and said; empty when nothing was looked at."""
 
@@ -196,5 +223,6 @@ class TurnInterrupted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     events: bytes = b""
     """As for a completed turn; of one that a crash ended, as far as they were journaled."""
     charge: Charge = Charge()
+    times: TurnTimes = TurnTimes()
     verdicts: list[Verdict] = []
     """What safety found in what was asked and said; empty when nothing was looked at."""

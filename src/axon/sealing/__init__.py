@@ -9,8 +9,9 @@ from axon.sealing.errors import (
     SealBroken,
     SealingError,
 )
-from axon.sealing.key_copy import TakenIn, open_incoming, take_in
+from axon.sealing.key_copy import TakenIn, count_keys, open_incoming, read_erasures, take_in
 from axon.sealing.key_store import KeyStore
+from axon.sealing.key_table import Erasure
 from axon.sealing.keyring import Keyring, WrappedBytes
 from axon.sealing.seal import (
     CONTENT_BYTES_MAX,
@@ -25,6 +26,7 @@ __all__ = [
     "CONTENT_BYTES_MAX",
     "ContentTooLarge",
     "DataKey",
+    "Erasure",
     "KeyGone",
     "KeyStore",
     "KeyStoreBusy",
@@ -35,10 +37,12 @@ __all__ = [
     "SealingError",
     "TakenIn",
     "WrappedBytes",
+    "count_keys",
     "item_context",
     "key_id_of",
     "open_incoming",
     "open_sealed",
+    "read_erasures",
     "seal",
     "take_in",
 ]

@@ -65,6 +65,24 @@ async def find_key(connection: asyncpg.Connection, key_id: bytes) -> WrappedKey 
     return None if row is None else WrappedKey(*row)
 
 
+async def count_keys(connection: asyncpg.Connection, org_id: str, user: int) -> int:
+    """Return how many keys of a person PostgreSQL has."""
+    found: int = await connection.fetchval(
+        "SELECT count(*) FROM sealing.data_keys WHERE user_id = $1 AND org_id = $2", user, org_id
+    )
+    return found
+
+
+async def read_erasures(connection: asyncpg.Connection, since_us: int) -> list[Erasure]:
+    """Return everybody who was erased since an instant, on whichever node."""
+    rows = await connection.fetch(
+        "SELECT org_id, user_id, erased_us FROM sealing.erasures WHERE erased_us >= $1"
+        " ORDER BY erased_us",
+        since_us,
+    )
+    return [Erasure(*row) for row in rows]
+
+
 _INCOMING = """
 CREATE TEMP TABLE incoming_erasures (LIKE sealing.erasures) ON COMMIT DROP;
 CREATE TEMP TABLE incoming_data_keys (LIKE sealing.data_keys) ON COMMIT DROP

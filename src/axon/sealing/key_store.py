@@ -1,7 +1,7 @@
 """Everybody's data keys: made when first needed, durable before they are used, erasable."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from axon.base import Clock, Randomness, TaskOwner
 from axon.sealing import key_copy
 from axon.sealing.errors import KeyGone, KeyStoreBusy, SealingError
 from axon.sealing.key_cache import KeyCache
-from axon.sealing.key_table import BUSY_TIMEOUT_S, KeyTable, WrappedKey
+from axon.sealing.key_table import BUSY_TIMEOUT_S, Erasure, KeyTable, WrappedKey
 from axon.sealing.keyring import Keyring, WrappedBytes
 from axon.sealing.seal import KEY_ID_BYTES, DataKey
 from axon.telemetry import log
@@ -106,6 +106,17 @@ class KeyStore:
         erased = await self._in_thread(self._table.erase, org_id, user, self._clock.now_us())
         self._forget()
         return erased
+
+    async def bury(self, erasures: Sequence[Erasure]) -> int:
+        """Destroy the keys of people that another node erased; return how many there were.
+
+        What each process of this node has of them in memory goes too. May be repeated.
+        """
+        return await self._in_thread(self._table.bury, erasures)
+
+    async def erased_us(self, org_id: str, user: int) -> int:
+        """Return when this person was last erased on this node; 0 for never."""
+        return await self._in_thread(self._table.erased_us, org_id, user)
 
     async def upload(self, connection: asyncpg.Connection) -> int:
         """Copy new keys and erasures to PostgreSQL; return how many keys were sent.

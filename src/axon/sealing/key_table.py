@@ -3,7 +3,7 @@
 import mmap
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -156,6 +156,29 @@ class KeyTable:
             ).rowcount
         self._change_mark()
         return erased
+
+    def bury(self, erasures: Sequence[Erasure]) -> int:
+        """Destroy what other nodes erased; return how many keys there were.
+
+        Keys made since stay: whoever comes back begins anew.
+        """
+        erased = 0
+        fresh = [one for one in erasures if self.erased_us(one.org_id, one.user) < one.erased_us]
+        if not fresh:
+            return 0
+        with self._transaction():
+            for one in fresh:
+                self._sqlite.execute("INSERT OR REPLACE INTO erasures VALUES (?, ?, ?, 1)", one)
+                erased += self._sqlite.execute(
+                    "DELETE FROM data_keys WHERE org_id = ? AND user = ? AND created_us <= ?", one
+                ).rowcount
+        self._change_mark()
+        return erased
+
+    def erased_us(self, org_id: str, user: int) -> int:
+        """Return when this person was last erased; 0 for never."""
+        with _failing():
+            return self._erased_us(org_id, user)
 
     def keys_to_upload(self, count_max: int) -> list[WrappedKey]:
         """Return keys that PostgreSQL is not known to have."""

@@ -37,7 +37,7 @@ class Log:
         self._clock = clock
         self._writer = LineWriter()
         self._service = "axon"
-        self._threshold = LEVELS["info"]
+        self._threshold = self._configured = LEVELS["info"]
 
     def configure(
         self, stream: TextIO, service: str, level: str, redact: Redact | None = None
@@ -46,9 +46,15 @@ class Log:
 
         `redact` is asked on the writer's own thread, with whole lines; one that raises costs them.
         """
-        self._threshold = LEVELS[level]
+        self._threshold = self._configured = LEVELS[level]
         self._service = service
         self._writer = LineWriter(stream, redact)
+
+    def toggle_debug(self) -> str:
+        """Write lines of all levels from now on, or again only those configured; return which."""
+        debug = LEVELS["debug"]
+        self._threshold = self._configured if self._threshold == debug else debug
+        return next(name for name, number in LEVELS.items() if number == self._threshold)
 
     def debug(self, action: str, message: str, **fields: Field) -> None:
         """Write what only somebody who looks for a bug wants to read."""

@@ -6,7 +6,7 @@ only: the event loop's, or the journal's. They are exposed on the same registry,
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client import Metric
@@ -14,6 +14,20 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from axon.telemetry.metrics import DURATION_BUCKETS_S, describe, registry
+
+SERIES_MAX = 1_000
+"""Of one metric. Labels have few values; should one of them grow all the same, what is beyond this
+is counted together, and a scrape stays a page."""
+
+OTHER = "other"
+"""Stands for label values that are not told apart."""
+
+TOKEN_BUCKETS = tuple(float(4**power) for power in range(14))
+"""As OpenTelemetry's conventions want them: 1, 4, 16 and so on, to 64 million."""
+
+
+def _bounded(values: tuple[str, ...], known: Mapping[tuple[str, ...], object]) -> tuple[str, ...]:
+    return values if len(known) < SERIES_MAX else (OTHER,) * len(values)
 
 
 class CounterTally:
@@ -23,7 +37,7 @@ class CounterTally:
 
     def __init__(self) -> None:
         """Start at 0."""
-        self.count = 0
+        self.count: float = 0
 
 
 class HistogramTally:
@@ -55,7 +69,11 @@ class CounterTallies(Collector):
 
     def series(self, *values: str) -> CounterTally:
         """Return the series with these label values, few and known ones only."""
-        return self._series.setdefault(values, CounterTally())
+        found = self._series.get(values)
+        if found is None:
+            values = _bounded(values, self._series)
+            found = self._series.setdefault(values, CounterTally())
+        return found
 
     def collect(self) -> Iterable[Metric]:
         """Return the metric as it stands."""
@@ -86,7 +104,11 @@ class HistogramTallies(Collector):
 
     def series(self, *values: str) -> HistogramTally:
         """Return the series with these label values, few and known ones only."""
-        return self._series.setdefault(values, HistogramTally(self._buckets))
+        found = self._series.get(values)
+        if found is None:
+            values = _bounded(values, self._series)
+            found = self._series.setdefault(values, HistogramTally(self._buckets))
+        return found
 
     def collect(self) -> Iterable[Metric]:
         """Return the metric as it stands."""

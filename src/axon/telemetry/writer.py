@@ -19,10 +19,12 @@ _GATHER_S = 0.02
 """How long the thread lets lines gather after it wakes: under load the callers then pay for 50
 wake-ups a second, and not for one each."""
 
-_dropped = counter(
-    "axon_log_lines_dropped_total",
-    "Log lines that were not written: the queue was full, or the stream failed.",
+dropped = counter(
+    "axon_telemetry_dropped_total",
+    "Log lines and traces that nobody got: too many waited, or the receiver failed.",
+    ("signal",),
 )
+_dropped = dropped.labels("log")
 
 
 class LineWriter:

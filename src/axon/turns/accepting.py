@@ -58,11 +58,13 @@ async def accept(
     rooms.conversations.tail.admit()
     model = rooms.models.resolve(request.model)
     begun, history = await _begin(rooms, options, request)
+    history_s = rooms.clock.monotonic()
     turn: RunningTurn | None = None
     try:
         steered = steer(rooms, request, "" if begun is None else begun.conversation_id)
         if steered.steering.effect.use_rag:
             steered = await with_retrieval(rooms, steered)
+        steered_s = rooms.clock.monotonic()
         if steered.request.model != request.model:
             model = rooms.models.resolve(steered.request.model)
         streamed = engine_streams(request, model)
@@ -74,7 +76,7 @@ async def accept(
             steered, fields = await guard_input(rooms, steered, fields)
         key = await rooms.data_key(request.org_id, request.user)
         turn = _build(rooms, steered, _Place(model, begun, key, history))
-        turn.started_s = started_s
+        turn.started_s, turn.history_s, turn.steered_s = started_s, history_s, steered_s
         turn.engine_streams = streamed
         turn.degraded = history.degraded
         turn.fields = fields
@@ -125,6 +127,7 @@ async def _make_durable(rooms: TurnRooms, turn: RunningTurn) -> None:
     try:
         accepted = _accepted_record(rooms, turn)
         turn.accepted_at = await until_done(rooms.journal.append(*encode(accepted)))
+        turn.durable_s = rooms.clock.monotonic()
         if turn.admission is not None:
             rooms.limits.began(turn.head)
         if turn.readable:
@@ -232,6 +235,7 @@ def _build(rooms: TurnRooms, steered: Steered, place: _Place) -> RunningTurn:
         variant_model=chosen if chosen != request.model else "",
         safety=steered.steering.effect.safety or "",
         retrieval=steered.retrieval,
+        trace=request.trace,
     )
     items = request.items
     if begun is not None and not begun.history and place.history.turns:  # it branches off

@@ -275,6 +275,7 @@ def _question(request: TurnRequest, model: Model, summary: str, part: str) -> Tu
         {"model": request.model, "messages": messages, "max_tokens": cap, "temperature": 0}
     )
     return TurnRequest(
+        trace=request.trace,
         org_id=request.org_id,
         user=request.user,
         credential_id=request.credential_id,

@@ -15,11 +15,8 @@ from axon.inference import (
     WholeBody,
 )
 from axon.journal import JournalError
-from axon.records import (
-    TurnProgress,
-    encode,
-)
-from axon.telemetry import log
+from axon.records import TurnHead, TurnProgress, encode
+from axon.telemetry import log, span_id, traceparent
 from axon.turns.answer import Ending, TurnFailure
 from axon.turns.chunks import BrokenUpstream
 from axon.turns.ending import finish, seal_blob, seal_output
@@ -68,18 +65,27 @@ def submit(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> JobStre
     now_s = rooms.clock.monotonic()
     turn.submitted_s = turn.progress_s = now_s
     share = rooms.limits.share(turn.request.tier)
+    head = turn.head
     job = Job(
-        turn_id=turn.head.turn_id,
+        turn_id=head.turn_id,
         model=turn.model,
         fields=turn.fields,
         streamed=turn.engine_streams,
         deadline=now_s + options.deadline_s,
-        path=SURFACES[turn.head.surface].engine_path,
+        path=SURFACES[head.surface].engine_path,
         row=share.row,
         weight=share.weight,
+        traceparent=_traceparent(options, head),
     )
     turn.output = rooms.inference.submit(job)
     return turn.output
+
+
+def _traceparent(options: TurnOptions, head: TurnHead) -> bytes:
+    """Return what ties the engine's own spans to the one that a turn's record becomes later."""
+    if not head.trace:
+        return b""
+    return traceparent(head.trace, span_id(head.turn_id, "engine"), options.trace_ratio)
 
 
 async def _relay(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> Ending:
@@ -96,7 +102,7 @@ async def _relay(rooms: TurnRooms, options: TurnOptions, turn: RunningTurn) -> E
             if type(part) is SseBytes:
                 ending = _take_events(rooms, options, turn, part.data)
             elif type(part) is Started:
-                turn.upstream = part.upstream
+                turn.upstream, turn.engine_us = part.upstream, part.engine_us
                 continue
             elif turn.reattached and _may_run_again(turn, part):
                 turn.reattached = False
@@ -153,8 +159,8 @@ def _end_of(rooms: TurnRooms, turn: RunningTurn, part: JobOutput) -> Ending:
     """Return how the answer ended, by the last of the job's output."""
     answer = turn.answer
     if type(part) is WholeBody:
-        turn.upstream = part.upstream
-        turn.first_output_us = rooms.clock.now_us()
+        turn.upstream, turn.engine_us = part.upstream, part.engine_us
+        _note_first_output(rooms, turn)
         answer.take_whole(part.data)
     if answer.complete:
         return answer.ending()
@@ -166,9 +172,13 @@ def _end_of(rooms: TurnRooms, turn: RunningTurn, part: JobOutput) -> Ending:
 def _show(rooms: TurnRooms, turn: RunningTurn, data: bytes) -> None:
     """Show the client what one read of the engine's stream became."""
     if turn.first_output_us == 0:
-        turn.first_output_us = rooms.clock.now_us()
+        _note_first_output(rooms, turn)
     if turn.tells:
         turn.stream.show(data)
+
+
+def _note_first_output(rooms: TurnRooms, turn: RunningTurn) -> None:
+    turn.first_output_us, turn.first_output_s = rooms.clock.now_us(), rooms.clock.monotonic()
 
 
 def failed(failure: TurnFailure) -> Ending:

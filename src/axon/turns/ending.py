@@ -97,7 +97,8 @@ def _end_record(
         shown = turn.stream.so_far()[0] + closing.shown
         events = seal_blob(rooms, turn, EVENTS_ITEM, shown)
     now_us = rooms.clock.now_us()
-    charge = rooms.prices.charge(head, ending.status, usage)
+    times = turn.times(rooms.clock.monotonic())
+    charge = turn.charge = rooms.prices.charge(head, ending.status, usage)
     verdicts = turn.verdicts if turn.guard is None else turn.verdicts + turn.guard.verdicts()
     if completed:
         return TurnCompleted(
@@ -114,6 +115,7 @@ def _end_record(
             assignments=turn.assignments,
             events=events,
             charge=charge,
+            times=times,
             verdicts=verdicts,
         )
     return TurnInterrupted(
@@ -131,6 +133,7 @@ def _end_record(
         assignments=turn.assignments,
         events=events,
         charge=charge,
+        times=times,
         verdicts=verdicts,
     )
 

@@ -84,6 +84,7 @@ async def read_request(rooms: TurnRooms, accepted: TurnAccepted) -> TurnRequest:
     instructions = fields.get("instructions")
     output_cap = fields.get("max_output_tokens")
     return TurnRequest(
+        trace=head.trace,
         org_id=head.org_id,
         user=head.user,
         credential_id=head.credential_id,

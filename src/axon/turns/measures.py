@@ -3,8 +3,18 @@
 from functools import cache
 from typing import NamedTuple
 
-from axon.base import MICROS_PER_SECOND, Clock
-from axon.telemetry import CounterTallies, CounterTally, HistogramTallies, HistogramTally
+from axon.base import MICROS_PER_SECOND, NANOS_PER_UNIT, Clock
+from axon.inference import WILDCARD_LANE
+from axon.records import TokenUsage
+from axon.telemetry import (
+    OTHER,
+    TOKEN_BUCKETS,
+    CounterTallies,
+    CounterTally,
+    HistogramTallies,
+    HistogramTally,
+    gen_ai,
+)
 from axon.turns.request import RunningTurn, TurnEnd
 
 _turns = CounterTallies("axon_turns_total", "Turns that ended, by how.", ("surface", "status"))
@@ -14,8 +24,32 @@ _duration = HistogramTallies(
 _first_output = HistogramTallies(
     "gen_ai_server_time_to_first_token_seconds", "Time to the first output.", ("surface",)
 )
+_per_token = HistogramTallies(
+    "gen_ai_server_time_per_output_token_seconds",
+    "Time for each model token behind the first.",
+    ("surface",),
+)
+_operation = HistogramTallies(
+    "gen_ai_client_operation_duration_seconds",
+    "From giving a job to the queue to the engine's last word.",
+    ("gen_ai_operation_name", "gen_ai_request_model", "error_type"),
+)
+_queue = HistogramTallies(
+    "axon_queue_wait_seconds", "How long jobs waited for an engine.", ("gen_ai_request_model",)
+)
 _overhead = HistogramTallies("axon_overhead_seconds", "Axon's own share of a turn.", ("surface",))
-_tokens = CounterTallies("axon_tokens_total", "Model tokens of ended turns.", ("direction",))
+_tokens = HistogramTallies(
+    "gen_ai_client_token_usage",
+    "Model tokens of ended turns.",
+    ("gen_ai_token_type", "gen_ai_request_model", "axon_tier"),
+    TOKEN_BUCKETS,
+)
+_charged = CounterTallies(
+    "axon_charged_total", "What ended turns cost their organizations.", ("currency",)
+)
+_evaluations = CounterTallies(
+    "axon_flag_evaluations_total", "Answers of flags for turns that ended.", ("flag", "variant")
+)
 
 
 class _Series(NamedTuple):
@@ -23,23 +57,23 @@ class _Series(NamedTuple):
 
     duration: HistogramTally
     first_output: HistogramTally
+    per_token: HistogramTally
     overhead: HistogramTally
 
 
 @cache
 def _series(surface: str) -> _Series:
     return _Series(
-        _duration.series(surface), _first_output.series(surface), _overhead.series(surface)
+        _duration.series(surface),
+        _first_output.series(surface),
+        _per_token.series(surface),
+        _overhead.series(surface),
     )
 
 
 @cache
 def _ended(surface: str, status: str) -> CounterTally:
     return _turns.series(surface, status)
-
-
-_input_tokens = _tokens.series("input")
-_output_tokens = _tokens.series("output")
 
 
 def _how(end: TurnEnd | None) -> str:
@@ -56,10 +90,35 @@ def measure(turn: RunningTurn, clock: Clock) -> None:
     series = _series(surface)
     series.duration.observe(now_s - turn.started_s)
     series.overhead.observe(turn.overhead_ms(now_s) / 1e3)
+    usage = turn.answer.usage
+    model = turn.model.lane if turn.model.lane != WILDCARD_LANE else OTHER
     if turn.first_output_us:
         waited_us = turn.first_output_us - turn.head.accepted_us
         series.first_output.observe(max(0, waited_us) / MICROS_PER_SECOND)
-    usage = turn.answer.usage
+        if usage is not None and usage.output_tokens > 1 and turn.first_output_s:
+            said_s = max(0.0, turn.engine_done_s - turn.first_output_s)
+            series.per_token.observe(said_s / (usage.output_tokens - 1))
+    if turn.submitted_s and turn.engine_done_s:
+        _measure_engine(turn, model)
     if usage is not None:
-        _input_tokens.count += usage.input_tokens
-        _output_tokens.count += usage.output_tokens
+        _measure_usage(usage, model, turn.request.tier)
+    if turn.charge.cost_nano:
+        charged = _charged.series(turn.charge.currency)
+        charged.count += turn.charge.cost_nano / NANOS_PER_UNIT
+    for one in turn.assignments:
+        _evaluations.series(one.flag, one.variant).count += 1
+
+
+def _measure_engine(turn: RunningTurn, model: str) -> None:
+    failure = turn.end.failure if turn.end is not None else None
+    operation = gen_ai.OPERATIONS[turn.head.surface]
+    took = _operation.series(operation, model, "" if failure is None else failure.code)
+    took.observe(turn.engine_done_s - turn.submitted_s)
+    if turn.first_output_s:
+        asked_s = turn.first_output_s - turn.engine_us / MICROS_PER_SECOND
+        _queue.series(model).observe(max(0.0, asked_s - turn.submitted_s))
+
+
+def _measure_usage(usage: TokenUsage, model: str, tier: str) -> None:
+    _tokens.series("input", model, tier).observe(usage.input_tokens)
+    _tokens.series("output", model, tier).observe(usage.output_tokens)

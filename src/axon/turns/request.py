@@ -2,11 +2,12 @@
 
 import msgspec
 
+from axon.base import MICROS_PER_SECOND
 from axon.conversations import Begun, NewItem
 from axon.inference import JobStream, Model
 from axon.journal import Location
 from axon.limits import Admission
-from axon.records import Assignment, SealedItem, TurnHead, Verdict
+from axon.records import Assignment, Charge, SealedItem, TurnHead, TurnTimes, Verdict
 from axon.sealing import DataKey
 from axon.turns.answer import Answer, TurnFailure
 from axon.turns.embedding_cache import EmbeddingPlan
@@ -64,6 +65,8 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Asked by Axon itself, of a model: no flag is about it."""
     idempotency_key: str | None = None
     attempt: int = 0
+    trace: bytes = b""
+    """As the turn's head has it."""
 
     @property
     def tells(self) -> bool:
@@ -120,9 +123,16 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
     output: JobStream | None = None
     """What the engine says, from the submission of the turn's job on."""
     upstream: str = ""
+    history_s: float = 0.0
+    steered_s: float = 0.0
     submitted_s: float = 0.0
+    durable_s: float = 0.0
     engine_done_s: float = 0.0
     first_output_us: int = 0
+    first_output_s: float = 0.0
+    charge: Charge = Charge()
+    engine_us: int = 0
+    """How long the engine took to its first output."""
     progress_s: float = 0.0
     journaled: int = 0
     """How much of the stream the progress records hold: a place in it."""
@@ -159,6 +169,19 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
         """Return whether anybody may read the turn back before PostgreSQL has it."""
         return self.begun is not None or self.head.stored
 
+    def times(self, now_s: float) -> TurnTimes:
+        """Return when its steps were done."""
+        start_s = self.started_s
+        return TurnTimes(
+            history_us=_after(start_s, self.history_s),
+            steered_us=_after(start_s, self.steered_s),
+            submitted_us=_after(start_s, self.submitted_s),
+            durable_us=_after(start_s, self.durable_s),
+            answered_us=_after(start_s, self.engine_done_s),
+            ended_us=_after(start_s, now_s),
+            engine_us=self.engine_us,
+        )
+
     def overhead_ms(self, now_s: float) -> float:
         """Return Axon's own share of the time so far, in milliseconds."""
         if self.submitted_s == 0.0:
@@ -166,3 +189,8 @@ class RunningTurn(msgspec.Struct, kw_only=True, eq=False):
         before = self.submitted_s - self.started_s
         after = max(0.0, now_s - self.engine_done_s) if self.engine_done_s else 0.0
         return (before + after) * 1e3
+
+
+def _after(start_s: float, instant_s: float) -> int:
+    """Return how many microseconds after the start that was; 0 for what never was."""
+    return int((instant_s - start_s) * MICROS_PER_SECOND) if instant_s else 0

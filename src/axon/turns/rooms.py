@@ -30,6 +30,8 @@ class TurnOptions:
     """How much an engine may stream for one answer before it is ended as incomplete."""
     answers_without_history: bool = True
     """Whether a turn whose history cannot be had now is answered without; else it is a 503."""
+    trace_ratio: float | None = None
+    """The share of traces that are kept whatever happens; None where turns leave no traces."""
     running_max: int = 20_000
     """How many turns may run at once in this process; one more is a 503."""
 

@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from axon import __version__
 from axon.app.cli.alerts import alerts
+from axon.app.cli.audit import audit
 from axon.app.cli.backup import backup, restore
 from axon.app.cli.billing import billing
 from axon.app.cli.chat import chat
@@ -21,6 +22,7 @@ from axon.app.cli.limits import limits
 from axon.app.cli.orgs import orgs
 from axon.app.cli.parked import parked
 from axon.app.cli.prices import prices
+from axon.app.cli.privacy import privacy
 from axon.app.cli.reconcile import reconcile
 from axon.app.cli.redact import redact
 from axon.app.cli.run import migrate, serve, up
@@ -55,7 +57,7 @@ def axon() -> None:
 for command in (
     up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
     parked, prices, usage, reconcile, redact, settings, limits, tiers, billing,
-    usage_stream_group, alerts, webhooks, flags,
+    usage_stream_group, alerts, webhooks, flags, audit, privacy,
 ):  # fmt: skip
     axon.add_command(command)
 

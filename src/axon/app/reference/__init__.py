@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from axon.app.reference.dashboards import DASHBOARDS, Dashboard, dashboard_json
 from axon.app.reference.metrics_page import metrics_page
 from axon.app.reference.records_page import records_page
 from axon.app.reference.routes_page import routes_page
@@ -15,4 +16,13 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 """What makes each page of docs/, by its file's name."""
 
-__all__ = ["PAGES", "metrics_page", "records_page", "routes_page", "settings_page"]
+__all__ = [
+    "DASHBOARDS",
+    "PAGES",
+    "Dashboard",
+    "dashboard_json",
+    "metrics_page",
+    "records_page",
+    "routes_page",
+    "settings_page",
+]

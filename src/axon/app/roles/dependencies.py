@@ -48,6 +48,11 @@ class Dependencies:
         self._stepped_at = float("-inf")
         self._step_s = 0.0
 
+    @property
+    def projection_lag_s(self) -> float:
+        """Return how far PostgreSQL is behind the journals, in seconds; 0 before it is known."""
+        return 0.0 if self._projector is None else self._projector.lag_seconds
+
     async def refresh(self) -> None:
         """Read what the others say of themselves, and look at the clock."""
         self._watch_clock()
@@ -75,10 +80,18 @@ class Dependencies:
         found["clock"] = self._since("clock", self._clock_reason())
         if self._looked:
             found["projector"] = self._since("projector", self._projector_reason())
+            found.update(self._telemetry())
             if not self.elsewhere():
                 found["scheduler"] = self._since("scheduler", self._scheduler_reason())
             found.update(self._tasks())
         return found
+
+    def _telemetry(self) -> dict[str, Health]:
+        """Return how the collector of traces is, as the projector sees it; nothing without one."""
+        for one in self._living("projector"):
+            if "telemetry" in one.dependencies:
+                return {"telemetry": one.dependencies["telemetry"]}
+        return {}
 
     def elsewhere(self) -> list[str]:
         """Return the roles that this node is without, as the settings want it."""

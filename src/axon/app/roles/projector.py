@@ -9,22 +9,28 @@ from contextlib import asynccontextmanager
 import uvloop
 
 from axon.app.folders import DataFolder
+from axon.app.roles.burying import Burying
+from axon.app.roles.checkpointing import Checkpointing
+from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.scrubbing import Scrubbing
 from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
+from axon.app.tracing import tracing
+from axon.audit import AuditProjector, Signer
 from axon.base import SystemClock, SystemRandomness, TaskOwner
 from axon.conversations import ConversationsProjector
+from axon.feedback import FeedbackProjector
 from axon.flags import FlagsProjector
 from axon.limits import LimitsProjector
 from axon.metering import MeteringProjector
 from axon.privacy import Redactor
 from axon.projection import Projection
 from axon.sealing import Keyring, KeyStore
-from axon.stores import Postgres, PostgresOptions
+from axon.stores import Health, Postgres, PostgresOptions
 from axon.telemetry import configure_log, log
 
-_CONNECTIONS = 2
-"""One for the batch, one for what reads beside it."""
+_CONNECTIONS = 3
+"""One for the batch, one for what reads beside it, one for the checkpoints."""
 
 
 def run(settings: Settings) -> int:
@@ -40,6 +46,7 @@ async def _project(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    follow_level_signal()
     folder, clock = DataFolder.of(settings), SystemClock()
     states = ToldStates(folder.told_states, clock)
     scrubbing = Scrubbing(folder.journals, clock)
@@ -48,17 +55,28 @@ async def _project(settings: Settings) -> int:
         _opened_postgres(settings.database.url) as postgres,
         _projection_into(postgres, settings) as found,
     ):
-        telling = states.keep_telling(
-            "projector",
-            lambda: {"postgresql": postgres.health, "journal-disk": scrubbing.health},
-        )
+        traces = tracing(settings, folder, clock)
+
+        def health() -> dict[str, Health]:
+            told = {"postgresql": postgres.health, "journal-disk": scrubbing.health}
+            return told if traces is None else {**told, "telemetry": traces.health}
+
+        telling = states.keep_telling("projector", health)
+        if traces is not None:
+            beside.start(traces.run(), "traces")
         beside.start(telling, "tell how it is")
         beside.start(scrubbing.keep_scrubbing(), "scrub the journals")
+        keyring = await asyncio.to_thread(Keyring.open, folder.keyring, SystemRandomness())
+        keys = KeyStore(folder.key_store, keyring, clock, SystemRandomness())
+        signing = Checkpointing(folder.journals, postgres, Signer(keyring), clock)
+        beside.start(signing.keep_signing(), "sign checkpoints")
+        beside.start(Burying(postgres, keys, clock).keep_burying(), "follow erasures")
         log.info("projector.started", "Projecting.")
         try:
             await found.run(stop)
         finally:
             await beside.cancel()
+            await keys.close()
     log.info("projector.stopped", "Stopped.")
     return 0
 
@@ -110,6 +128,8 @@ async def _projection_into(postgres: Postgres, settings: Settings) -> AsyncItera
                 MeteringProjector(),
                 LimitsProjector(),
                 FlagsProjector(),
+                FeedbackProjector(),
+                AuditProjector(),
             ],
             clock,
             before_batch=keys.upload,  # a row is never there without the key that opens it

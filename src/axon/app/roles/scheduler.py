@@ -11,16 +11,19 @@ import uvloop
 
 from axon.app.alerting import alert_watch, deliveries
 from axon.app.folders import DataFolder
+from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.scheduled import Schedule, ScheduledTask
 from axon.app.roles.task_locks import TaskLocks
 from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
 from axon.app.stripe_telling import StripeTelling
 from axon.app.usage_streaming import LateSink, usage_stream
+from axon.audit import Retention
 from axon.base import Clock, SystemClock, SystemRandomness, TaskOwner
 from axon.privacy import Redactor
 from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
+from axon.subjects import PurgeAgain
 from axon.telemetry import configure_log, log
 
 ROLE = "scheduler"
@@ -33,6 +36,12 @@ _DELIVER_EVERY_S = 1.0
 
 _STREAM_EVERY_S = 1.0
 """PostgreSQL has a turn some milliseconds after its end; who reads the stream counts in seconds."""
+
+_EXPIRE_EVERY_S = 3600.0
+"""What is kept for years may stay an hour longer."""
+
+_PURGE_EVERY_S = 15.0
+"""Rows that come late from another node are gone within a minute of their erasure."""
 
 _TELL_STRIPE_EVERY_S = 300.0
 """It is told of hours that are over, and takes events of the last 35 days."""
@@ -51,6 +60,7 @@ async def _schedule(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    follow_level_signal()
     folder, clock = DataFolder.of(settings), SystemClock()
     options = PostgresOptions(
         connections_max=_CONNECTIONS, schema_wanted=True, writable_wanted=True
@@ -80,10 +90,14 @@ def tasks_of(
 ) -> list[ScheduledTask]:
     """Return what there is to do; what is not set up has no task."""
     watch = alert_watch(settings.alerts, postgres, clock)
+    retention = Retention(postgres, clock, settings.audit.retention_days)
+    purge_again = PurgeAgain(postgres, clock)
     delivering = deliveries(settings.alerts, postgres, keyring, clock)
     tasks = [
         ScheduledTask(name="alerts", every_s=settings.alerts.look_every_s, work=watch.look),
         ScheduledTask(name="webhooks", every_s=_DELIVER_EVERY_S, work=delivering.deliver_due),
+        ScheduledTask(name="audit-retention", every_s=_EXPIRE_EVERY_S, work=retention.expire),
+        ScheduledTask(name="erasures", every_s=_PURGE_EVERY_S, work=purge_again.look),
     ]
     if settings.usage_stream.brokers:
         stream = usage_stream(settings, postgres, keyring, clock)

@@ -18,6 +18,7 @@ from axon.app.roles.http_server import (
     http_server,
     raise_file_limit,
 )
+from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.serving_rooms import close_rooms, open_rooms
 from axon.app.roles.upkeep import Upkeep
 from axon.app.settings import Settings
@@ -58,6 +59,7 @@ async def _serve(settings: Settings) -> int:
         timer.start()
         loop.call_soon_threadsafe(journal_failed.set)
 
+    follow_level_signal()
     folder = DataFolder.of(settings)
     # Now, beside the rest, and not when the first error is told: compiling takes a moment.
     prepared = loop.run_in_executor(None, Redactor().prepare)

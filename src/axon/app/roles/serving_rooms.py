@@ -13,9 +13,10 @@ from axon.app.roles.ground import Ground, open_ground
 from axon.app.roles.inference_rooms import InferenceRooms, open_inference
 from axon.app.roles.metered_events import outside_events
 from axon.app.roles.own_journal import open_journal
+from axon.app.roles.people_rooms import people_rooms
 from axon.app.roles.reading_back import read_journal
 from axon.app.roles.relaying import relay_between
-from axon.app.settings import Settings, TurnsSettings, policies_of, safety_of
+from axon.app.settings import Settings, TracesSettings, TurnsSettings, policies_of, safety_of
 from axon.base import TaskOwner
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
@@ -88,15 +89,13 @@ async def open_rooms(
     """
     ground = await open_ground(settings, folder)
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
-    accounts = _accounts(settings, folder, ground)
-    await accounts.start()
-    allowance = _allowance(settings, folder, ground, journal)
-    await allowance.follower.start()
+    accounts = await _accounts(settings, folder, ground)
+    allowance = await _allowance(settings, folder, ground, journal)
     conversations = _conversations(settings, folder, ground, journal)
     serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
     rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
-    turns = Turns(rooms, _turn_options(settings.turns), unfinished)
+    turns = Turns(rooms, _turn_options(settings.turns, settings.traces), unfinished)
     left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
     await ground.valkey.start()
     await conversations.open()
@@ -116,6 +115,7 @@ async def open_rooms(
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
         alerts=_alerts(settings, ground),
+        people=people_rooms(settings, ground, journal, conversations),
         stripe_webhook=_stripe_webhook(settings, ground),
         mint=ground.mint,
         clock=ground.clock,
@@ -141,13 +141,15 @@ async def open_rooms(
     )
 
 
-def _allowance(
+async def _allowance(
     settings: Settings, folder: DataFolder, ground: Ground, journal: Journal
 ) -> _Allowance:
     book = PriceBook()
+    follower = _prices(folder, ground, book)
+    await follower.start()
     return _Allowance(
         prices=book,
-        follower=_prices(folder, ground, book),
+        follower=follower,
         limits=_limits(settings, folder, ground, journal),
         flags=_flags(settings, folder, ground, journal),
         policies=policies_of(settings.privacy),
@@ -223,8 +225,9 @@ def _turn_rooms(
     )
 
 
-def _turn_options(settings: TurnsSettings) -> TurnOptions:
+def _turn_options(settings: TurnsSettings, traces: TracesSettings) -> TurnOptions:
     return TurnOptions(
+        trace_ratio=traces.ratio if traces.endpoint else None,
         wait_s=settings.wait_s,
         deadline_s=settings.timeout_s,
         progress_every_s=settings.progress_every_s,
@@ -232,14 +235,16 @@ def _turn_options(settings: TurnsSettings) -> TurnOptions:
     )
 
 
-def _accounts(settings: Settings, folder: DataFolder, ground: Ground) -> Accounts:
+async def _accounts(settings: Settings, folder: DataFolder, ground: Ground) -> Accounts:
     options = AccountsOptions(
         snapshot_path=folder.accounts_snapshot,
         staleness_max_s=settings.accounts.staleness_max_s,
         poll_every_ms=settings.accounts.poll_every_ms,
         cache_max=settings.accounts.cache_max,
     )
-    return Accounts(ground.postgres, ground.keyring, ground.clock, ground.randomness, options)
+    accounts = Accounts(ground.postgres, ground.keyring, ground.clock, ground.randomness, options)
+    await accounts.start()
+    return accounts
 
 
 def _prices(folder: DataFolder, ground: Ground, book: PriceBook) -> PriceFollower:

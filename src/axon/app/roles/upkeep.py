@@ -26,6 +26,9 @@ _RETIRE_EVERY_S = 60.0
 """How often segments that may go are looked for."""
 
 _lag = gauge("axon_projection_lag_records", "Journal entries PostgreSQL does not have yet.")
+_lag_s = gauge(
+    "axon_projection_lag_seconds", "How long PostgreSQL has lacked the oldest entry it lacks."
+)
 _degraded = gauge("axon_degraded_mode", "1 while this dependency is done without.", ("dependency",))
 _running = gauge("axon_turns_running", "Turns between acceptance and acknowledgement.")
 
@@ -83,6 +86,7 @@ class Upkeep:
     def measure(self) -> None:
         """Bring the gauges up to date, for a scrape."""
         _lag.set(self.rooms.journal.durable_through - self._projected())
+        _lag_s.set(self.dependencies.projection_lag_s)
         _running.set(len(self.rooms.door.turns))
         for dependency, health in self.dependencies.health().items():
             _degraded.labels(dependency).set(not health.up)

@@ -11,6 +11,7 @@ import uvloop
 
 from axon.app.folders import DataFolder
 from axon.app.models import model_table, proxies
+from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.told_state import ToldStates
 from axon.app.settings import Settings
 from axon.base import SystemClock, SystemRandomness, TaskOwner
@@ -51,6 +52,7 @@ async def _work(settings: Settings) -> int:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, process.over.set)
+    follow_level_signal()
     await process.start()
     await process.serve()
     beside = TaskOwner(_task_failed)

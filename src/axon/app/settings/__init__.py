@@ -1,6 +1,7 @@
 """One typed tree of settings, read from axon.toml and AXON_* variables, checked as a whole."""
 
 from axon.app.settings.alerts import AlertsSettings
+from axon.app.settings.audit import AuditSettings
 from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.loading import SettingsWrong, load_settings
 from axon.app.settings.metering import (
@@ -14,6 +15,7 @@ from axon.app.settings.privacy import OrgPrivacySettings, PrivacySettings, polic
 from axon.app.settings.retrieval import RetrievalSettings
 from axon.app.settings.safety import SafetyLevelSettings, SafetySettings, safety_of
 from axon.app.settings.scheduler import SchedulerSettings
+from axon.app.settings.traces import TracesSettings
 from axon.app.settings.tree import (
     AccountsSettings,
     DatabaseSettings,
@@ -37,6 +39,7 @@ from axon.app.settings.usage_stream import UsageStreamSettings
 __all__ = [
     "AccountsSettings",
     "AlertsSettings",
+    "AuditSettings",
     "ConversationsSettings",
     "DatabaseSettings",
     "EngineSettings",
@@ -57,6 +60,7 @@ __all__ = [
     "Settings",
     "SettingsWrong",
     "StripeSettings",
+    "TracesSettings",
     "TurnsSettings",
     "UpstreamSettings",
     "UsageStreamSettings",

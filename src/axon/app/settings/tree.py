@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from axon.app.settings.alerts import AlertsSettings
+from axon.app.settings.audit import AuditSettings
 from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.metering import MeteringSettings
 from axon.app.settings.privacy import PrivacySettings
 from axon.app.settings.retrieval import RetrievalSettings
 from axon.app.settings.safety import SafetySettings
 from axon.app.settings.scheduler import SchedulerSettings
+from axon.app.settings.traces import TracesSettings
 from axon.app.settings.turns import ConversationsSettings, TurnsSettings
 from axon.app.settings.upstreams import EngineSettings, ModelSettings, WildcardSettings
 from axon.app.settings.usage_stream import UsageStreamSettings
@@ -261,7 +263,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     usage_stream: UsageStreamSettings = UsageStreamSettings()
     alerts: AlertsSettings = AlertsSettings()
     flags: FlagsSettings = FlagsSettings()
+    audit: AuditSettings = AuditSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     privacy: PrivacySettings = PrivacySettings()
     safety: SafetySettings = SafetySettings()
     log: LogSettings = LogSettings()
+    traces: TracesSettings = TracesSettings()

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from axon.app.administration import development_key
 from axon.app.embedded.model import find_model, require_engine
+from axon.app.embedded.process import send
 from axon.app.folders import DataFolder
 from axon.app.migrations import migrate_all
 from axon.app.settings import Settings
@@ -34,6 +35,9 @@ from axon.app.up.screen import Screen
 from axon.base import SystemClock, TaskOwner
 
 _LOOK_AT_LOGS_EVERY_S = 10.0
+
+_ROLES = ("serving", "projector", "scheduler", "worker")
+"""Whose processes know SIGUSR1."""
 
 
 def run_up(settings: Settings, as_json: bool) -> int:
@@ -69,6 +73,7 @@ class _Up:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop_or_kill)
+        loop.add_signal_handler(signal.SIGUSR1, self._pass_on, signal.SIGUSR1)
         failures: list[BaseException] = []
 
         def failed(task: str, error: BaseException) -> None:
@@ -86,6 +91,12 @@ class _Up:
             raise failures[0]
         self._screen.stopped(self._plan.folder.root)
         return 0
+
+    def _pass_on(self, number: signal.Signals) -> None:
+        """Hand a signal to the processes of Axon's own; databases and engine know nothing of it."""
+        for role, pids in self._supervisor.pids.items():
+            for pid in pids if role in _ROLES else ():
+                send(pid, number)
 
     def _stop_or_kill(self) -> None:
         """Stop at the first signal, kill at the second."""

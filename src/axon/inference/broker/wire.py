@@ -61,11 +61,13 @@ class WireJob(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """How often the job has been sent, this time included."""
     row: int = 0
     weight: int = WEIGHT_OF_ALL
+    traceparent: bytes = b""
 
 
 class _Named(msgspec.Struct, frozen=True, array_like=True):
     upstream: str
     data: bytes
+    engine_us: int = 0
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -132,6 +134,7 @@ def packed_job(job: Job, reply: Reply, deliveries: int, clock: Clock, seal: Atte
             deliveries=deliveries,
             row=job.row,
             weight=job.weight,
+            traceparent=job.traceparent,
         )
     )
 
@@ -169,6 +172,7 @@ def opened_job(wire: WireJob, models: ModelTable, clock: Clock, seal: AttemptSea
         path=wire.path,
         row=wire.row,
         weight=wire.weight,
+        traceparent=wire.traceparent,
         deadline=clock.monotonic() + left_s,
     )
 
@@ -188,9 +192,9 @@ def _plain(one: JobOutput) -> tuple[bytes, bytes]:
     if isinstance(one, SseBytes):
         return _SSE, one.data
     if isinstance(one, Started):
-        return _STARTED, one.upstream.encode()
+        return _STARTED, b"%b\0%d" % (one.upstream.encode(), one.engine_us)
     if isinstance(one, WholeBody):
-        return _WHOLE, _pack(_Named(one.upstream, one.data))
+        return _WHOLE, _pack(_Named(one.upstream, one.data, one.engine_us))
     if isinstance(one, JobFailed):
         return _FAILED, _pack(one)
     return _DONE, b""
@@ -230,13 +234,14 @@ def read_output(entry: Entry, seal: AttemptSeal) -> JobOutput:
         if kind == _SSE:
             return SseBytes(data)
         if kind == _STARTED:
-            return Started(data.decode())
+            upstream, _, engine_us = data.partition(b"\0")
+            return Started(upstream.decode(), int(engine_us or 0))
         if kind == _WHOLE:
             named = _named_of(data)
-            return WholeBody(named.upstream, named.data)
+            return WholeBody(named.upstream, named.data, named.engine_us)
         if kind == _FAILED:
             return _failed_of(data)
-    except (SealingError, UnicodeDecodeError, msgspec.DecodeError) as error:
+    except (SealingError, ValueError, msgspec.DecodeError) as error:
         raise UnreadableEntry(repr(error)) from error
     if kind != _DONE:
         raise UnreadableEntry(repr(kind))
