@@ -13,7 +13,7 @@ def _dropped() -> float:
     [line] = [
         line
         for line in render_metrics().decode().splitlines()
-        if line.startswith("axon_log_lines_dropped_total ")
+        if line.startswith('axon_telemetry_dropped_total{signal="log"}')
     ]
     return float(line.split()[-1])
 
