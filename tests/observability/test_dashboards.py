@@ -227,7 +227,7 @@ def test_alerts_of_real_conditions_get_to_whoever_is_to_be_told(
         with observed.axon.sync_client() as client:
             until(
                 lambda: (
-                    client.responses.create(model="m", input="[[text:on]]")
+                    client.responses.create(model="m", input="[[text:on]]").id
                     and prometheus.ask("axon_degraded_mode{dependency='valkey'} == 1")
                 )
             )
