@@ -270,6 +270,7 @@ _ONCE = ((b"x-should-retry", b"false"),)
 """The SDK would repeat a 409, and get it again."""
 
 _CONFLICTS: Mapping[type[AxonError], str] = {
+    ExperimentNotThen: "experiment_not_then",
     FlagChangedMeanwhile: "flag_changed",
     FlagFromFile: "flag_from_file",
     LegalHold: "legal_hold",
@@ -295,9 +296,6 @@ def problem_of(error: AxonError) -> Problem:
         return _problem_of_limit(error)
     if isinstance(error, DefinitionInvalid | ExperimentInvalid):
         return _problem_of_definition(error)
-    if isinstance(error, ExperimentNotThen):
-        code = "experiment_not_then"
-        return Problem(status=409, message=message, kind="conflict_error", code=code, beside=_ONCE)
     if isinstance(error, ChangeWrong):
         return Problem(status=400, message=message, code="invalid_value")
     if (code := _CONFLICTS.get(type(error))) is not None:
