@@ -22,12 +22,15 @@ from axon.app.flag_replay.outcome import PLACES_MAX, SAMPLE_MAX, Moves
 from axon.app.flag_replay.past_turns import ROWS_AT_ONCE
 from axon.conversations import ConversationsProjector
 from axon.flags import (
+    PLACES,
+    Allocation,
     DefinitionInvalid,
     EvaluationContext,
     FlagsProjector,
     KeptFlag,
     read_definitions,
 )
+from axon.flags.allocation import Part, write_allocation
 from axon.metering import MeteringProjector, PriceBook, Rates, rate
 from axon.records import Assignment, TurnCompleted, TurnInterrupted
 from axon.stores import Postgres
@@ -224,6 +227,31 @@ async def test_only_turns_that_flags_are_asked_for_count(database: str, postgres
     by_flag = {flag.flag: flag for flag in outcome.flags}
     assert _moves(by_flag["route"]) == {("(not asked)", "small"): (1, 1)}
     assert _moves(by_flag["words"]) == {("(not asked)", "(off)"): (1, 1)}
+
+
+async def test_who_has_signed_in_is_placed_as_before(database: str, postgres: Postgres) -> None:
+    """A running experiment places somebody as whom the turn's record says, else as the user."""
+    line = Allocation(experiment="calm", parts=(Part(0, PLACES // 2, "kind"),), rest="plain")
+    people = range(1, 200)
+    on, off = (
+        next(one for one in people if line.variant_of(f"{one:016x}") == variant)
+        for variant in ("kind", "plain")
+    )
+    flag = {
+        "state": "ENABLED",
+        "variants": {"kind": {"system": {"text": "Be kind."}}, "plain": {}},
+        "defaultVariant": "plain",
+        "targeting": {"fractional": [["kind", 50], ["plain", 50]]},
+        "metadata": TURN | {"axon.allocation": write_allocation(line)},
+    }
+    draft = Draft(json.dumps({"flags": {"words": flag}}).encode(), [])
+    served = Assignment("words", "kind", "SPLIT", 1, 3, "user", placed_as=on)
+    known = ended("chatcmpl_1", BOOK, user=off, accepted_us=START_US)
+    stranger = ended("chatcmpl_2", BOOK, user=off, accepted_us=START_US)
+    await _apply(database, [msgspec.structs.replace(known, assignments=[served]), stranger])
+    outcome, _ = await _replayed(postgres, draft)
+    (found,) = outcome.flags
+    assert _moves(found) == {("kind", "kind"): (1, 1), ("(not asked)", "plain"): (1, 1)}
 
 
 async def test_a_model_without_a_price_is_named_as_such(database: str, postgres: Postgres) -> None:

@@ -192,3 +192,24 @@ async def test_a_regenerated_answer_is_a_branch_of_its_conversation(trying: Tryi
         await connection.close()
     found = await measured(trying, since_us + DAY_US)
     assert found.moments["regeneration_rate"]["on"] == Moments(units=1, x=1, y=1, xx=1, yy=1, xy=1)
+
+
+async def test_thumbs_are_counted_of_the_answers_that_people_judged(trying: Trying) -> None:
+    since_us = await started(trying)
+    turns = [{"at_us": since_us + 10 * number, "user": 1} for number in range(4)]
+    await trying.serve(turns)
+    connection = await asyncpg.connect(trying.node.database)
+    try:
+        served = await connection.fetch("SELECT turn_id FROM flags.assignments ORDER BY turn_id")
+        judged = [("up", False), ("down", False), ("up", True)]
+        for (turn_id,), (rating, withdrawn) in zip(served, judged, strict=False):
+            await connection.execute(
+                "INSERT INTO feedback.feedback (user_id, turn_id, org_id, feedback_id,"
+                " credential_id, at_us, rating, preferred_over, withdrawn)"
+                " VALUES (1, $1, 'org_1', 'fdb_1', 'key_1', $2, $3, '', $4)",
+                turn_id, since_us, rating, withdrawn,
+            )  # fmt: skip
+    finally:
+        await connection.close()
+    found = await measured(trying, since_us + DAY_US)
+    assert found.moments["thumbs_up_rate"]["on"] == Moments(units=1, x=1, y=2, xx=1, yy=4, xy=2)

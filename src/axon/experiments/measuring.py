@@ -29,10 +29,12 @@ _TURNS = """
 shown AS (
     SELECT {unit} AS unit, a.user_id, a.variant, a.refused, t.conversation_id, t.status,
         t.accepted_us, t.first_token_us, t.completed_us, m.cost_nano, m.input_tokens,
-        m.output_tokens
+        m.output_tokens, f.rating
     FROM flags.assignments a
     JOIN conversations.turns t ON t.user_id = a.user_id AND t.id = a.turn_id
     JOIN metering.turns m ON m.user_id = a.user_id AND m.turn_id = a.turn_id
+    LEFT JOIN feedback.feedback f ON f.user_id = a.user_id AND f.turn_id = a.turn_id
+        AND NOT f.withdrawn
     WHERE a.flag = $1 AND a.accepted_us >= $2 AND a.accepted_us < $4
         AND a.definition_version >= $3 AND a.reason = 'SPLIT'
 )
@@ -75,6 +77,8 @@ units AS (
             count(*) FILTER (WHERE first_token_us > 0) AS spoke,
             count(*) FILTER (WHERE status = 'failed') AS failed,
             count(*) FILTER (WHERE refused) AS refused,
+            count(*) FILTER (WHERE rating IN ('up', 'down')) AS rated,
+            count(*) FILTER (WHERE rating = 'up') AS liked,
             count(*) FILTER (WHERE conversation_id <> '') AS in_conversations,
             count(DISTINCT conversation_id) FILTER (WHERE conversation_id <> '') AS conversations,
             array_agg(DISTINCT accepted_us / {day_us}) AS days

@@ -57,6 +57,9 @@ COUNTED: Final = {
     ),
     "error_rate": Counted("Failed turns", "failed", "turns", measure="share"),
     "refusal_rate": Counted("Refused turns", "refused", "turns", measure="share"),
+    "thumbs_up_rate": Counted(
+        "Thumbs up of those given", "liked", "rated", better="higher", measure="share"
+    ),
     "regeneration_rate": Counted("Regenerated answers", "regenerated", "turns", measure="share"),
     "turns_per_conversation": Counted(
         "Turns of a conversation", "in_conversations", "conversations", better="higher"

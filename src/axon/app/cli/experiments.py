@@ -125,8 +125,9 @@ def describe_experiment(asked: Asked, name: str, source: Any, why: str) -> None:
     """Make an experiment of a JSON file (- is stdin), or change one that has not started.
 
     Metrics: cost_per_turn, cost_per_unit, input_tokens, output_tokens, latency,
-    time_to_first_token, error_rate, refusal_rate, regeneration_rate, turns_per_conversation,
-    turns_per_unit, retention_N, and event:TYPE or event:TYPE#MEMBER for outside events.
+    time_to_first_token, error_rate, refusal_rate, thumbs_up_rate, regeneration_rate,
+    turns_per_conversation, turns_per_unit, retention_N, and event:TYPE or event:TYPE#MEMBER
+    for outside events.
     """
     try:
         described = msgspec.json.decode(source.read())

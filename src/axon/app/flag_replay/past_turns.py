@@ -25,11 +25,12 @@ SELECT t.user_id, t.turn_id, t.org_id, t.region, t.tier, t.surface, t.status, t.
     t.model AS runs_on, t.input_tokens, t.cached_tokens, t.cache_write_tokens, t.output_tokens,
     t.reasoning_tokens, t.estimated, t.currency, t.cost_nano,
     coalesce(c.conversation_id, '') AS conversation_id, coalesce(c.model, t.model) AS model,
-    a.flags, a.variants
+    a.flags, a.variants, coalesce(a.placed_as, 0) AS placed_as
 FROM metering.turns AS t
 LEFT JOIN conversations.turns AS c ON c.user_id = t.user_id AND c.id = t.turn_id
 LEFT JOIN LATERAL (
-    SELECT array_agg(flag) AS flags, array_agg(variant) AS variants FROM flags.assignments
+    SELECT array_agg(flag) AS flags, array_agg(variant) AS variants, max(placed_as) AS placed_as
+    FROM flags.assignments
     WHERE user_id = t.user_id AND turn_id = t.turn_id AND flag = ANY($3::text[])
 ) AS a ON true
 WHERE {_STEERED}
@@ -161,6 +162,7 @@ def _context(row: asyncpg.Record) -> EvaluationContext:
         model=row["model"],
         tier=row["tier"],
         claimed={"surface": row["surface"]},
+        placed=f"{row['placed_as'] or row['user_id']:016x}",
     )
 
 
