@@ -12,6 +12,7 @@ from axon.audit import (
     Auditor,
     AuditParts,
     AuditProjector,
+    AuditQuestion,
     Retention,
     SecondAuditorNeeded,
     UnknownTurn,
@@ -20,7 +21,7 @@ from axon.base import SystemClock
 from axon.conversations import Opener, Owner
 from axon.journal import LOST_KIND
 from axon.projection import Positioned
-from axon.records import AccessLogged, Record, SubjectErased, TurnCompleted, decode
+from axon.records import AccessLogged, Record, SubjectErased, TurnCompleted, Verdict, decode
 from axon.sealing import Keyring
 from tests.conversations.scene import ORG, Node, Process
 
@@ -149,3 +150,20 @@ async def test_what_is_old_goes_unless_it_is_held(process: Process) -> None:
     await audit.release(CARL, hold.hold_id)
     await retention.expire()
     assert sorted(row["user_id"] for row in await rows(process)) == [9, 10]
+
+
+async def test_turns_are_found_by_what_safety_did(process: Process) -> None:
+    verdicts = [Verdict("input", "rules 1", "passed"), Verdict("output", "rules 1", "redacted")]
+    checked = msgspec.structs.replace(await turn_of(process, "checked"), verdicts=verdicts)
+    plain = await turn_of(process, "never looked at")
+    await project(process, checked, plain)
+    audit = audit_of(process, two_people=False)
+
+    async def found(verdict: str) -> list[tuple[str, list[str]]]:
+        turns = await audit.search(AuditQuestion(org_id=ORG, verdict=verdict))
+        return [(one.turn_id, one.verdicts) for one in turns]
+
+    shown = (checked.head.turn_id, ["input:passed", "output:redacted"])
+    assert await found("redacted") == await found("passed") == [shown]
+    assert await found("blocked") == []
+    assert sorted(await found("")) == sorted([shown, (plain.head.turn_id, [])])

@@ -17,7 +17,8 @@ from axon.records import (
 )
 
 _JOINED_BY = "\x1f"
-"""Between the variants of a turn, in one text: an array of arrays of any length is none."""
+"""Between the variants or verdicts of a turn, in one text: an array of arrays of any length is
+none."""
 
 _HEAD = """user_id, turn_id, org_id, credential_id, conversation_id, surface, model, variant_model,
     safety, variants, accepted_us, instance"""
@@ -39,22 +40,25 @@ WHERE there.accepted_sequence = 0
 """  # noqa: S608 - names of ours alone
 
 _ENDED = """ended_sequence, content, status, reason, upstream, upstream_id, first_token_us,
-    completed_us, input_tokens, output_tokens, currency, cost_nano, unplaced"""
+    completed_us, input_tokens, output_tokens, currency, cost_nano, unplaced, verdicts"""
+
+_ENDED_VALUES = _ENDED.replace("verdicts", "string_to_array(verdicts, chr(31))")
 
 # The end of a turn without a place comes again with one, and only that counts.
 _END = f"""
 INSERT INTO audit.turns AS there ({_HEAD}, {_ENDED})
-SELECT {_HEAD_VALUES}, {_ENDED}
+SELECT {_HEAD_VALUES}, {_ENDED_VALUES}
 FROM unnest({_HEAD_TYPES}, $13::bigint[], $14::bytea[], $15::text[], $16::text[], $17::text[],
     $18::text[], $19::bigint[], $20::bigint[], $21::integer[], $22::integer[], $23::text[],
-    $24::bigint[], $25::boolean[]) AS came ({_HEAD}, {_ENDED})
+    $24::bigint[], $25::boolean[], $26::text[]) AS came ({_HEAD}, {_ENDED})
 ON CONFLICT (user_id, turn_id) DO UPDATE SET conversation_id = excluded.conversation_id,
     variants = excluded.variants, ended_sequence = excluded.ended_sequence,
     content = excluded.content, status = excluded.status, reason = excluded.reason,
     upstream = excluded.upstream, upstream_id = excluded.upstream_id,
     first_token_us = excluded.first_token_us, completed_us = excluded.completed_us,
     input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
-    currency = excluded.currency, cost_nano = excluded.cost_nano, unplaced = excluded.unplaced
+    currency = excluded.currency, cost_nano = excluded.cost_nano, unplaced = excluded.unplaced,
+    verdicts = excluded.verdicts
 WHERE there.ended_sequence = 0 OR (there.unplaced AND NOT excluded.unplaced)
 """  # noqa: S608 - names of ours alone
 
@@ -153,6 +157,7 @@ def _end(positioned: Positioned, record: TurnCompleted | TurnInterrupted) -> tup
         record.charge.currency,
         record.charge.cost_nano,
         record.head.unplaced,
+        _JOINED_BY.join(f"{one.stage}:{one.action}" for one in record.verdicts),
     )
 
 

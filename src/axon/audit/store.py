@@ -10,7 +10,7 @@ _SHOWN = """
 SELECT t.turn_id, t.user_id AS user, t.credential_id, t.conversation_id, t.surface, t.model,
 t.variant_model, t.safety, t.variants, t.accepted_us, t.status, t.reason, t.upstream, t.upstream_id,
 t.first_token_us, t.completed_us, t.input_tokens, t.output_tokens, t.currency, t.cost_nano,
-t.instance, t.accepted_sequence, t.ended_sequence, coalesce(f.rating, '') AS rating,
+t.instance, t.accepted_sequence, t.ended_sequence, t.verdicts, coalesce(f.rating, '') AS rating,
 f.turn_id IS NOT NULL AS has_feedback
 FROM audit.turns AS t
 LEFT JOIN feedback.feedback AS f
@@ -26,8 +26,9 @@ WHERE t.org_id = $1 AND t.accepted_us >= $2 AND t.accepted_us < $3
     AND ($7 = '' OR EXISTS (SELECT 1 FROM unnest(t.variants) AS v WHERE starts_with(v, $7 || ':')))
     AND ($8 = '' OR (CASE $8 WHEN 'any' THEN f.turn_id IS NOT NULL ELSE f.rating = $8 END))
     AND ($9 = '' OR t.status = $9) AND ($10 = '' OR t.safety = $10)
-    AND ($11::bigint IS NULL OR (t.accepted_us, t.turn_id) < ($11, $12))
-ORDER BY t.accepted_us DESC, t.turn_id DESC LIMIT $13
+    AND ($11 = '' OR t.verdicts && ARRAY['input:' || $11, 'output:' || $11])
+    AND ($12::bigint IS NULL OR (t.accepted_us, t.turn_id) < ($12, $13))
+ORDER BY t.accepted_us DESC, t.turn_id DESC LIMIT $14
 """  # noqa: S608 - text of ours alone
 
 _ONE = f"{_SHOWN} WHERE t.org_id = $1 AND t.user_id = $2 AND t.turn_id = $3"
@@ -83,6 +84,8 @@ class AuditedTurn(msgspec.Struct, frozen=True, kw_only=True):
     instance: str
     accepted_sequence: int
     ended_sequence: int
+    verdicts: list[str]
+    """Of safety, as stage:action."""
     rating: str
     has_feedback: bool
 
@@ -116,6 +119,8 @@ class AuditQuestion:
     """up, down or any."""
     status: str = ""
     safety: str = ""
+    verdict: str = ""
+    """What safety did at either end: passed, flagged, redacted, blocked or unchecked."""
     before: tuple[int, str] | None = None
     """Instant and id of the last one of the page before."""
     limit: int = 20
@@ -136,6 +141,7 @@ async def search_turns(connection: asyncpg.Connection, asked: AuditQuestion) -> 
         asked.feedback,
         asked.status,
         asked.safety,
+        asked.verdict,
         before_us,
         before_turn,
         asked.limit,

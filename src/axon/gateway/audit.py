@@ -45,8 +45,8 @@ _FEEDBACK = ("", "up", "down", "any")
 async def search_turns(door: Door, call: Call) -> None:
     """Answer with the organization's turns without what was said in them, the newest first.
 
-    By time, person, model, variant, flag, feedback, status and safety level. Wants the permission
-    `auditor` or `operator`.
+    By time, person, model, variant, flag, feedback, status, and safety's level and verdict. Wants
+    the permission `auditor` or `operator`.
     """
     _permitted(call, METADATA_PERMISSIONS)
     query = call.query()
@@ -66,6 +66,7 @@ async def search_turns(door: Door, call: Call) -> None:
         feedback=feedback,
         status=plain(query.get("status", "")),
         safety=plain(query.get("safety", "")),
+        verdict=plain(query.get("verdict", "")),
         before=place_before(query),
         limit=limit + 1,
     )

@@ -24,6 +24,8 @@ class TurnShown(msgspec.Struct):
     upstream: str | None
     upstream_id: str | None
     safety: str | None
+    verdicts: list[str]
+    """What safety did, as stage:action: output:redacted."""
     variants: list[str]
     """As flag:variant."""
     status: str
@@ -151,6 +153,7 @@ def turn_shown(turn: AuditedTurn) -> TurnShown:
         upstream=turn.upstream or None,
         upstream_id=turn.upstream_id or None,
         safety=turn.safety or None,
+        verdicts=turn.verdicts,
         variants=turn.variants,
         status=turn.status,
         reason=turn.reason or None,

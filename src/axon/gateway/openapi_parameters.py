@@ -134,6 +134,7 @@ _QUERY: dict[str, Sequence[Parameter]] = {
         _query("feedback", {"enum": ["up", "down", "any"]}, "Only those that were judged so."),
         _query("status", _TEXT, "Only turns that ended so."),
         _query("safety", _TEXT, "Only turns at this level of safety."),
+        _query("verdict", _TEXT, "Only turns for which safety did this, as redacted."),
         *_SINCE_UNTIL,
         *_FLAGGED,
         _MODEL,

@@ -61,6 +61,7 @@ def audit() -> None:
 @click.option("--variant", default="", help="With this variant, as flag:variant.")
 @click.option("--feedback", type=click.Choice(["up", "down", "any"]), help="That was judged so.")
 @click.option("--status", default="", help="That ended so, as completed.")
+@click.option("--verdict", default="", help="For which safety did this, as redacted.")
 @click.option("--since", type=click.DateTime(), help="Not before this time, in UTC.")
 @click.option("--until", type=click.DateTime(), help="Before this time, in UTC.")
 @click.option("--after", default="", help="Behind the last one of the page before.")

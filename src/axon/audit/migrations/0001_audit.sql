@@ -3,7 +3,7 @@
 CREATE SCHEMA audit;
 
 -- One row for each turn, written when it begins and again, beside that, when it ends. What was said is sealed, in `request` and `content`; both are empty for a
--- person whose keys were erased. `variants` are flag:variant.
+-- person whose keys were erased. `variants` are flag:variant, `verdicts` stage:action of safety.
 CREATE TABLE audit.turns (
     user_id bigint NOT NULL,
     turn_id text COLLATE "C" NOT NULL,
@@ -31,6 +31,7 @@ CREATE TABLE audit.turns (
     instance text NOT NULL,
     ended_sequence bigint NOT NULL DEFAULT 0,
     unplaced boolean NOT NULL DEFAULT false,
+    verdicts text[] NOT NULL DEFAULT '{}',
     content bytea,
     PRIMARY KEY (user_id, turn_id)
 ) WITH (fillfactor = 60);
