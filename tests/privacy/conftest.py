@@ -14,11 +14,15 @@ from axon.records import TurnCompleted, TurnInterrupted, Verdict, decode
 from tests.gateway.conftest import RunningAxon, start_axon, start_upstream, stop
 from tests.gateway.flag_calls import FlagCalls, fresh
 from tests.privacy.moderation import Moderation, moderating
+from tests.privacy.trace_keeper import TraceKeeper, keeping_traces
 from tests.turns.flagged import turn_flag
 
 MODEL = "fake-model"
 
 _SETTINGS = """
+[traces]
+endpoint = "{traces}"
+ratio = 1.0
 [privacy]
 engine_input = true
 [privacy.patterns]
@@ -57,6 +61,7 @@ class Guarded:
     axon: RunningAxon
     client: OpenAI
     moderation: Moderation
+    traces: TraceKeeper
 
     def told(self) -> Any:
         """Return what the engine was told last."""
@@ -82,6 +87,10 @@ class Guarded:
 
     def verdicts(self) -> list[Verdict]:
         """Return what safety found in the turn that ended last."""
+        return max(self.ended(), key=lambda record: record.completed_us).verdicts
+
+    def ended(self) -> list[TurnCompleted | TurnInterrupted]:
+        """Return the records of turns that ended."""
         ended = []
         for folder in (self.axon.data / "journal").iterdir():
             if not folder.is_dir():
@@ -90,19 +99,19 @@ class Guarded:
                 record = decode(entry.kind, entry.payload)
                 if isinstance(record, TurnCompleted | TurnInterrupted):
                     ended.append(record)
-        return max(ended, key=lambda record: record.completed_us).verdicts
+        return ended
 
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
     upstream, address = start_upstream()
-    with upstream, moderating() as moderation:
+    with upstream, moderating() as moderation, keeping_traces() as traces:
         config = folder / "axon.toml"
-        config.write_text(_SETTINGS.format(url=moderation.url))
+        config.write_text(_SETTINGS.format(url=moderation.url, traces=traces.endpoint))
         process, running = start_axon(folder / "data", address, "--config", str(config))
         with running.sync_client() as client:
-            yield Guarded(axon=running, client=client, moderation=moderation)
+            yield Guarded(axon=running, client=client, moderation=moderation, traces=traces)
         stop(process)
         upstream.kill()
 

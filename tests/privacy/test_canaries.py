@@ -1,8 +1,7 @@
 """Canaries: values of every kind, planted wherever a client or an engine can say something.
 
-None may be in log lines, metrics, /status, error bodies, what is told of parked records, or
-anything that names turns without being their content. (What a tracer sends is to be read here too,
-beside `_places`.)
+None may be in log lines, metrics, /status, error bodies, traces, what is told of parked records, or
+anything that names turns without being their content.
 """
 
 import http.client
@@ -119,6 +118,7 @@ def _places(guarded: Guarded, planting: _Planting) -> Iterator[tuple[str, str]]:
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
     yield "parked records", listing.stdout + listing.stderr
+    yield "traces", guarded.traces.told({record.head.turn_id for record in guarded.ended()})
     for log in sorted((guarded.axon.data / "logs").iterdir()):
         yield log.name, log.read_text(errors="replace")
 
