@@ -30,11 +30,11 @@ FORBIDDEN = ("/v1/limit_rules", "/v1/tiers", "/v1/webhooks", "/v1/alerts/")
 made-up webhook would have names looked up."""
 
 UNLIKELY = (
-    "PUT /v1/flags/", "/v1/flag_schedules/", "/ofrep/v1/events", "POST /v1/audit/",
-    "DELETE /v1/audit/",
+    "PUT /v1/flags/", "/v1/flag_schedules/", "/v1/experiments/", "/ofrep/v1/events",
+    "POST /v1/audit/", "DELETE /v1/audit/",
 )  # fmt: skip
-"""Want a definition that means something, a change that waits for its time, a token, a request of
-somebody else's, or a hold."""
+"""Want a definition that means something, an experiment with a flag, a change that waits for its
+time, a token, a request of somebody else's, or a hold."""
 
 NOBODY = "https://127.0.0.1:9/axon"
 """A webhook for an example to name: its own host is not there to be found."""

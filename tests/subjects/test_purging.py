@@ -25,6 +25,7 @@ WITHOUT_CONTENT = {
     "conversations.feeds": "a position",
     "conversations.leases": "who runs a turn, for some seconds",
     "conversations.places": "ids and instants",
+    "experiments.history": "who changed experiments, by number",
     "flags.assignments": "which variants the number was given",
     "flags.changes": "who changed flags, by number",
     "limits.rules": "limits of a number",

@@ -155,10 +155,10 @@ async def set_hold(door: Door, call: Call) -> None:
     auditor = await _auditor(door, call, HOLD_PERMISSIONS)
     _, fields = await call.fields(door.options.body_bytes_max)
     conversation_id = member(fields, "conversation", str) or ""
+    named = {name: text for name in ("user", "user_id") if (text := member(fields, name, str))}
     if conversation_id:
         user = door.mint.read(conversation_id, "conv", call.caller.org_id).user
     else:
-        named = {name: text for name in ("user", "user_id") if (text := member(fields, name, str))}
         found = person_named(door, call, named)
         if found is None:
             message = "Name a 'user', a 'user_id' or a 'conversation'."
