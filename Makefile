@@ -62,8 +62,9 @@ types: $(STAMP_DEV) ## mypy --strict
 floors: $(STAMP_DEV) ## import-linter: rooms import downwards only
 	$(BIN)/lint-imports
 
+# One more than there are cores: the tests wait for servers about as long as they compute.
 tests: $(STAMP_DEV) ## pytest (ARGS="tests/journal -x")
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 format: $(STAMP_DEV) ## Let ruff mend what it can
 	$(BIN)/ruff check --fix .
