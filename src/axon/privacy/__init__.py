@@ -5,7 +5,6 @@ from axon.privacy.kind import Kind
 from axon.privacy.policy import CUSTOM_MAX, Policies, PrivacyPolicy, check_bounded, custom_kinds
 from axon.privacy.redactor import (
     KINDS,
-    REDACTOR_VERSION,
     Hiding,
     Redacted,
     Redactor,
@@ -18,7 +17,6 @@ from axon.privacy.scanner import Scanner, Span
 __all__ = [
     "CUSTOM_MAX",
     "KINDS",
-    "REDACTOR_VERSION",
     "Hiding",
     "Kind",
     "PatternInvalid",

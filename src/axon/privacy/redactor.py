@@ -12,9 +12,6 @@ from axon.privacy.personal import PERSONAL
 from axon.privacy.scanner import Scanner, Span
 from axon.privacy.secret_kinds import SECRETS
 
-REDACTOR_VERSION = 1
-"""Raised with every change to what is found; exports say which one they were made with."""
-
 KINDS: tuple[Kind, ...] = (*SECRETS, *PERSONAL)
 """All kinds; where two begin at one place and are equally long, the first counts."""
 

@@ -17,11 +17,6 @@ class Interval(NamedTuple):
     low: float
     high: float
 
-    @property
-    def has_zero(self) -> bool:
-        """Return whether no difference at all is among what may be."""
-        return self.low <= 0 <= self.high
-
 
 class Difference(NamedTuple):
     """How far a variant is from the control."""

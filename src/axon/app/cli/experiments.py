@@ -1,7 +1,6 @@
 """axon experiments: what is tried on flags, and what came of it."""
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +9,11 @@ import msgspec
 
 from axon.app.cli.command import (
     ExampleGroup,
-    config_option,
-    data_option,
-    json_option,
-    settings_from,
 )
-from axon.app.cli.reaching import reached
+from axon.app.cli.of_running import asking
 from axon.app.cli.tables import day, show
 from axon.app.experiments_client import ExperimentsClient
 from axon.app.flags_client import FlagsClient
-from axon.app.folders import DataFolder
 from axon.base import MICROS_PER_SECOND
 from axon.statistics import report_rows, split_text
 
@@ -46,22 +40,10 @@ class Asked:
         )
 
 
-def _asking(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the common options and hand them to the command as its first argument, Asked."""
-
-    @click.option("--base-url", envvar="AXON_BASE_URL", help="Where Axon is, with /v1.")
-    @click.option("--api-key", envvar="AXON_API_KEY", help="A key with the permission `flags`.")
-    @data_option
-    @json_option
-    @config_option
-    @functools.wraps(command)
-    def asked(base_url: str | None, api_key: str | None, as_json: bool, **rest: Any) -> None:
-        chosen = {"AXON_DATA": rest.pop("data")}
-        folder = DataFolder.of(settings_from(rest.pop("config"), chosen))
-        flags = FlagsClient(*reached(folder, base_url, api_key))
-        command(Asked(ExperimentsClient(flags), as_json), **rest)
-
-    return asked
+_asking = asking(
+    lambda base_url, key, as_json: Asked(ExperimentsClient(FlagsClient(base_url, key)), as_json),
+    "A key with the permission `flags`.",
+)
 
 
 @click.group(

@@ -1,8 +1,7 @@
 """axon flags: what is decided for whom, and who changed it."""
 
-import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +10,10 @@ import msgspec
 
 from axon.app.cli.command import (
     ExampleGroup,
-    config_option,
-    data_option,
-    json_option,
-    settings_from,
 )
-from axon.app.cli.reaching import reached
+from axon.app.cli.of_running import asking
 from axon.app.cli.tables import day, show
 from axon.app.flags_client import FlagsClient
-from axon.app.folders import DataFolder
 from axon.base import MICROS_PER_SECOND, SystemClock
 from axon.flags import EvaluationContext, read_definitions
 from axon.gateway import FlagShown
@@ -47,21 +41,10 @@ class Asked:
             click.echo("Nothing was to be changed.")
 
 
-def _asking(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the common options and hand them to the command as its first argument, Asked."""
-
-    @click.option("--base-url", envvar="AXON_BASE_URL", help="Where Axon is, with /v1.")
-    @click.option("--api-key", envvar="AXON_API_KEY", help="A key with the permission `flags`.")
-    @data_option
-    @json_option
-    @config_option
-    @functools.wraps(command)
-    def asked(base_url: str | None, api_key: str | None, as_json: bool, **rest: Any) -> None:
-        chosen = {"AXON_DATA": rest.pop("data")}
-        folder = DataFolder.of(settings_from(rest.pop("config"), chosen))
-        command(Asked(FlagsClient(*reached(folder, base_url, api_key)), as_json), **rest)
-
-    return asked
+_asking = asking(
+    lambda base_url, key, as_json: Asked(FlagsClient(base_url, key), as_json),
+    "A key with the permission `flags`.",
+)
 
 
 _why_option = click.option("--why", default="", help="Why, for the history.")

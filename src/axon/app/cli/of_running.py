@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -11,6 +11,8 @@ from axon.app.api_client import ApiClient
 from axon.app.cli.command import config_option, data_option, json_option, settings_from
 from axon.app.cli.reaching import reached
 from axon.app.folders import DataFolder
+
+Of = TypeVar("Of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,25 @@ class Running:
     as_json: bool
 
 
-def of_running(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the common options and hand them to the command as its first argument, Running."""
+def asking(
+    made: Callable[[str, str, bool], Of], key_help: str = "A key with the permission it wants."
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the common options to a command; its first argument is what `made` makes of them.
 
+    It is told Axon's address, the key, and whether the answer is for scripts.
+    """
+
+    def added(command: Callable[..., None]) -> Callable[..., None]:
+        return _with_options(command, made, key_help)
+
+    return added
+
+
+def _with_options(
+    command: Callable[..., None], made: Callable[[str, str, bool], Of], key_help: str
+) -> Callable[..., None]:
     @click.option("--base-url", envvar="AXON_BASE_URL", help="Where Axon is, with /v1.")
-    @click.option("--api-key", envvar="AXON_API_KEY", help="A key with the permission it wants.")
+    @click.option("--api-key", envvar="AXON_API_KEY", help=key_help)
     @data_option
     @json_option
     @config_option
@@ -33,6 +49,10 @@ def of_running(command: Callable[..., None]) -> Callable[..., None]:
     def asked(base_url: str | None, api_key: str | None, as_json: bool, **rest: Any) -> None:
         chosen = {"AXON_DATA": rest.pop("data")}
         folder = DataFolder.of(settings_from(rest.pop("config"), chosen))
-        command(Running(ApiClient(*reached(folder, base_url, api_key)), as_json), **rest)
+        command(made(*reached(folder, base_url, api_key), as_json), **rest)
 
     return asked
+
+
+of_running = asking(lambda base_url, key, as_json: Running(ApiClient(base_url, key), as_json))
+"""The options of commands that take Running."""

@@ -32,7 +32,7 @@ from axon.privacy import Hiding
 def redact(text: str | None, org_id: str, names: bool, as_json: bool, config: Path | None) -> None:
     """Show a text without the personal data and secrets in it.
 
-    TEXT, or what comes on stdin, is printed as log lines and exports would hold it: each value
+    TEXT, or what comes on stdin, is printed as log lines would hold it: each value
     replaced by its kind. Nothing is sent or kept. What is not found is not hidden: names of people
     and places have no shape to know them by. Patterns of your own go into the settings, under
     [privacy.patterns]; docs/privacy.md lists the kinds.
