@@ -142,7 +142,7 @@ async def rates(server: EmbeddedServer, root: Path, shape: Shape, count: int) ->
 
 async def run(folder: Path, shape: Shape, chosen: argparse.Namespace) -> None:
     """Fill, ask, and apply, in a PostgreSQL of its own."""
-    embedded = EmbeddedPostgres(folder, POSTGRES_PARAMETERS)
+    embedded = EmbeddedPostgres(folder, (*POSTGRES_PARAMETERS, f"shared_buffers={chosen.buffers}"))
     server = EmbeddedServer(embedded.program(), embedded.url())
     await asyncio.to_thread(server.start)
     try:
@@ -179,7 +179,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make usage", description=__doc__)
     parser.add_argument("--rows", type=int, default=5_000_000, help="of sums, in all tables, about")
     parser.add_argument("--people", type=int, default=2000, help="of the busy organization")
-    parser.add_argument("--turns", type=int, default=40_000, help="that become sums")
+    parser.add_argument("--turns", type=int, default=200_000, help="that become sums")
+    parser.add_argument("--buffers", default="2GB", help="PostgreSQL's own; `axon up` has 128MB")
     parser.add_argument("--explain", action="store_true", help="show how PostgreSQL answers")
     chosen = parser.parse_args()
     with scratch() as folder:
