@@ -5,16 +5,16 @@ Source: OpenAI's API reference for moderations. A POST of {"model", "input"} is 
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
-from axon.base import KIB, MIB, Clock, TaskOwner
-from axon.inference.errors import UpstreamError
-from axon.inference.http.fetch import fetch
-from axon.inference.http.pool import Pool
-from axon.inference.http.target import Proxies, locate
-from axon.stores import Breaker, Health
-from axon.telemetry import histogram, log
+from axon.base import KIB, MIB, Clock
+from axon.inference.http.target import Proxies
+from axon.inference.side_server import NotAnswered, SideServer, SideServerOptions
+from axon.stores import Health
+from axon.telemetry import histogram
 
 TEXT_CHARS_MAX = MIB
 """Of one question; what is longer cannot be asked about, which is a failure."""
@@ -24,7 +24,6 @@ RUNNING_MAX = 256
 
 _ANSWER_BYTES_MAX = 64 * KIB
 _CATEGORIES_MAX = 64
-_OK = 200
 _seconds = histogram(
     "axon_moderation_seconds",
     "How long asking the moderation endpoint took, by what came of it.",
@@ -47,7 +46,7 @@ class Moderated(msgspec.Struct, frozen=True):
     """What the endpoint says."""
 
     outcome: str
-    """clean, flagged, or why nobody knows: failed, away, busy or too_large."""
+    """clean, flagged, or why nobody knows: failed, slow, away, busy or too_large."""
     categories: tuple[str, ...] = ()
 
     @property
@@ -62,7 +61,7 @@ class _Result(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    results: list[_Result]
+    results: Annotated[list[_Result], Meta(min_length=1)]
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -73,67 +72,47 @@ class Moderator:
 
     def __init__(self, options: ModeratorOptions, proxies: Proxies, clock: Clock) -> None:
         """Blocks while trusted authorities are read; raise UpstreamAddressInvalid, OSError."""
-        self._options = options
+        self._model = options.model
         self._clock = clock
-        self._tasks = TaskOwner(_report)
-        self._within_s = options.timeout_ms / 1000
-        target = locate(options.url, options.key, "", proxies)
-        self._pool = Pool(target, self._within_s, clock, self._tasks)
-        self._breaker = Breaker("moderation", clock=clock)
-        self._running = 0
+        asked = SideServerOptions(
+            name="moderation",
+            url=options.url,
+            key=options.key,
+            timeout_ms=options.timeout_ms,
+            running_max=RUNNING_MAX,
+            answer_bytes_max=_ANSWER_BYTES_MAX,
+        )
+        self._server = SideServer(asked, proxies, clock)
 
     @property
     def health(self) -> Health:
         """Return how it stands with the endpoint."""
-        return self._breaker.health
+        return self._server.health
 
     async def ask(self, text: str) -> Moderated:
         """Return what the endpoint says, in at most the time that is set; never raises."""
         began_s = self._clock.monotonic()
-        said = Moderated("busy")
-        if self._running < RUNNING_MAX:
-            self._running += 1
-            try:
-                said = await self._ask(text)
-            finally:
-                self._running -= 1
+        try:
+            said = await self._ask(text)
+        except NotAnswered as error:
+            said = Moderated(error.outcome)
         _seconds.labels(said.outcome).observe(self._clock.monotonic() - began_s)
         return said
 
     async def _ask(self, text: str) -> Moderated:
         if len(text) > TEXT_CHARS_MAX:
             return Moderated("too_large")
-        if not self._breaker.allow():
-            return Moderated("away")
-        asked = {"model": self._options.model, "input": text.encode("utf-8", "replace").decode()}
-        body = msgspec.json.encode(asked)
-        try:
-            fetched = await fetch(self._pool, "POST", self._pool.target.path, body, self._within_s)
-        except UpstreamError as error:
-            self._breaker.failed(str(error))
-            return Moderated("failed")
-        if fetched.status != _OK or len(fetched.body) > _ANSWER_BYTES_MAX:
-            self._breaker.failed(f"it answered with status {fetched.status}")
-            return Moderated("failed")
-        try:
-            results = _decode(fetched.body).results
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._breaker.failed("its answer cannot be read")
-            return Moderated("failed")
-        if not results:
-            self._breaker.failed("its answer says nothing")
-            return Moderated("failed")
-        self._breaker.succeeded()
-        named = [name for one in results for name, found in one.categories.items() if found]
+        asked = {"model": self._model, "input": text.encode("utf-8", "replace").decode()}
+        results = await self._server.ask(asked, _read)
         if not any(one.flagged for one in results):
             return Moderated("clean")
+        named = [name for one in results for name, found in one.categories.items() if found]
         return Moderated("flagged", tuple([name[:40] for name in named[:_CATEGORIES_MAX]]))
 
     async def close(self) -> None:
         """Stop connecting and close every connection."""
-        await self._tasks.cancel()
-        self._pool.close()
+        await self._server.close()
 
 
-def _report(name: str, error: BaseException) -> None:
-    log.error("task-failed", f"{name}: {error!r}")
+def _read(body: bytes) -> list[_Result]:
+    return _decode(body).results
