@@ -1,9 +1,10 @@
 """`make rollout SECONDS=300`: a rollout from 10 to 100 percent under load, while processes die.
 
 People ask all the time, and each answer says which variant its engine was told of. Meanwhile the
-serving process, the projector and Valkey (which keeps nothing) are killed, and the share grows.
-Counted are people who were given the new variant and then lost it, and turns whose record says
-another variant than was served. Exits 0 when there are none of either.
+serving process, the projector and Valkey (which keeps nothing) are killed, the share grows, and
+Axon is replaced by a version that hashes flags in another way unless they say how. Counted are
+people who were given the new variant and then lost it, people whom a split beside the experiment
+has moved, and turns whose record says another variant than was served. Exits 0 when there are none.
 """
 
 import argparse
@@ -17,12 +18,15 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 
+import axon
 from axon.app.embedded import EmbeddedPostgres
 from axon.app.folders import DataFolder
 from axon.app.up import read_running
@@ -46,6 +50,47 @@ def flag_of(name: str) -> dict[str, Any]:
     }
 
 
+def split_of() -> dict[str, Any]:
+    """Return a flag that places people by a hash and says nothing of how they are hashed."""
+    return {
+        "state": "ENABLED",
+        "variants": {"one": {"sampling": {"seed": 1}}, "other": {"sampling": {"seed": 2}}},
+        "defaultVariant": "one",
+        "targeting": {"fractional": [["one", 50], ["other", 50]]},
+        "metadata": {"axon.turn": True},
+    }
+
+
+class Installation:
+    """An Axon that a version of itself takes over, with its data and at its port."""
+
+    def __init__(self, folder: Path, upstream: str) -> None:
+        """Start the present version."""
+        self._folder, self._upstream = folder, upstream
+        self._process, self.axon = start_axon(folder / "data", upstream)
+
+    def upgrade(self) -> None:
+        """Stop it, and start one whose flags are hashed in another way when they do not say how."""
+        stop(self._process)
+        source = self._folder / "next version"
+        shutil.copytree(Path(axon.__file__).parent, source / "axon")
+        constant = source / "axon" / "flags" / "bucketing.py"
+        before = constant.read_text()
+        after = before.replace("BUCKETING_DEFAULT: Final = V3", "BUCKETING_DEFAULT: Final = V2")
+        assert after != before
+        constant.write_text(after)
+        self._process, self.axon = start_axon(
+            self._folder / "data",
+            self._upstream,
+            *("--port", str(urlsplit(self.axon.origin).port)),
+            environment={"PYTHONPATH": f"{source}:{os.environ.get('PYTHONPATH', '')}"},
+        )
+
+    def stop(self) -> None:
+        """End it."""
+        stop(self._process)
+
+
 def variant_told(name: str, answer: Any) -> str:
     """Return the variant that the engine was told of, which said what it was told."""
     return "new" if f"New is {name}." in answer["choices"][0]["message"]["content"] else "old"
@@ -57,6 +102,7 @@ class Rollout:
 
     axon: RunningAxon
     flag: str = field(default_factory=lambda: fresh("rollout"))
+    split: str = field(default_factory=lambda: fresh("split"))
     served: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     """Of each person: turn and variant."""
     over: threading.Event = field(default_factory=threading.Event)
@@ -126,7 +172,7 @@ class Rollout:
             self.killed += 1
 
 
-def play(rollout: Rollout, turns: int) -> None:
+def play(rollout: Rollout, turns: int, upgrade: Callable[[], None]) -> None:
     """Roll a flag out, with so many answers between two blows; `rollout` has what was served."""
     experiment = f"/v1/experiments/{rollout.flag}"
     described = {
@@ -138,6 +184,7 @@ def play(rollout: Rollout, turns: int) -> None:
         "primary": ["error_rate"],
     }
     rollout.must("PUT", f"/v1/flags/{rollout.flag}", {"definition": flag_of(rollout.flag)})
+    rollout.must("PUT", f"/v1/flags/{rollout.split}", {"definition": split_of()})
     rollout.must("PUT", experiment, {"experiment": described})
     rollout.must("POST", f"{experiment}/start", {})
     people = [f"person {number}" for number in range(PEOPLE)]
@@ -155,10 +202,26 @@ def play(rollout: Rollout, turns: int) -> None:
                 rollout.until_turns(turns)
                 rollout.kill(role)
             rollout.until_turns(turns)
+            if share == SHARES[1]:
+                upgrade()
     finally:
         rollout.over.set()
         for asker in askers:
             asker.join()
+
+
+async def moved(rollout: Rollout) -> list[int]:
+    """Return the people who had more than one variant of the split; call once all is recorded."""
+    connection = await asyncpg.connect(EmbeddedPostgres(rollout.axon.data).url())
+    try:
+        rows = await connection.fetch(
+            "SELECT user_id FROM flags.assignments WHERE flag = $1"
+            " GROUP BY user_id HAVING count(DISTINCT variant) > 1",
+            rollout.split,
+        )
+        return [row["user_id"] for row in rows]
+    finally:
+        await connection.close()
 
 
 async def recorded(rollout: Rollout) -> dict[str, str]:
@@ -191,26 +254,34 @@ def main() -> int:
     wrong = 0
     upstream, address = start_upstream()
     with upstream:
-        process, axon = start_axon(folder / "data", address)
-        try:
-            while time.monotonic() < ends:
-                rollout = Rollout(axon)
-                play(rollout, turns=300)
-                records = asyncio.run(recorded(rollout))
-                served = {turn: one for turns in rollout.served.values() for turn, one in turns}
-                others = sum(records[turn] != one for turn, one in served.items())
-                wrong += others + len(rollout.moved_back)
-                print(
-                    f"{rollout.turns} turns of {len(rollout.served)} people, {rollout.killed}"
-                    f" processes killed: moved back {len(rollout.moved_back)},"
-                    f" records that say otherwise {others}",
-                    flush=True,
-                )
-        finally:
-            stop(process)
-            upstream.kill()
+        for number in itertools.count():
+            if time.monotonic() >= ends:
+                break
+            installed = Installation(folder / str(number), address)
+            try:
+                wrong += once(installed)
+            finally:
+                installed.stop()
+        upstream.kill()
     shutil.rmtree(folder)
     return 1 if wrong else 0
+
+
+def once(installed: Installation) -> int:
+    """Roll out, print what it came to and return how much of it was wrong."""
+    rollout = Rollout(installed.axon)
+    play(rollout, turns=300, upgrade=installed.upgrade)
+    records = asyncio.run(recorded(rollout))
+    served = {turn: one for turns in rollout.served.values() for turn, one in turns}
+    others = sum(records[turn] != one for turn, one in served.items())
+    by_split = len(asyncio.run(moved(rollout)))
+    print(
+        f"{rollout.turns} turns of {len(rollout.served)} people, {rollout.killed} processes"
+        f" killed, one upgrade: moved back {len(rollout.moved_back)}, moved by the split"
+        f" {by_split}, records that say otherwise {others}",
+        flush=True,
+    )
+    return others + by_split + len(rollout.moved_back)
 
 
 if __name__ == "__main__":

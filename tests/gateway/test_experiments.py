@@ -15,20 +15,34 @@ from axon.base import SystemClock, SystemRandomness
 from axon.experiments import ExperimentsWatch
 from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
-from tests.failures.rollout import Rollout, flag_of, play, recorded, variant_told
-from tests.gateway.conftest import RunningAxon, start_axon, start_upstream, stop
+from tests.failures.rollout import (
+    Installation,
+    Rollout,
+    flag_of,
+    moved,
+    play,
+    recorded,
+    variant_told,
+)
+from tests.gateway.conftest import RunningAxon, start_upstream
 from tests.gateway.flag_calls import FlagCalls, fresh
 
 
 @pytest.fixture(scope="module")
-def trying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAxon]:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An Axon of its own: its processes are killed, and its turns are asked for flags."""
     upstream, address = start_upstream()
     with upstream:
-        process, running = start_axon(tmp_path_factory.mktemp("trying"), address)
-        yield running
-        stop(process)
+        one = Installation(tmp_path_factory.mktemp("trying"), address)
+        yield one
+        one.stop()
         upstream.kill()
+
+
+@pytest.fixture(scope="module")
+def trying(installed: Installation) -> RunningAxon:
+    """Where it answers."""
+    return installed.axon
 
 
 def described(flag: str, **more: Any) -> dict[str, Any]:
@@ -146,11 +160,14 @@ def test_what_cannot_be_is_refused_with_its_place(trying: RunningAxon) -> None:
 
 
 @pytest.mark.failure("valkey", "wiped")
-def test_nobody_moves_back_in_a_rollout_while_processes_are_killed(trying: RunningAxon) -> None:
-    rollout = Rollout(trying)
-    play(rollout, turns=20)
+def test_nobody_moves_in_a_rollout_while_processes_are_killed_and_replaced(
+    installed: Installation,
+) -> None:
+    rollout = Rollout(installed.axon)
+    play(rollout, turns=20, upgrade=installed.upgrade)
     assert rollout.killed >= 9
     assert rollout.moved_back == []
     served = {turn: variant for turns in rollout.served.values() for turn, variant in turns}
     assert asyncio.run(recorded(rollout)) == served
     assert {turns[-1][1] for turns in rollout.served.values()} == {"new"}
+    assert asyncio.run(moved(rollout)) == []
