@@ -4,9 +4,13 @@
 flips a flag a hundred times, and asks each process by its own socket until it decides anew. With
 Node and npm it also runs the published web client, which hears of changes on its stream. The bars
 are for the time behind the acknowledgement; the time since the change was asked for is told beside.
+
+Then it kills a flag that every turn has, again and again, and counts in the turns' records who
+still had it later than 50 ms behind the acknowledgement: nobody may.
 """
 
 import argparse
+import asyncio
 import http.client
 import json
 import shutil
@@ -21,8 +25,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import requests
 
+from axon.app.embedded import EmbeddedPostgres
 from axon.app.instances import private_socket_path
 from bench.run import scratch
 from tests.gateway.conftest import RunningAxon, start_axon, start_upstream, stop
@@ -30,12 +36,16 @@ from tests.gateway.conftest import RunningAxon, start_axon, start_upstream, stop
 FLAG = "web-flag"
 """The one that the tests' web client asks for."""
 
+TURN_FLAG = "killed-flag"
+"""The one that every turn has until it is killed."""
+
 NPM = Path(__file__).resolve().parents[1] / "tests" / "gateway" / "npm"
 BARS_MS = {"process": 50.0, "web client": 250.0}
 NAMES = (
     *("acknowledged", "process, since asked", "web client, since asked"),
     *("process", "web client"),
 )
+KILLED_WITHIN_US = 50_000
 PATIENCE_S = 30.0
 _AGAIN_S = 0.001
 _VARIANTS = {"on": "yes", "off": "no"}
@@ -76,10 +86,24 @@ class Seen:
 
 def flip(axon: RunningAxon, variant: str) -> None:
     """Change the flag; return once that is acknowledged."""
-    definition = {"state": "ENABLED", "variants": _VARIANTS, "defaultVariant": variant}
+    _put(axon, FLAG, {"state": "ENABLED", "variants": _VARIANTS, "defaultVariant": variant})
+
+
+def kill_switch(axon: RunningAxon, *, killed: bool) -> None:
+    """Kill the flag of every turn, or let it live again; return once that is acknowledged."""
+    definition = {
+        "state": "ENABLED",
+        "variants": {"on": {"sampling": {"seed": 1}}},
+        "defaultVariant": "on",
+        "metadata": {"axon.turn": True, "axon.killed": killed},
+    }
+    _put(axon, TURN_FLAG, definition)
+
+
+def _put(axon: RunningAxon, flag: str, definition: dict[str, Any]) -> None:
     headers = {"authorization": f"Bearer {axon.api_key}"}
-    body: dict[str, Any] = {"definition": definition}
-    answer = requests.put(f"{axon.base_url}/flags/{FLAG}", json=body, headers=headers, timeout=30)
+    body = {"definition": definition}
+    answer = requests.put(f"{axon.base_url}/flags/{flag}", json=body, headers=headers, timeout=30)
     answer.raise_for_status()
 
 
@@ -163,10 +187,63 @@ def measure(
     return found
 
 
+def kill(axon: RunningAxon, kills: int, done: list[int]) -> list[tuple[int, int]]:
+    """Kill the flag under the turns that `done` counts; return, for each time, the instants between
+    which nobody should have had it: behind the acknowledgement, and before it was let live."""
+    dead = []
+    for _ in range(kills):
+        kill_switch(axon, killed=False)
+        _more_turns(done)
+        kill_switch(axon, killed=True)
+        acknowledged_us = time.time_ns() // 1000
+        _more_turns(done)
+        dead.append((acknowledged_us, time.time_ns() // 1000))
+    return dead
+
+
+def _more_turns(done: list[int]) -> None:
+    """Wait until every client has done two more turns, the second of which began meanwhile."""
+    before = list(done)
+    ends = time.monotonic() + PATIENCE_S
+    while any(now < then + 2 for now, then in zip(done, before, strict=True)):
+        if time.monotonic() > ends:
+            raise TimeoutError("no more turns")
+        time.sleep(_AGAIN_S)
+
+
+async def _had_it(axon: RunningAxon, done: list[int]) -> list[int]:
+    """Return when each turn began that had the flag, once all turns are in PostgreSQL."""
+    connection = await asyncpg.connect(EmbeddedPostgres(axon.data).url())
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while await connection.fetchval("SELECT count(*) FROM metering.turns") < sum(done):
+                await asyncio.sleep(0.1)
+        rows = await connection.fetch(
+            "SELECT accepted_us FROM flags.assignments WHERE flag = $1 AND variant = 'on'",
+            TURN_FLAG,
+        )
+        return [row["accepted_us"] for row in rows]
+    finally:
+        await connection.close()
+
+
+def report_kills(dead: list[tuple[int, int]], had_it: list[int]) -> int:
+    """Print how late turns had what was killed; return how many had it too late."""
+    late_us = [began - one for began in had_it for one, other in dead if one < began < other]
+    too_late = sum(late > KILLED_WITHIN_US for late in late_us)
+    print(
+        f"{len(dead)} kills, {len(had_it)} turns that had the flag, {len(late_us)} of them behind"
+        f" the acknowledgement, the latest {max(late_us, default=0) / 1000:.1f} ms;"
+        f" later than {KILLED_WITHIN_US // 1000} ms: {too_late} (bar 0)"
+    )
+    return too_late
+
+
 def main() -> None:
     """Measure and print; 1 when a bar is missed."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--flips", type=int, default=100)
+    options.add_argument("--kills", type=int, default=50)
     options.add_argument("--processes", type=int, default=3)
     options.add_argument("--clients", type=int, default=4, help="who run turns meanwhile")
     asked = options.parse_args()
@@ -179,10 +256,12 @@ def main() -> None:
         stack.callback(stop, process)
         flip(axon, "on")
         web = stack.enter_context(web_client(axon, folder / "npm"))
-        done = stack.enter_context(load(axon, asked.clients))
         names = ["serving", *(f"serving-{place}" for place in range(2, asked.processes + 1))]
-        found = measure(axon, names, web, asked.flips)
-        print(f"{asked.flips} flips, {asked.processes} processes, {sum(done)} turns meanwhile")
+        with load(axon, asked.clients) as done:
+            found = measure(axon, names, web, asked.flips)
+            print(f"{asked.flips} flips, {asked.processes} processes, {sum(done)} turns meanwhile")
+            dead = kill(axon, asked.kills, done)
+        missed |= report_kills(dead, asyncio.run(_had_it(axon, done))) > 0
     for who, times in found.items():
         if len(times) > 1:
             p95 = statistics.quantiles(times, n=20)[-1]
