@@ -14,6 +14,7 @@ from axon.flags.errors import AllocationWrong, DefinitionInvalid, FlagsError, Mi
 from axon.flags.flag import Flag
 from axon.flags.flag_set import EMPTY, FlagSet
 from axon.flags.flags import Flags, FlagsParts
+from axon.flags.for_flagd import for_flagd
 from axon.flags.kept import Defined, FlagVersion, KeptFlag, Schedule
 from axon.flags.listening import Listener
 from axon.flags.metadata import ALLOCATION, KILLED
@@ -112,6 +113,7 @@ __all__ = [
     "UnknownFlag",
     "UnknownSchedule",
     "UnknownVersion",
+    "for_flagd",
     "is_name",
     "join_document",
     "joined",

@@ -16,6 +16,7 @@ from axon.app.cli.command import ExampleGroup
 from axon.app.cli.doctor import doctor
 from axon.app.cli.experiments import experiments
 from axon.app.cli.flag_replay import replay_flags
+from axon.app.cli.flag_sync import sync_flags
 from axon.app.cli.flags import flags
 from axon.app.cli.journal import journal
 from axon.app.cli.keyring import keyring
@@ -63,6 +64,7 @@ for command in (
 ):  # fmt: skip
     axon.add_command(command)
 flags.add_command(replay_flags)
+flags.add_command(sync_flags)
 
 
 def main() -> None:
