@@ -77,8 +77,17 @@ class Objects:
     changed: to write it again changes nothing.
     """
 
-    def __init__(self, address: ObjectsAddress, clock: Clock = SYSTEM_CLOCK) -> None:
-        """Connects to nothing yet; raises BadAddress for what cannot be read."""
+    def __init__(
+        self,
+        address: ObjectsAddress,
+        clock: Clock = SYSTEM_CLOCK,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """Connects to nothing yet; raises BadAddress for what cannot be read.
+
+        A call is given `timeout_s` besides the time its bytes take.
+        """
+        self._timeout_s = timeout_s
         self._folder: Path | None = None
         self._store = self._open(address)
         self._breaker = Breaker("archive", FAILURES_TO_OPEN, PROBE_EVERY_S, clock)
@@ -144,7 +153,7 @@ class Objects:
             raise ValueError(f"{size} bytes are more than an object may have")
         if not self._breaker.allow():
             raise ObjectsAway(self._breaker.reason)
-        async with self._told(TIMEOUT_S + size / BYTES_PER_S_MIN), self._free:
+        async with self._told(self._timeout_s + size / BYTES_PER_S_MIN), self._free:
             return await ask()
 
     @asynccontextmanager
@@ -157,7 +166,7 @@ class Objects:
             self._breaker.succeeded()
             raise ObjectMissing(_short(error)) from None
         except TimeoutError:
-            reason = f"no answer within {timeout_s:.0f} s"
+            reason = f"no answer within {timeout_s:.1f} s"
             self._breaker.failed(reason)
             raise ObjectsAway(reason) from None
         except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
@@ -192,16 +201,17 @@ class Objects:
 
 
 def _open_s3(address: ObjectsAddress) -> S3Store:
-    bucket, _, prefix = address.url.removeprefix("s3://").partition("/")
+    bucket, prefix = _bucket_of(address)
     settings = {
         "endpoint": address.endpoint,
         "region": address.region or "us-east-1",
         "access_key_id": address.access_key_id,
         "secret_access_key": address.secret_access_key,
+        "disable_bulk_delete": True,  # one at a time is understood by every server
     }
     return S3Store(
         bucket,
-        prefix=prefix or None,
+        prefix=prefix,
         config={name: value for name, value in settings.items() if value},  # type: ignore[arg-type]
         client_options={
             "connect_timeout": _CONNECT_TIMEOUT,
@@ -215,11 +225,11 @@ def _open_s3(address: ObjectsAddress) -> S3Store:
 
 
 def _open_gcs(address: ObjectsAddress) -> GCSStore:
-    bucket, _, prefix = address.url.removeprefix("gs://").partition("/")
+    bucket, prefix = _bucket_of(address)
     settings = {"base_url": address.endpoint, "service_account": address.service_account}
     return GCSStore(
         bucket,
-        prefix=prefix or None,
+        prefix=prefix,
         config={name: value for name, value in settings.items() if value},  # type: ignore[arg-type]
         client_options={
             "connect_timeout": _CONNECT_TIMEOUT,
@@ -230,6 +240,13 @@ def _open_gcs(address: ObjectsAddress) -> GCSStore:
             "retry_timeout": timedelta(seconds=TIMEOUT_S),
         },
     )
+
+
+def _bucket_of(address: ObjectsAddress) -> tuple[str, str | None]:
+    bucket, _, prefix = address.url.partition("://")[2].partition("/")
+    if not bucket:
+        raise BadAddress("it names no bucket")
+    return bucket, prefix or None
 
 
 def _make_durable(folder: Path, path: str) -> None:
