@@ -90,12 +90,16 @@ async def test_a_wrong_password_is_told_apart(s3: ObjectsAddress) -> None:
 
 async def test_a_folder_that_cannot_be_written_is_refused_or_away(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(BadAddress):
-        Objects(ObjectsAddress(url=str(tmp_path / "file" / "below")))
+    below = Objects(ObjectsAddress(url=str(tmp_path / "file" / "below")))
+    with pytest.raises(ObjectsAway):
+        await below.check()
+    (tmp_path / "file").unlink()
+    await below.check()
     for text in ("relative/path", "ftp://somewhere", "", "s3://"):
         with pytest.raises(BadAddress):
             Objects(ObjectsAddress(url=text))
     objects = Objects(ObjectsAddress(url=str(tmp_path / "archive")))
+    await objects.check()
     (tmp_path / "archive" / "2026").write_text("in the way")
     with pytest.raises(ObjectsAway):
         await objects.write(PATH, b"x")
@@ -120,3 +124,23 @@ async def test_a_store_that_is_away_is_left_alone() -> None:
         with pytest.raises(ObjectsAway):
             await objects.check()
     assert not objects.health.up and objects.health.reason
+
+
+async def test_that_it_is_back_is_found_without_anybody_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("axon.stores.objects.PROBE_EVERY_S", 0.01)
+    objects = Objects(ObjectsAddress(url=str(tmp_path / "archive")))
+    (tmp_path / "archive").write_text("in the way")
+    for _ in range(FAILURES_TO_OPEN):
+        with pytest.raises(ObjectsAway):
+            await objects.write(PATH, b"x")
+    looking = asyncio.create_task(objects.keep_looking())
+    await asyncio.sleep(0)
+    assert not objects.health.up
+    (tmp_path / "archive").unlink()
+    (tmp_path / "archive").mkdir()
+    while not objects.health.up:
+        await asyncio.sleep(0.005)
+    looking.cancel()
+    await objects.write(PATH, b"x")

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -42,6 +42,8 @@ PROBE_EVERY_S = 2.0
 """How often one caller finds out whether a store that is away is back."""
 
 _CONNECT_TIMEOUT = timedelta(seconds=2)
+_Store = S3Store | GCSStore | LocalStore | MemoryStore
+
 _RETRIES_MAX = 1
 """A connection that had gone stale is worth a second try; whoever waits is told of the rest. The
 client's own default goes on for three minutes."""
@@ -89,7 +91,7 @@ class Objects:
         """
         self._timeout_s = timeout_s
         self._folder: Path | None = None
-        self._store = self._open(address)
+        self._opened = self._open(address)
         self._breaker = Breaker("archive", FAILURES_TO_OPEN, PROBE_EVERY_S, clock)
         self._free = asyncio.Semaphore(CALLS_AT_ONCE)
 
@@ -107,7 +109,7 @@ class Objects:
 
         async def ask() -> None:
             try:
-                await obstore.put_async(self._store, path, content, mode="create")
+                await obstore.put_async(self._store(), path, content, mode="create")
             except AlreadyExistsError:
                 return
             if self._folder is not None:
@@ -119,7 +121,7 @@ class Objects:
         """Return `length` bytes from `start` on; raises as `write` does, and ObjectMissing."""
 
         async def ask() -> bytes:
-            found = await obstore.get_range_async(self._store, path, start=start, length=length)
+            found = await obstore.get_range_async(self._store(), path, start=start, length=length)
             return found.to_bytes()
 
         found = await self._call(ask, length)
@@ -131,18 +133,26 @@ class Objects:
         """Delete an object; one that is not there is no error. Raises as `write` does."""
 
         async def ask() -> None:
-            await obstore.delete_async(self._store, path)
+            await obstore.delete_async(self._store(), path)
 
         try:
             await self._call(ask, 0)
         except ObjectMissing:
             return
 
+    async def keep_looking(self) -> None:
+        """Find out that the store is back, until cancelled: nobody may ask it for hours."""
+        while True:
+            await asyncio.sleep(PROBE_EVERY_S)
+            if not self.health.up:
+                with suppress(ObjectsAway):
+                    await self.check()
+
     async def check(self) -> None:
         """Return when the store answers and lets us look; raises as `write` does."""
 
         async def ask() -> None:
-            async for _ in obstore.list(self._store, chunk_size=1):
+            async for _ in obstore.list(self._store(), chunk_size=1):
                 return
 
         await self._call(ask, 0)
@@ -184,7 +194,14 @@ class Objects:
         else:
             self._breaker.succeeded()
 
-    def _open(self, address: ObjectsAddress) -> S3Store | GCSStore | LocalStore | MemoryStore:
+    def _store(self) -> _Store:
+        """Return the store; a folder that could not be made so far is tried again."""
+        if self._opened is None:
+            self._opened = LocalStore(self._folder, automatic_cleanup=True, mkdir=True)
+        return self._opened
+
+    def _open(self, address: ObjectsAddress) -> _Store | None:
+        """Return the store; None for a folder, which may not be there yet: a disk not mounted."""
         try:
             if address.url.startswith("s3://"):
                 return _open_s3(address)
@@ -195,8 +212,8 @@ class Objects:
             if not address.url.startswith("/"):
                 raise BadAddress("it is neither s3://, gs:// nor an absolute path")
             self._folder = Path(address.url)
-            return LocalStore(address.url, automatic_cleanup=True, mkdir=True)
-        except (BaseError, OSError, ValueError) as error:
+            return None
+        except (BaseError, ValueError) as error:
             raise BadAddress(_short(error)) from error
 
 

@@ -40,7 +40,7 @@ from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollow
 from axon.privacy import Policies
 from axon.safety import SafetyPolicy
 from axon.sealing import Keyring, KeyStore
-from axon.stores import Postgres, Valkey
+from axon.stores import Objects, Postgres, Valkey
 from axon.telemetry import log
 from axon.turns import TurnOptions, TurnRooms, Turns
 
@@ -65,6 +65,7 @@ class ServingRooms:
     models: ModelTable
     retriever: Retriever | None
     moderator: Moderator | None
+    archive: Objects
     unfinished: Mark
     prices: PriceFollower
     tasks: TaskOwner
@@ -94,7 +95,8 @@ async def open_rooms(
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = await _accounts(settings, folder, ground)
     allowance = await _allowance(settings, folder, ground, journal)
-    thawing = _thawing(settings, folder, ground)
+    objects = archive_objects(settings, folder, ground.clock)
+    thawing = _thawing(ground, objects)
     conversations = _conversations(settings, folder, ground, journal, thawing)
     serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
@@ -106,6 +108,7 @@ async def open_rooms(
     await _keep_up(allowance)
     await turns.recover(left_open)
     tasks = TaskOwner(_task_failed)
+    tasks.start(objects.keep_looking(), "look for the archive")
     door = Door(
         accounts=accounts,
         conversations=conversations,
@@ -139,6 +142,7 @@ async def open_rooms(
         models=serving.models,
         retriever=serving.retriever,
         moderator=serving.moderator,
+        archive=objects,
         unfinished=unfinished,
         prices=allowance.follower,
         tasks=tasks,
@@ -261,11 +265,11 @@ def _prices(folder: DataFolder, ground: Ground, book: PriceBook) -> PriceFollowe
     return PriceFollower(ground.postgres, book, ground.randomness, options)
 
 
-def _thawing(settings: Settings, folder: DataFolder, ground: Ground) -> Thawing:
+def _thawing(ground: Ground, objects: Objects) -> Thawing:
     return Thawing(
         ArchiveParts(
             postgres=ground.postgres,
-            objects=archive_objects(settings, folder, ground.clock),
+            objects=objects,
             clock=ground.clock,
             randomness=ground.randomness,
         )
