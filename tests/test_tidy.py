@@ -24,7 +24,10 @@ REFUSED_NAMES = {
 OWNED_CALLS = {
     "os.environ": ({"app"}, "settings are read once, by app, and handed down"),
     "os.getenv": ({"app"}, "settings are read once, by app, and handed down"),
-    "os.fsync": ({"journal", "sealing"}, "a failed fsync ends the process; these two know how"),
+    "os.fsync": (
+        {"journal", "sealing", "stores"},
+        "a failed fsync ends the process, or leaves what it was for where it is; these know how",
+    ),
     "os.fdatasync": ({"journal", "sealing"}, "a failed fsync ends the process; these two know how"),
 }
 """Calls that belong to some rooms, with the reason. What is refused everywhere is ruff's."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from axon.archive import ArchiveParts, Thawing
 from axon.base import Clock, IdMint, SystemClock, SystemRandomness
 from axon.conversations import (
     Begun,
@@ -17,6 +18,7 @@ from axon.conversations import (
     NewItem,
     Owner,
     WindowTurn,
+    without_archive,
 )
 from axon.journal import (
     Journal,
@@ -40,7 +42,7 @@ from axon.records import (
     encode,
 )
 from axon.sealing import Keyring, KeyStore, item_context, seal
-from axon.stores import Postgres, PostgresOptions, Valkey
+from axon.stores import Objects, Postgres, PostgresOptions, Valkey
 
 ORG = "org_test"
 KEY = "key_test"
@@ -63,6 +65,8 @@ class Node:
     """How many share the limits."""
     disk: SystemDisk = field(default_factory=SystemDisk)
     """Of the journals."""
+    objects: Objects | None = None
+    """Of the archive, where there is one."""
 
     async def process(self, instance: str = "a", epoch: str = "epoch") -> "Process":
         """Start a process; its journal is `instance`'s, recovered when there is one."""
@@ -83,6 +87,16 @@ class Process:
         self.valkey = Valkey(node.valkey_url, timeout_ms=1000, clock=node.clock)
         self.directory = node.folder / "journal" / instance
         self.journal = self._open_journal()
+        self.archive = (
+            None
+            if node.objects is None
+            else ArchiveParts(
+                postgres=self.postgres,
+                objects=node.objects,
+                clock=node.clock,
+                randomness=RANDOMNESS,
+            )
+        )
         self.conversations = Conversations(
             ConversationsParts(
                 postgres=self.postgres,
@@ -94,6 +108,7 @@ class Process:
                 randomness=RANDOMNESS,
                 instance=instance,
                 epoch_path=epoch_path,
+                thaw=Thawing(self.archive).thaw if self.archive else without_archive,
             )
         )
         self.limits = Limits(

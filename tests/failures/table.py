@@ -29,6 +29,7 @@ DEPENDENCIES = (
     "flags-folder",
     "retriever",
     "moderation",
+    "archive",
 )
 FAULTS = (
     "down",

@@ -100,6 +100,10 @@ async def fill(connection: asyncpg.Connection, user: int, at_us: int) -> None:
         " 'user', 'completed', 1, 'sealed', $4)",
         user, conversation, turn, at_us,
     )  # fmt: skip
+    await connection.execute(
+        "INSERT INTO conversations.cold VALUES ($1, $2, 'o', 0, 1, 'sum', 1, $3, $3)",
+        user, conversation, at_us,
+    )  # fmt: skip
     for statement in (
         "INSERT INTO conversations.turn_events VALUES ($1, $2, 'c', 'sealed')",
         "INSERT INTO conversations.chat_completions VALUES ($1, $2, 'm', '{}', 'sealed')",

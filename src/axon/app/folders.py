@@ -103,6 +103,11 @@ class DataFolder:
         return self.root / "states"
 
     @property
+    def archive(self) -> Path:
+        """Return the folder of cold conversations, where no other place is set."""
+        return self.root / "archive"
+
+    @property
     def logs(self) -> Path:
         """Return the folder of the processes' log lines."""
         return self.root / "logs"

@@ -2,8 +2,24 @@
 
 from axon.conversations.chat_completions import ChatCompletions, ChatPage, StoredChat
 from axon.conversations.chat_store import ChatFilter
+from axon.conversations.cold import Thaw, without_archive
+from axon.conversations.cold_store import (
+    ColdContent,
+    ColdFrame,
+    ColdItem,
+    Seen,
+    cool,
+    forget_cold,
+    mark_warm,
+    read_content,
+    read_frame,
+    read_frames,
+    warm,
+)
 from axon.conversations.conversations import Conversations
 from axon.conversations.errors import (
+    ColdAway,
+    ColdBroken,
     ConversationBusy,
     ConversationError,
     ConversationNotFound,
@@ -58,6 +74,11 @@ __all__ = [
     "ChatFilter",
     "ChatPage",
     "Claim",
+    "ColdAway",
+    "ColdBroken",
+    "ColdContent",
+    "ColdFrame",
+    "ColdItem",
     "Conversation",
     "ConversationBusy",
     "ConversationError",
@@ -98,11 +119,13 @@ __all__ = [
     "SearchBusy",
     "SearchHit",
     "SearchPage",
+    "Seen",
     "StoredChat",
     "StoredItem",
     "StoredTurn",
     "Tail",
     "TailFull",
+    "Thaw",
     "TooManySubscribers",
     "TurnNotFound",
     "TurnPlace",
@@ -110,5 +133,13 @@ __all__ = [
     "Update",
     "Wanted",
     "WindowTurn",
+    "cool",
     "fit_window",
+    "forget_cold",
+    "mark_warm",
+    "read_content",
+    "read_frame",
+    "read_frames",
+    "warm",
+    "without_archive",
 ]

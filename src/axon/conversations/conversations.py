@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from axon.base import TaskOwner
 from axon.conversations.changing import Changing, ChangingParts
 from axon.conversations.chat_completions import ChatCompletions
+from axon.conversations.cold_items import ColdItems
 from axon.conversations.epoch import Epoch
 from axon.conversations.feed import CatchingUp, Feed
 from axon.conversations.finding import Finding
@@ -69,6 +70,7 @@ class Conversations:
         opener = Opener(parts.keys, parts.postgres)
         loads = Loads(available=lambda: parts.postgres.available)
         self._loader = loader = Loader(parts.postgres, self.tail, opener, parts.instance, loads)
+        loader.thaw = parts.thaw
         self._leasing = Leasing(self._sources(options, opener, loads), parts.mint)
         self._reading = Reading(parts.postgres, loader, opener, loads)
         self.listing = Listing(parts.postgres, self.tail, self._reading)
@@ -79,6 +81,7 @@ class Conversations:
         self.searching = Searching(parts.postgres, self._reading, opener, catching_up)
         """Where a person's conversations say certain words."""
         self._finding = Finding(parts.postgres, self.tail, opener, parts.mint, options.places_max)
+        self._finding.thaw = parts.thaw
         self.keys = IdempotencyKeys(parts.postgres, self._projected, options.keys_max)
         """What requests with an Idempotency-Key have made."""
         writing = self._writing_parts()
@@ -99,7 +102,8 @@ class Conversations:
         """The changes of conversations that are no turns."""
         self.chat_completions = ChatCompletions(parts, self.tail, opener, self._tasks)
         """Turns outside any conversation that their client asked to store."""
-        self.referring = Referring(parts.postgres, self.tail, opener, parts.clock)
+        cold = ColdItems(parts.postgres, parts.mint, parts.thaw)
+        self.referring = Referring(parts.postgres, self.tail, opener, parts.clock, cold)
         """Items by their ids alone."""
         self.turn_events = TurnEvents(parts.postgres, self.tail, opener)
         """What the followers of ended turns were shown."""

@@ -39,6 +39,14 @@ class HistoryAway(HistoryUnavailable):
     """The store that knows what this conversation holds is away."""
 
 
+class ColdAway(HistoryUnavailable):
+    """This conversation is in the archive, which cannot be read at the moment; please retry."""
+
+
+class ColdBroken(ConversationError):
+    """What the archive holds of this conversation is missing or damaged."""
+
+
 class LoadsBusy(HistoryUnavailable):
     """Too many conversations are being read at once; please retry."""
 

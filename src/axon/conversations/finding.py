@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 from axon.base import IdMint, UnknownId
+from axon.conversations.cold import Thaw, without_archive
 from axon.conversations.errors import HistoryAway, TurnNotFound
 from axon.conversations.loading import LOAD_TIMEOUT_S
 from axon.conversations.opening import Opener
@@ -41,6 +42,7 @@ class Finding:
         self._mint = mint
         self._places: OrderedDict[str, TurnPlace] = OrderedDict()
         self._places_max = places_max
+        self.thaw: Thaw = without_archive
 
     def remember(self, turn_id: str) -> None:
         """Keep the place of a turn that has ended, is in the tail and can be continued.
@@ -109,6 +111,9 @@ class Finding:
             row, inputs, outputs = _rows_of(record)
         else:
             row, inputs, outputs = await self._row(owner, turn_id)
+            while row.cold:
+                await self.thaw(owner.user, row.conversation_id)
+                row, inputs, outputs = await self._row(owner, turn_id)
         deleted = await self._deleted_in_tail(row.conversation_id)
         if deleted is None:
             raise TurnNotFound

@@ -96,7 +96,7 @@ class Copying:
         Raises ItemNotFound, ForkTooLarge, and ForkCutsCall when a call would be copied without
         the output that answers it.
         """
-        view = await self._loader.view(owner, conversation_id)
+        view = await self._loader.whole_view(owner, conversation_id)
         if view.state.implicit:
             raise ConversationNotFound
         place, end = (owner.user, conversation_id), _END

@@ -1,5 +1,6 @@
 """Bringing a conversation together from PostgreSQL and the journal's tail."""
 
+from axon.conversations.cold import Thaw, without_archive
 from axon.conversations.errors import (
     ConversationBusy,
     ConversationNotFound,
@@ -32,6 +33,7 @@ class Loader:
         self, postgres: Postgres, tail: Tail, opener: Opener, instance: str, loads: Loads
     ) -> None:
         """Read from both and open what was read; `instance` is our own name in leases."""
+        self.thaw: Thaw = without_archive
         self._instance = instance
         self._loads = loads
         self.shared = SharedReads()
@@ -49,6 +51,9 @@ class Loader:
         lacks a record of another journal, LoadsBusy.
         """
         view, base = await self._read(owner, conversation_id, known)
+        while base is None and not _is_true(known, view):
+            await self.thaw(owner.user, conversation_id)
+            view, base = await self._read(owner, conversation_id, known)
         if base is None:
             assert known is not None
             return known, []
@@ -58,6 +63,17 @@ class Loader:
         items = [item for turn in sealed for item in turn.items]
         head = (view.state.head_sequence, view.state.head_fence)
         return OpenedWindow.of(head, opened, complete, items), sealed
+
+    async def whole_view(self, owner: Owner, conversation_id: str) -> View:
+        """Return the same as `view` once PostgreSQL has the items: of a cold one they come back.
+
+        Raises as `view` does, ColdAway and ColdBroken.
+        """
+        view = await self.view(owner, conversation_id)
+        while view.state.cold:
+            await self.thaw(owner.user, conversation_id)
+            view = await self.view(owner, conversation_id)
+        return view
 
     async def view(self, owner: Owner, conversation_id: str) -> View:
         """Return the conversation without PostgreSQL's items; raises as `window` does.
@@ -90,7 +106,7 @@ class Loader:
                 if wanted is _NO_ITEMS:
                     return view, None
                 self._check_lease(standing.lease, view)
-                if _is_true(wanted, view):
+                if _is_true(wanted, view) or view.state.cold:
                     return view, None
                 return view, await read_window(connection, place, view.base_head)
         except PostgresAway as away:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from axon.base import Clock, IdMint, Randomness
+from axon.conversations.cold import Thaw, without_archive
 from axon.conversations.finding import PLACES_MAX
 from axon.conversations.keys import KEYS_MAX
 from axon.conversations.opened import OPENED_BYTES_MAX
@@ -28,6 +29,7 @@ class ConversationsParts:
     """The journal's instance: who holds the journal's lock may take over its own leases."""
     epoch_path: Path
     """A small file that all processes of this node share."""
+    thaw: Thaw = without_archive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,9 +105,20 @@ DELETE FROM conversations.places AS p USING replaced AS r
 WHERE p.user_id = r.user_id AND p.conversation_id = r.conversation_id AND p.sequence = r.sequence
 """
 
+# One that is in the archive stays away when its conversation comes back.
 _DELETE_ITEMS = """
-DELETE FROM conversations.items AS i
-USING unnest($1::bigint[], $2::text[], $3::text[]) AS gone (user_id, conversation_id, item_id)
+WITH gone AS (
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[])
+        AS gone (user_id, conversation_id, item_id)
+), cold AS (
+    UPDATE conversations.cold AS c SET gone = c.gone || away.item_ids
+    FROM (
+        SELECT user_id, conversation_id, array_agg(item_id) AS item_ids FROM gone
+        GROUP BY user_id, conversation_id
+    ) AS away
+    WHERE c.user_id = away.user_id AND c.conversation_id = away.conversation_id
+)
+DELETE FROM conversations.items AS i USING gone
 WHERE i.user_id = gone.user_id AND i.item_id = gone.item_id
     AND i.conversation_id = gone.conversation_id
 """
@@ -139,9 +150,12 @@ WITH gone AS (
 ), changes AS (
     DELETE FROM conversations.changes AS f USING gone
     WHERE f.user_id = gone.user_id AND f.conversation_id = gone.id AND f.kind <> 'deleted'
+), cold AS (
+    DELETE FROM conversations.cold AS a USING gone
+    WHERE a.user_id = gone.user_id AND a.conversation_id = gone.id
 )
 UPDATE conversations.conversations AS c
-SET deleted_us = gone.at_us, items_deleted = true, metadata = '{}', title = NULL,
+SET deleted_us = gone.at_us, items_deleted = true, cold = false, metadata = '{}', title = NULL,
     forked_conversation_id = NULL, forked_item_id = NULL
 FROM gone
 WHERE c.user_id = gone.user_id AND c.id = gone.id
@@ -152,8 +166,10 @@ _ERASE_PERSON = """
 WITH items AS (DELETE FROM conversations.items WHERE user_id = $1),
 turns AS (UPDATE conversations.turns SET answer = NULL WHERE user_id = $1),
 changes AS (DELETE FROM conversations.changes WHERE user_id = $1),
+cold AS (DELETE FROM conversations.cold WHERE user_id = $1),
 feeds AS (UPDATE conversations.feeds SET expired_through = position WHERE user_id = $1)
-UPDATE conversations.conversations SET metadata = '{}', title = NULL WHERE user_id = $1
+UPDATE conversations.conversations SET metadata = '{}', title = NULL, cold = false
+WHERE user_id = $1
 """
 
 _END_LEASES = """

@@ -57,7 +57,7 @@ class Reading:
         return await self._loader.shared.read(conversation_id, page, ask)
 
     async def _page(self, owner: Owner, conversation_id: str, page: Page) -> ItemPage:
-        view = await self._loader.view(owner, conversation_id)
+        view = await self._loader.whole_view(owner, conversation_id)
         place = (owner.user, conversation_id)
         start = (0, -1) if page.order == "asc" else (view.state.head_sequence + 1, -1)
         if page.after is not None:
@@ -78,7 +78,7 @@ class Reading:
         return await self._loader.shared.read(conversation_id, item_id, ask)
 
     async def _item(self, owner: Owner, conversation_id: str, item_id: str) -> StoredItem:
-        view = await self._loader.view(owner, conversation_id)
+        view = await self._loader.whole_view(owner, conversation_id)
         row = await self.find(view, (owner.user, conversation_id), item_id)
         opened = await self._opener.open_rows(owner, conversation_id, [row])
         if not opened:
@@ -87,14 +87,14 @@ class Reading:
 
     async def origin_of(self, owner: Owner, conversation_id: str, item_id: str) -> str:
         """Return the turn, or the change, that brought the item; raises ItemNotFound."""
-        view = await self._loader.view(owner, conversation_id)
+        view = await self._loader.whole_view(owner, conversation_id)
         return (await self.find(view, (owner.user, conversation_id), item_id)).turn_id
 
     async def read_with_item(
         self, owner: Owner, conversation_id: str, item_id: str
     ) -> Conversation:
         """Return the conversation when it has the item, readable or not; raises ItemNotFound."""
-        view = await self._loader.view(owner, conversation_id)
+        view = await self._loader.whole_view(owner, conversation_id)
         await self.find(view, (owner.user, conversation_id), item_id)
         return await self.shown(owner, conversation_id, view.state)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import asyncpg
 
 from axon.base import MICROS_PER_SECOND, Clock
+from axon.conversations.cold_items import ColdItems
 from axon.conversations.errors import HistoryUnavailable
 from axon.conversations.loading import LOAD_TIMEOUT_S
 from axon.conversations.opening import Opener
@@ -34,8 +35,11 @@ WHERE i.user_id = $1 AND i.item_id = ANY($2::text[]) AND c.deleted_us IS NULL
 class Referring:
     """Reads items that a request refers to instead of sending them."""
 
-    def __init__(self, postgres: Postgres, tail: Tail, opener: Opener, clock: Clock) -> None:
+    def __init__(
+        self, postgres: Postgres, tail: Tail, opener: Opener, clock: Clock, cold: ColdItems
+    ) -> None:
         """Read from `postgres`, which is a moment behind; `tail` says what is gone since."""
+        self._cold = cold
         self._postgres = postgres
         self._tail = tail
         self._opener = opener
@@ -57,6 +61,9 @@ class Referring:
             if len(rows) == len(wanted) or self._clock.monotonic() >= give_up_s:
                 break
             await asyncio.sleep(_LOOK_EVERY_S)
+        missing = wanted - {row["item_id"] for row in rows}
+        if missing and await self._cold.bring_back(owner, list(missing)):
+            rows = await self._rows(owner.user, list(wanted))
         deleted = await self._deleted({row["conversation_id"] for row in rows})
         found = {}
         # Read anew behind the tail: what was deleted is known to one of the two.

@@ -21,7 +21,8 @@ PINNED_ITEMS_MAX = 256
 """Instructions from before the window that are loaded at most."""
 
 STATE_COLUMNS = """created_us, updated_us, head_sequence, head_fence, metadata, title, model,
-    implicit, archived, deleted_us IS NOT NULL AS deleted, forked_conversation_id, forked_item_id"""
+    implicit, archived, deleted_us IS NOT NULL AS deleted, forked_conversation_id, forked_item_id,
+    cold"""
 
 _STATES = f"""
 SELECT id, {STATE_COLUMNS} FROM conversations.conversations
@@ -74,8 +75,11 @@ WHERE user_id = $1 AND item_id = $2 AND conversation_id = $3
 _TURN = """
 SELECT id, conversation_id, sequence, surface, model, status, reason, stored, answer,
     input_tokens, cached_tokens, output_tokens, reasoning_tokens, accepted_us, completed_us,
-    without_history
-FROM conversations.turns WHERE user_id = $1 AND id = $2
+    without_history, EXISTS (
+        SELECT FROM conversations.conversations AS c
+        WHERE c.user_id = t.user_id AND c.id = t.conversation_id AND c.cold
+    ) AS cold
+FROM conversations.turns AS t WHERE user_id = $1 AND id = $2
 """
 
 _TURN_ITEMS = """
@@ -101,6 +105,8 @@ class StateRow(NamedTuple):
     deleted: bool
     forked_conversation_id: str | None = None
     forked_item_id: str | None = None
+    cold: bool = False
+    """Whether the content of it is in the archive."""
 
 
 class ItemRow(NamedTuple):
@@ -132,6 +138,8 @@ class TurnRow(NamedTuple):
     accepted_us: int
     completed_us: int
     without_history: bool
+    cold: bool = False
+    """Whether what its conversation says is in the archive."""
 
 
 def state_row(row: asyncpg.Record) -> StateRow:

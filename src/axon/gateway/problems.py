@@ -32,6 +32,7 @@ from axon.billing import (
     UnknownInvoice,
 )
 from axon.conversations import (
+    ColdAway,
     ConversationBusy,
     ConversationNotFound,
     HistoryUnavailable,
@@ -204,6 +205,7 @@ def unavailable(message: str, code: str, retry_after_ms: int = RETRY_AFTER_MS) -
 _UNAVAILABLE: Mapping[type[AxonError], str] = {
     AccountsUnavailable: "accounts_unavailable",
     LimitsUnavailable: "limits_unavailable",
+    ColdAway: "archive_unavailable",
     HistoryUnavailable: "history_unavailable",
     LeaseLost: "conversation_lease_lost",
     TailFull: "projection_behind",

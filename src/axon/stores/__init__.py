@@ -1,16 +1,20 @@
-"""The two servers Axon stands on, each of which may go away: PostgreSQL and Valkey."""
+"""What Axon stands on, each of which may go away: PostgreSQL, Valkey and the object store."""
 
 from axon.stores.breaker import Breaker, Health
 from axon.stores.errors import (
     BadAddress,
     MigrationChanged,
     MigrationMisnamed,
+    ObjectMissing,
+    ObjectsAway,
+    ObjectsRefused,
     PostgresAway,
     StoreError,
     ValkeyAway,
     ValkeyRefused,
 )
 from axon.stores.migrations import migrate
+from axon.stores.objects import Objects, ObjectsAddress
 from axon.stores.postgres import Postgres, PostgresOptions, means_away
 from axon.stores.valkey import Valkey
 from axon.stores.valkey_pipeline import ValkeyReply
@@ -21,6 +25,11 @@ __all__ = [
     "Health",
     "MigrationChanged",
     "MigrationMisnamed",
+    "ObjectMissing",
+    "Objects",
+    "ObjectsAddress",
+    "ObjectsAway",
+    "ObjectsRefused",
     "Postgres",
     "PostgresAway",
     "PostgresOptions",

@@ -35,3 +35,18 @@ class MigrationChanged(StoreError):
 
 class MigrationMisnamed(StoreError):
     """A migration file must be named NNNN_what_it_does.sql, with a number of its own."""
+
+
+class ObjectsAway(StoreError):
+    """The object store cannot be used now.
+
+    What was asked may or may not have been done: only a repeatable effect may be tried again.
+    """
+
+
+class ObjectsRefused(ObjectsAway):
+    """The object store refuses the credentials, or what they may do."""
+
+
+class ObjectMissing(StoreError):
+    """There is no such object, or it is shorter than was asked for."""

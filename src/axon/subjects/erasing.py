@@ -126,6 +126,7 @@ class Erasing:
             for store, count in counts.items()
         ]
         turns = counts["audit.turns: requests and content"]
+        cold = counts["conversations.cold: conversations in the archive"]
         receipt = Receipt(
             id=parts.mint.mint(RECEIPT_PREFIX, owner.org_id, owner.user),
             object="erasure.receipt",
@@ -135,7 +136,7 @@ class Erasing:
             erased_at_us=erased_us,
             took_ms=int((parts.clock.monotonic() - began_s) * 1000),
             keys=keys,
-            stores=[*stores, *_unreadable(len(windows), turns), *_kept()],
+            stores=[*stores, *_unreadable(len(windows), turns, cold), *_kept()],
             key_backups_end_us=now_us + parts.key_backups_live_us,
             journals_end_us=now_us + parts.journal_retention_s * MICROS_PER_SECOND,
         )
@@ -256,11 +257,13 @@ class PurgeAgain:
                 )
 
 
-def _unreadable(windows: int, turns: int) -> Sequence[StoreReceipt]:
+def _unreadable(windows: int, turns: int, cold: int) -> Sequence[StoreReceipt]:
     sealed = "sealed under the destroyed keys"
+    swept = f"{sealed}; the objects go as long after as backups are kept"
     return [
         StoreReceipt(store="Valkey: windows", count=windows, outcome="unreadable", note=sealed),
         StoreReceipt(store="journals: turns", count=turns, outcome="unreadable", note=sealed),
+        StoreReceipt(store="object store: frames", count=cold, outcome="unreadable", note=swept),
         StoreReceipt(store="content backups", count=turns, outcome="unreadable", note=sealed),
     ]
 

@@ -4,17 +4,18 @@ import asyncio
 import html
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import asyncpg
 import msgspec
 
+from axon.archive import Thawing
 from axon.audit import open_kept
 from axon.base import MIB
-from axon.conversations import HistoryUnavailable, Opener, Owner
+from axon.conversations import ColdItem, HistoryUnavailable, Opener, Owner
 from axon.feedback import FeedbackQuestion, FeedbackRoom
 from axon.stores import Postgres, PostgresAway
 from axon.subjects.errors import ExportTooLarge, SubjectsUnavailable
@@ -70,6 +71,7 @@ class ExportingParts:
     postgres: Postgres
     opener: Opener
     feedback: FeedbackRoom
+    archive: Thawing
 
 
 @dataclass(slots=True)
@@ -108,7 +110,7 @@ class Exporting:
                 except PostgresAway as error:
                     raise SubjectsUnavailable(error.detail) from error
                 except HistoryUnavailable as error:
-                    raise SubjectsUnavailable("a key is on another node") from error
+                    raise SubjectsUnavailable(str(error)) from error
                 yield Archive(file, file.tell(), counts)
 
     async def _fill(self, owner: Owner, file: IO[bytes]) -> dict[str, int]:
@@ -157,15 +159,41 @@ class Exporting:
             ]
 
     async def _items(self, owner: Owner) -> AsyncIterator[list[dict[str, object]]]:
+        told: set[str] = set()
+        async for cold in self._cold_items(owner, told):
+            yield cold
         after = ("", 0, 0)
         while rows := await self._fetch(_ITEMS, owner.user, *after, _PAGE):
             after = (rows[-1]["conversation_id"], rows[-1]["sequence"], rows[-1]["index"])
-            page = []
-            for row in map(dict, rows):
-                place = (row["conversation_id"], row["turn_id"], row["item_id"])
-                content = await self._parts.opener.open(owner, place, row.pop("blob"))
-                page.append({**row, "content": None if content is None else msgspec.Raw(content)})
-            yield page
+            yield await self._opened(owner, map(dict, rows), told)
+        async for cold in self._cold_items(owner, told):  # what went there in between
+            yield cold
+
+    async def _cold_items(
+        self, owner: Owner, told: set[str]
+    ) -> AsyncIterator[list[dict[str, object]]]:
+        """Yield the items that are in the archive, which stay there, but those that were told."""
+        async for conversation_id, content in self._parts.archive.contents(owner.user):
+            for items in _runs(content.items, _PAGE):
+                rows = [
+                    {"conversation_id": conversation_id, **msgspec.structs.asdict(item)}
+                    for item in items
+                ]
+                yield await self._opened(owner, rows, told)
+
+    async def _opened(
+        self, owner: Owner, rows: Iterable[dict[str, Any]], told: set[str]
+    ) -> list[dict[str, object]]:
+        """Return the items opened, without those that were told; note that they are."""
+        page: list[dict[str, object]] = []
+        for row in rows:
+            if row["item_id"] in told:
+                continue
+            told.add(row["item_id"])
+            place = (row["conversation_id"], row["turn_id"], row["item_id"])
+            content = await self._parts.opener.open(owner, place, row.pop("blob"))
+            page.append({**row, "content": None if content is None else msgspec.Raw(content)})
+        return page
 
     async def _turns(self, owner: Owner) -> AsyncIterator[list[dict[str, object]]]:
         after = ""
@@ -241,6 +269,12 @@ class _ReadablePage:
         self._said.seek(0)
         while piece := self._said.read(PIECE_BYTES):
             member.write(piece)
+
+
+def _runs(items: Sequence[ColdItem], size: int) -> Iterator[Sequence[ColdItem]]:
+    """Yield the items in runs of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _words(content: object) -> str:

@@ -30,6 +30,10 @@ PURGES = (
         "DELETE FROM conversations.items WHERE user_id = $1 AND created_us <= $2",
     ),
     Purge(
+        "conversations.cold: conversations in the archive",
+        "DELETE FROM conversations.cold WHERE user_id = $1 AND newest_us <= $2",
+    ),
+    Purge(
         "conversations.turn_events",
         f"DELETE FROM conversations.turn_events AS x WHERE user_id = $1"  # noqa: S608 - ours
         f" AND {_OF_TURNS.format(id='turn_id')}",

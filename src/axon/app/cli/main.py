@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from axon import __version__
 from axon.app.cli.alerts import alerts
+from axon.app.cli.archive import archive
 from axon.app.cli.audit import audit
 from axon.app.cli.backup import backup, restore
 from axon.app.cli.billing import billing
@@ -60,7 +61,7 @@ def axon() -> None:
 for command in (
     up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
     parked, prices, usage, reconcile, redact, settings, limits, tiers, billing,
-    usage_stream_group, alerts, webhooks, flags, experiments, audit, privacy,
+    usage_stream_group, alerts, webhooks, flags, experiments, audit, privacy, archive,
 ):  # fmt: skip
     axon.add_command(command)
 flags.add_command(replay_flags)

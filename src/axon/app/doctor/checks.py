@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from axon.app.doctor.archive import check_archive
 from axon.app.doctor.disk import check_disk, check_folder, check_keyring
 from axon.app.doctor.finding import Examined, Finding
 from axon.app.doctor.journals import check_journals, check_projection
@@ -26,4 +27,5 @@ CHECKS: tuple[Check, ...] = (
     check_journals,
     check_projection,
     check_scheduler,
+    check_archive,
 )

@@ -236,6 +236,8 @@ class Comparison:
                 finding = f"{row['origin_id']} stands at {where}"
                 self.findings.add("place", place.origin_id, "postgresql", finding)
             return  # a higher fence took the place, as it must
+        if row["cold"]:
+            return  # what it holds is in the archive
         has = row["item_ids"]
         self.findings.journal["items of these"] += len(place.item_ids)
         self.findings.postgresql["items of these"] += len(has)

@@ -39,7 +39,11 @@ JOIN unnest($1::text[], $2::text[], $3::text[]) AS wanted (org_id, source, id)
 _PLACES = """
 SELECT p.user_id, p.conversation_id, p.sequence, p.fence, p.origin_id,
     coalesce(array_agg(i.item_id ORDER BY i.index) FILTER (WHERE i.item_id IS NOT NULL), '{}')
-        AS item_ids
+        AS item_ids,
+    EXISTS (
+        SELECT FROM conversations.cold AS f
+        WHERE f.user_id = p.user_id AND f.conversation_id = p.conversation_id
+    ) AS cold
 FROM unnest($1::bigint[], $2::text[], $3::int[]) AS wanted (user_id, conversation_id, sequence)
 JOIN conversations.places AS p USING (user_id, conversation_id, sequence)
 LEFT JOIN conversations.items AS i USING (user_id, conversation_id, sequence)

@@ -3,6 +3,7 @@
 from axon.app.backup.manifest import KEYS_LIVE_US
 from axon.app.roles.ground import Ground
 from axon.app.settings import Settings
+from axon.archive import Thawing
 from axon.audit import Audit, AuditParts, Signer
 from axon.conversations import Conversations, Opener
 from axon.feedback import FeedbackParts, FeedbackRoom
@@ -12,7 +13,11 @@ from axon.subjects import Erasing, ErasingParts, Exporting, ExportingParts
 
 
 def people_rooms(
-    settings: Settings, ground: Ground, journal: Journal, conversations: Conversations
+    settings: Settings,
+    ground: Ground,
+    journal: Journal,
+    conversations: Conversations,
+    thawing: Thawing,
 ) -> PeopleRooms:
     """Return the rooms; nothing of them runs by itself."""
     opener = Opener(ground.keys, ground.postgres)
@@ -52,6 +57,6 @@ def people_rooms(
         )
     )
     exporting = Exporting(
-        ExportingParts(postgres=ground.postgres, opener=opener, feedback=feedback)
+        ExportingParts(postgres=ground.postgres, opener=opener, feedback=feedback, archive=thawing)
     )
     return PeopleRooms(feedback=feedback, audit=audit, erasing=erasing, exporting=exporting)

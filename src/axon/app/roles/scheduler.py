@@ -10,6 +10,7 @@ import sys
 import uvloop
 
 from axon.app.alerting import alert_watch, deliveries
+from axon.app.archiving import Archiving
 from axon.app.folders import DataFolder
 from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.scheduled import Schedule, ScheduledTask
@@ -40,6 +41,9 @@ _STREAM_EVERY_S = 1.0
 
 _EXPIRE_EVERY_S = 3600.0
 """What is kept for years may stay an hour longer."""
+
+_ARCHIVE_EVERY_S = 3600.0
+"""Conversations wait for months; what was erased leaves the archive's objects within the hour."""
 
 _PURGE_EVERY_S = 15.0
 """Rows that come late from another node are gone within a minute of their erasure."""
@@ -97,11 +101,13 @@ def tasks_of(
     purge_again = PurgeAgain(postgres, clock)
     experiments = ExperimentsWatch(postgres, keyring.identity, clock)
     delivering = deliveries(settings.alerts, postgres, keyring, clock)
+    archiving = Archiving.of(settings, postgres, clock, SystemRandomness())
     tasks = [
         ScheduledTask(name="alerts", every_s=settings.alerts.look_every_s, work=watch.look),
         ScheduledTask(name="experiments", every_s=_CALCULATE_EVERY_S, work=experiments.look),
         ScheduledTask(name="webhooks", every_s=_DELIVER_EVERY_S, work=delivering.deliver_due),
         ScheduledTask(name="audit-retention", every_s=_EXPIRE_EVERY_S, work=retention.expire),
+        ScheduledTask(name="archive", every_s=_ARCHIVE_EVERY_S, work=archiving.work),
         ScheduledTask(name="erasures", every_s=_PURGE_EVERY_S, work=purge_again.look),
     ]
     if settings.usage_stream.brokers:

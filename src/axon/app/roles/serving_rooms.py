@@ -8,6 +8,7 @@ from pathlib import Path
 from axon.accounts import Accounts, AccountsOptions
 from axon.alerts import AdminParts, OwnAlerts
 from axon.app.alerting import allowed_by
+from axon.app.archiving import archive_objects
 from axon.app.folders import DataFolder
 from axon.app.roles.ground import Ground, open_ground
 from axon.app.roles.inference_rooms import InferenceRooms, open_inference
@@ -17,6 +18,7 @@ from axon.app.roles.people_rooms import people_rooms
 from axon.app.roles.reading_back import read_journal
 from axon.app.roles.relaying import relay_between
 from axon.app.settings import Settings, TracesSettings, TurnsSettings, policies_of, safety_of
+from axon.archive import ArchiveParts, Thawing
 from axon.base import TaskOwner
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
@@ -38,7 +40,7 @@ from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollow
 from axon.privacy import Policies
 from axon.safety import SafetyPolicy
 from axon.sealing import Keyring, KeyStore
-from axon.stores import Postgres, Valkey
+from axon.stores import Objects, Postgres, Valkey
 from axon.telemetry import log
 from axon.turns import TurnOptions, TurnRooms, Turns
 
@@ -63,6 +65,7 @@ class ServingRooms:
     models: ModelTable
     retriever: Retriever | None
     moderator: Moderator | None
+    archive: Objects
     unfinished: Mark
     prices: PriceFollower
     tasks: TaskOwner
@@ -92,7 +95,9 @@ async def open_rooms(
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = await _accounts(settings, folder, ground)
     allowance = await _allowance(settings, folder, ground, journal)
-    conversations = _conversations(settings, folder, ground, journal)
+    objects = archive_objects(settings, folder, ground.clock)
+    thawing = _thawing(ground, objects)
+    conversations = _conversations(settings, folder, ground, journal, thawing)
     serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
     rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
@@ -103,6 +108,7 @@ async def open_rooms(
     await _keep_up(allowance)
     await turns.recover(left_open)
     tasks = TaskOwner(_task_failed)
+    tasks.start(objects.keep_looking(), "look for the archive")
     door = Door(
         accounts=accounts,
         conversations=conversations,
@@ -116,7 +122,7 @@ async def open_rooms(
         limits_admin=LimitsAdmin(ground.postgres),
         invoices=Invoices(ground.postgres),
         alerts=_alerts(settings, ground),
-        people=people_rooms(settings, ground, journal, conversations),
+        people=people_rooms(settings, ground, journal, conversations, thawing),
         stripe_webhook=_stripe_webhook(settings, ground),
         mint=ground.mint,
         clock=ground.clock,
@@ -136,6 +142,7 @@ async def open_rooms(
         models=serving.models,
         retriever=serving.retriever,
         moderator=serving.moderator,
+        archive=objects,
         unfinished=unfinished,
         prices=allowance.follower,
         tasks=tasks,
@@ -258,8 +265,19 @@ def _prices(folder: DataFolder, ground: Ground, book: PriceBook) -> PriceFollowe
     return PriceFollower(ground.postgres, book, ground.randomness, options)
 
 
+def _thawing(ground: Ground, objects: Objects) -> Thawing:
+    return Thawing(
+        ArchiveParts(
+            postgres=ground.postgres,
+            objects=objects,
+            clock=ground.clock,
+            randomness=ground.randomness,
+        )
+    )
+
+
 def _conversations(
-    settings: Settings, folder: DataFolder, ground: Ground, journal: Journal
+    settings: Settings, folder: DataFolder, ground: Ground, journal: Journal, thawing: Thawing
 ) -> Conversations:
     return Conversations(
         ConversationsParts(
@@ -272,6 +290,7 @@ def _conversations(
             randomness=ground.randomness,
             instance=journal.instance,
             epoch_path=folder.valkey_epoch,
+            thaw=thawing.thaw,
         ),
         ConversationsOptions(
             opened_bytes_max=settings.conversations.opened_bytes_max,

@@ -1,6 +1,7 @@
 """One typed tree of settings, read from axon.toml and AXON_* variables, checked as a whole."""
 
 from axon.app.settings.alerts import AlertsSettings
+from axon.app.settings.archive import ArchiveSettings
 from axon.app.settings.audit import AuditSettings
 from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.loading import SettingsWrong, load_settings
@@ -39,6 +40,7 @@ from axon.app.settings.usage_stream import UsageStreamSettings
 __all__ = [
     "AccountsSettings",
     "AlertsSettings",
+    "ArchiveSettings",
     "AuditSettings",
     "ConversationsSettings",
     "DatabaseSettings",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from axon.app.settings.archive import check_archive
 from axon.app.settings.metering import check_metering
 from axon.app.settings.privacy import check_privacy
 from axon.app.settings.safety import check_safety
@@ -55,6 +56,7 @@ def load_settings(
     settings = read(Settings, raw, "", mistakes)
     if settings is not None:
         _compare(settings.journal, mistakes)
+        check_archive(settings.archive, mistakes)
         check_metering(settings.metering, mistakes)
         check_privacy(settings.privacy, mistakes)
         check_safety(settings.safety, mistakes)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from axon.app.settings.alerts import AlertsSettings
+from axon.app.settings.archive import ArchiveSettings
 from axon.app.settings.audit import AuditSettings
 from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.metering import MeteringSettings
@@ -264,6 +265,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     alerts: AlertsSettings = AlertsSettings()
     flags: FlagsSettings = FlagsSettings()
     audit: AuditSettings = AuditSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     privacy: PrivacySettings = PrivacySettings()
     safety: SafetySettings = SafetySettings()

@@ -1,0 +1,122 @@
+"""Bringing a conversation back from the archive when somebody touches it, or reading it there."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from weakref import WeakValueDictionary
+
+from axon.archive.errors import FrameBroken, UnknownConversation
+from axon.archive.frames import decode_frame
+from axon.archive.parts import ArchiveParts
+from axon.archive.store import find_frame
+from axon.archive.writing import QUERY_TIMEOUT_S
+from axon.audit import exclude_erasing
+from axon.conversations import (
+    ColdAway,
+    ColdBroken,
+    ColdContent,
+    ColdFrame,
+    HistoryAway,
+    mark_warm,
+    read_frame,
+    read_frames,
+    warm,
+)
+from axon.stores import ObjectMissing, ObjectsAway, PostgresAway
+from axon.telemetry import counter, log
+
+THAWS_AT_ONCE = 8
+"""Of one process: each holds a conversation in memory. Others wait, as their clients do."""
+
+_PAGE = 100
+
+_thawed = counter("axon_archive_thawed_total", "Conversations that came back from the archive.")
+_failed = counter("axon_archive_read_failures_total", "Reads of the archive that failed.", ("why",))
+
+
+class Thawing:
+    """One for each process that reads conversations."""
+
+    def __init__(self, parts: ArchiveParts) -> None:
+        """Nothing is read yet."""
+        self._parts = parts
+        self._free = asyncio.Semaphore(THAWS_AT_ONCE)
+        self._one_by_one: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def thaw(self, user: int, conversation_id: str) -> None:
+        """Return once everything the conversation says is in PostgreSQL, whoever brought it.
+
+        Callers of the same moment share one read. Raises ColdAway while the archive cannot be
+        read, ColdBroken, and HistoryAway while PostgreSQL is away.
+        """
+        lock = self._one_by_one.setdefault(conversation_id, asyncio.Lock())
+        async with lock, self._free:
+            try:
+                await self._bring_back((user, conversation_id))
+            except PostgresAway as away:
+                raise HistoryAway(away.detail) from away
+
+    async def thaw_by_id(self, conversation_id: str) -> ColdFrame:
+        """Bring back a conversation of anybody's and return where it was; for an operator.
+
+        Raises UnknownConversation, and as `thaw` does.
+        """
+        async with self._parts.postgres.connection(QUERY_TIMEOUT_S) as connection:
+            frame = await find_frame(connection, conversation_id)
+        if frame is None:
+            raise UnknownConversation(conversation_id[:100])
+        await self.thaw(frame.user, conversation_id)
+        return frame
+
+    async def contents(self, user: int) -> AsyncIterator[tuple[str, ColdContent]]:
+        """Yield what a person's cold conversations say, without bringing them back.
+
+        Items that were deleted meanwhile are left out. Raises as `thaw` does, and PostgresAway.
+        """
+        after = ""
+        while True:
+            async with self._parts.postgres.connection(QUERY_TIMEOUT_S) as connection:
+                frames = await read_frames(connection, user, after, _PAGE)
+            for frame in frames:
+                content = await self.read(frame)
+                kept = tuple(one for one in content.items if one.item_id not in frame.gone)
+                yield frame.conversation_id, ColdContent(kept, content.answers, content.events)
+            if len(frames) < _PAGE:
+                return
+            after = frames[-1].conversation_id
+
+    async def read(self, frame: ColdFrame) -> ColdContent:
+        """Return a cold conversation's content: one ranged read. Raises ColdAway, ColdBroken."""
+        place = (frame.user, frame.conversation_id)
+        try:
+            found = await self._parts.objects.read(frame.object, frame.start_byte, frame.length)
+            return await asyncio.to_thread(decode_frame, found, frame.sha256, place)
+        except ObjectsAway as away:
+            _failed.labels("away").inc()
+            raise ColdAway(away.detail) from away
+        except (ObjectMissing, FrameBroken) as error:
+            _failed.labels("broken").inc()
+            log.error(
+                "archive.broken",
+                "A conversation cannot be read from the archive.",
+                axon__conversation=frame.conversation_id,
+                axon__object=frame.object,
+                error__message=str(error),
+            )
+            raise ColdBroken(frame.conversation_id) from error
+
+    async def _bring_back(self, place: tuple[int, str]) -> None:
+        async with self._parts.postgres.connection(QUERY_TIMEOUT_S) as connection:
+            frame = await read_frame(connection, place)
+            if frame is None:  # somebody was faster, or it was erased
+                async with connection.transaction():
+                    await mark_warm(connection, place, self._parts.clock.now_us())
+                return
+        content = await self.read(frame)
+        async with (
+            self._parts.postgres.connection(QUERY_TIMEOUT_S) as connection,
+            connection.transaction(),
+        ):
+            await exclude_erasing(connection, place[0])
+            came = await warm(connection, frame, content, self._parts.clock.now_us())
+        if came:
+            _thawed.inc()
