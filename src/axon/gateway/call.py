@@ -60,6 +60,7 @@ class Call:
         "started_s",
         "status",
         "streaming",
+        "unread",
     )
 
     def __init__(
@@ -86,6 +87,9 @@ class Call:
         self.started_s = 0.0
         self.status = 0
         self.streaming = False
+        self.unread = False
+        """Whether nothing of what was asked may stay here, in log lines neither: it belongs to
+        another region."""
         self.extra: Headers = []
         self.log: dict[str, str | int | float | bool | None] = {}
 

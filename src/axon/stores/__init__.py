@@ -13,6 +13,7 @@ from axon.stores.errors import (
 from axon.stores.migrations import migrate
 from axon.stores.postgres import Postgres, PostgresOptions, means_away
 from axon.stores.valkey import Valkey
+from axon.stores.valkey_address import address_of_owner
 from axon.stores.valkey_pipeline import ValkeyReply
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "ValkeyAway",
     "ValkeyRefused",
     "ValkeyReply",
+    "address_of_owner",
     "means_away",
     "migrate",
 ]

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from axon.app.bound_stores import bind_folder, bound_valkey
 from axon.app.embedded import Program
+from axon.app.folders import DataFolder
 from axon.app.roles import projector, scheduler, serving, worker
 from axon.app.settings import Settings, WorkersSettings
 from axon.app.supervisor import Change, Supervisor
@@ -30,11 +32,14 @@ class UnknownRole(AxonError):
 def run_roles(roles: frozenset[str], settings: Settings) -> int:
     """Run the roles until SIGTERM or SIGINT and return the exit code; raises UnknownRole.
 
-    Serving, projecting and scheduling get a process each: a batch never delays a token, and what
-    talks to outside services delays neither.
+    Raises RegionDiffers when the data folder is another region's. Serving, projecting and
+    scheduling get a process each: a batch never delays a token, and what talks to outside services
+    delays neither.
     """
     if roles - set(ROLES) or not roles:
         raise UnknownRole(", ".join(sorted(roles - set(ROLES))))
+    bind_folder(DataFolder.of(settings), settings.residency.region)
+    settings = bound_valkey(settings)
     groups = [roles & group for group in (_PROJECTING, _SERVING, _SCHEDULING) if roles & group]
     if len(groups) > 1:
         return asyncio.run(_run_beside_each_other(groups, settings))

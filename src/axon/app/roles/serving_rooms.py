@@ -16,7 +16,14 @@ from axon.app.roles.own_journal import open_journal
 from axon.app.roles.people_rooms import people_rooms
 from axon.app.roles.reading_back import read_journal
 from axon.app.roles.relaying import relay_between
-from axon.app.settings import Settings, TracesSettings, TurnsSettings, policies_of, safety_of
+from axon.app.settings import (
+    Settings,
+    TracesSettings,
+    TurnsSettings,
+    cells_of,
+    policies_of,
+    safety_of,
+)
 from axon.base import TaskOwner
 from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
@@ -247,6 +254,7 @@ async def _accounts(settings: Settings, folder: DataFolder, ground: Ground) -> A
         staleness_max_s=settings.accounts.staleness_max_s,
         poll_every_ms=settings.accounts.poll_every_ms,
         cache_max=settings.accounts.cache_max,
+        cells=cells_of(settings.residency),
     )
     accounts = Accounts(ground.postgres, ground.keyring, ground.clock, ground.randomness, options)
     await accounts.start()

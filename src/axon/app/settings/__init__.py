@@ -12,6 +12,7 @@ from axon.app.settings.metering import (
     meters_of,
 )
 from axon.app.settings.privacy import OrgPrivacySettings, PrivacySettings, policies_of
+from axon.app.settings.residency import CellSettings, ResidencySettings, cells_of
 from axon.app.settings.retrieval import RetrievalSettings
 from axon.app.settings.safety import SafetyLevelSettings, SafetySettings, safety_of
 from axon.app.settings.scheduler import SchedulerSettings
@@ -40,6 +41,7 @@ __all__ = [
     "AccountsSettings",
     "AlertsSettings",
     "AuditSettings",
+    "CellSettings",
     "ConversationsSettings",
     "DatabaseSettings",
     "EngineSettings",
@@ -53,6 +55,7 @@ __all__ = [
     "ModelSettings",
     "OrgPrivacySettings",
     "PrivacySettings",
+    "ResidencySettings",
     "RetrievalSettings",
     "SafetyLevelSettings",
     "SafetySettings",
@@ -67,6 +70,7 @@ __all__ = [
     "ValkeySettings",
     "WildcardSettings",
     "WorkersSettings",
+    "cells_of",
     "entitlements_of",
     "load_settings",
     "meters_of",

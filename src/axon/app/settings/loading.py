@@ -10,6 +10,7 @@ import msgspec
 
 from axon.app.settings.metering import check_metering
 from axon.app.settings.privacy import check_privacy
+from axon.app.settings.residency import check_residency
 from axon.app.settings.safety import check_safety
 from axon.app.settings.tree import JournalSettings, Settings
 from axon.app.settings.walk import Mistakes, is_named_table, read
@@ -58,6 +59,7 @@ def load_settings(
         check_metering(settings.metering, mistakes)
         check_privacy(settings.privacy, mistakes)
         check_safety(settings.safety, mistakes)
+        check_residency(settings.residency, mistakes)
         try:
             settings.alerts.networks()
         except ValueError as error:

@@ -9,6 +9,7 @@ from axon.app.settings.audit import AuditSettings
 from axon.app.settings.flags import FlagsSettings
 from axon.app.settings.metering import MeteringSettings
 from axon.app.settings.privacy import PrivacySettings
+from axon.app.settings.residency import ResidencySettings
 from axon.app.settings.retrieval import RetrievalSettings
 from axon.app.settings.safety import SafetySettings
 from axon.app.settings.scheduler import SchedulerSettings
@@ -265,6 +266,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     flags: FlagsSettings = FlagsSettings()
     audit: AuditSettings = AuditSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    residency: ResidencySettings = ResidencySettings()
     privacy: PrivacySettings = PrivacySettings()
     safety: SafetySettings = SafetySettings()
     log: LogSettings = LogSettings()

@@ -13,11 +13,12 @@ import msgspec
 from rich.console import Console
 
 from axon.app.administration import development_key
+from axon.app.bound_stores import bind_folder
 from axon.app.embedded.model import find_model, require_engine
 from axon.app.embedded.process import send
 from axon.app.folders import DataFolder
 from axon.app.migrations import migrate_all
-from axon.app.settings import Settings
+from axon.app.settings import Settings, cells_of
 from axon.app.supervisor import Change, Supervisor
 from axon.app.up.download import PACKAGE_MB, download_model
 from axon.app.up.folder_lock import FolderLock
@@ -43,13 +44,14 @@ _ROLES = ("serving", "projector", "scheduler", "worker")
 def run_up(settings: Settings, as_json: bool) -> int:
     """Run everything until SIGINT, SIGTERM or SIGHUP; return the exit code.
 
-    Raises AlreadyRunning, PortTaken and what a server that cannot start says. With `as_json`
-    one line goes to stdout when all is ready; everything else goes to stderr.
+    Raises AlreadyRunning, PortTaken, RegionDiffers and what a server that cannot start says. With
+    `as_json` one line goes to stdout when all is ready; everything else goes to stderr.
     """
     folder = DataFolder.of(settings)
     screen = Screen(Console(stderr=True), _seconds_since_start)
     with ExitStack() as held:
         held.enter_context(FolderLock(folder))
+        bind_folder(folder, settings.residency.region)
         held.callback(folder.running.unlink, missing_ok=True)
         held.callback(screen.quiet)
         plan = Plan(settings=settings, folder=folder)
@@ -162,7 +164,8 @@ class _Up:
         count = sum(map(len, applied.values()))
         if count:
             self._screen.done(f"{count} migrations applied")
-        return await development_key(self._plan.folder, url)
+        cells = cells_of(self._plan.settings.residency)
+        return await development_key(self._plan.folder, url, cells)
 
     async def _hand_over(self, names: list[str], engine_url: str, key: str) -> None:
         """Let others serve than the last time only once they can know what those have done."""
