@@ -253,6 +253,9 @@ class BoundedProtocol(JoiningProtocol):
             before.message_event.set()
         problem = Problem(status=status, message=message, code=code)
         self.transport.write(_answer(problem))
+        if not self.transport.can_write_eof():  # TLS ends both ways at once
+            self.transport.close()
+            return
         self.transport.write_eof()
         self._connections.owes(self)
 

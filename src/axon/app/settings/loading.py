@@ -60,6 +60,8 @@ def load_settings(
         check_privacy(settings.privacy, mistakes)
         check_safety(settings.safety, mistakes)
         check_residency(settings.residency, mistakes)
+        if bool(settings.http.tls_cert) != bool(settings.http.tls_key):
+            mistakes.add("http.tls_cert", "and http.tls_key go together")
         try:
             settings.alerts.networks()
         except ValueError as error:

@@ -30,6 +30,17 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     port: Annotated[
         int, Meta(ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
     ] = 8080
+    tls_cert: Annotated[
+        str,
+        Meta(
+            description="The file of the certificate and those that signed it, in PEM form; then "
+            "Axon speaks TLS 1.3 and nothing else. A renewed file is used within seconds. Empty: "
+            "plain HTTP."
+        ),
+    ] = ""
+    tls_key: Annotated[str, Meta(description="The file of the certificate's key, unencrypted.")] = (
+        ""
+    )
     fd: Annotated[
         int,
         Meta(ge=-1, description="An inherited listening socket to use instead; `axon up` sets it."),
