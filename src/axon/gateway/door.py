@@ -59,6 +59,10 @@ class GatewayOptions:
     """Who issues the invoices, as they say it."""
     flag_origins: frozenset[str] = frozenset()
     """The web pages whose scripts may ask for flags."""
+    origins: frozenset[str] = frozenset()
+    """Those whose scripts may ask for everything else, as with a person's pass."""
+    tls: bool = False
+    """Whether clients reach this server by TLS alone."""
     events_secret: bytes = b""
     """Makes the URLs under which clients of OpenFeature hear of changed flags."""
 

@@ -21,6 +21,7 @@ from axon.gateway.routing import (
     find_route,
     methods_of,
 )
+from axon.gateway.safe_headers import always
 from axon.telemetry import (
     CounterTallies,
     CounterTally,
@@ -54,6 +55,7 @@ class Gateway:
         """
         self._bodies = bodies or Bodies()
         self._door = door
+        self._always = always(door.options.tls)
         self._operation = operation
         self._request_prefix = "req_" + randomness.bytes(_PREFIX_BYTES).hex()
         self._requests = 0
@@ -112,7 +114,9 @@ class Gateway:
         request_id = f"{self._request_prefix}{self._requests:010x}"
         call = Call(scope, receive, send, request_id, self._bodies)
         call.started_s = self._door.clock.monotonic()
-        call.extra += origin_headers(call, self._door.options.flag_origins)
+        call.always = self._always
+        options = self._door.options
+        call.extra += origin_headers(call, options.flag_origins, options.origins)
         return call
 
     async def _answer_internal(self, call: Call) -> bool:

@@ -271,5 +271,5 @@ def _answer(problem: Problem) -> bytes:
     head = f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"
     return (
         f"{head}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        "connection: close\r\n\r\n"
+        "x-content-type-options: nosniff\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
     ).encode() + body

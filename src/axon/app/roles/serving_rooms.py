@@ -196,6 +196,8 @@ def _gateway_options(settings: Settings, keyring: Keyring) -> GatewayOptions:
         body_bytes_max=settings.http.body_bytes_max,
         issuer=settings.billing.issuer,
         flag_origins=settings.flags.allowed_origins(),
+        origins=settings.http.allowed_origins(),
+        tls=bool(settings.http.tls_cert),
         events_secret=keyring.derive("flag events"),
     )
 

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from axon.app.settings.alerts import AlertsSettings
 from axon.app.settings.audit import AuditSettings
-from axon.app.settings.flags import FlagsSettings
+from axon.app.settings.flags import FlagsSettings, origins_of
 from axon.app.settings.metering import MeteringSettings
 from axon.app.settings.privacy import PrivacySettings
 from axon.app.settings.residency import ResidencySettings
@@ -41,6 +41,14 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     tls_key: Annotated[str, Meta(description="The file of the certificate's key, unencrypted.")] = (
         ""
     )
+    origins: Annotated[
+        str,
+        Meta(
+            description="Web pages whose scripts may ask at `/v1`, by commas, like "
+            "`https://app.example.com`; `*` for all. Empty: none. They are to have a person's "
+            "pass: a key in a page is everybody's."
+        ),
+    ] = ""
     fd: Annotated[
         int,
         Meta(ge=-1, description="An inherited listening socket to use instead; `axon up` sets it."),
@@ -107,6 +115,10 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
         float,
         Meta(ge=0, description="After SIGTERM, how long running turns may take to finish."),
     ] = 30.0
+
+    def allowed_origins(self) -> frozenset[str]:
+        """Return the origins, each as a browser names it."""
+        return origins_of(self.origins)
 
 
 class DatabaseSettings(Struct, frozen=True, kw_only=True):
