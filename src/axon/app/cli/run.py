@@ -28,7 +28,8 @@ from axon.app.up import run_up
         "axon up --port 8081 --data /var/lib/axon",
         "axon up --host 0.0.0.0 --port 443 --tls-cert chain.pem --tls-key key.pem",
         "axon up --serving 4           # as many processes as the machine has cores to give",
-        "axon up --upstream https://api.openai.com/v1 --upstream-key sk-...",
+        "AXON_UPSTREAM_KEY=sk-... axon up --upstream https://api.openai.com/v1",
+        "AXON_UPSTREAM_KEY_FILE=/run/secrets/openai axon up --upstream https://api.openai.com/v1",
         "axon up --json > axon.json   # one line when ready, for scripts",
     ],
 )
@@ -40,7 +41,7 @@ from axon.app.up import run_up
 @click.option("--serving", type=int, help="Serving processes behind the port, instead of 1.")
 @click.option("--workers", type=int, help="Worker processes; else the serving ones do their work.")
 @click.option("--upstream", metavar="URL", help="Serve this OpenAI-compatible endpoint's models.")
-@click.option("--upstream-key", metavar="KEY", help="The API key the upstream wants.")
+@click.option("--upstream-key", metavar="KEY", help="Its API key; AXON_UPSTREAM_KEY hides it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
 @config_option
 def up(
