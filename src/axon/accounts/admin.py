@@ -12,7 +12,7 @@ from axon.accounts.credential import KEY_PREFIX, CredentialMac
 from axon.accounts.directory import CreatedKey, Key, NewKey, Org, User
 from axon.accounts.errors import NameTaken, StillHere, UnknownAccount, UnusableName, UnusableSecret
 from axon.accounts.homes import Home
-from axon.accounts.residency import ANYWHERE, NO_REGIONS, Cells
+from axon.accounts.residency import ANYWHERE, NO_REGIONS, Cells, check_form
 from axon.base import Clock, IdMint, Randomness, user_number
 from axon.sealing import Keyring, count_keys
 from axon.stores import Postgres
@@ -94,7 +94,7 @@ class AccountsAdmin:
         """
         user = self.user_number(org_id, _checked(name))
         if region:
-            self._cells.checked(region)
+            check_form(region)
         async with self._transaction() as connection:
             if not self._cells.serves(region or ANYWHERE):
                 if await count_keys(connection, org_id, user):

@@ -63,19 +63,18 @@ class Cells:
         if not self.region:
             return wanted or ANYWHERE
         region = wanted or self.region
-        if region != ANYWHERE and not _REGION.fullmatch(region):
-            raise UnusableRegion(repr(region))
+        check_form(region)
         if not self.serves(region):
             at = self.base_urls.get(region)
             detail = f"{region} is served at {at}" if at else f"no cell for {region} is known here"
             raise WrongCell(f"this is the cell of {self.region}; {detail}")
         return region
 
-    def checked(self, region: str) -> str:
-        """Return a region as it is written; raises UnusableRegion."""
-        if not _REGION.fullmatch(region):
-            raise UnusableRegion(repr(region))
-        return region
+
+def check_form(region: str) -> None:
+    """Return when this is how a region is written; raises UnusableRegion."""
+    if not _REGION.fullmatch(region):
+        raise UnusableRegion(repr(region))
 
 
 NO_REGIONS = Cells()
