@@ -169,14 +169,16 @@ def us_servers(folder: Path) -> Iterator[Servers]:
     asyncio.run(_set_password(valkey.url()))
     where = urlsplit(postgres.url())
     user = f"{where.username}:{SECRETS['database']}"
-    yield Servers(
-        postgres=servers[0],
-        valkey=servers[1],
-        database_url=postgres.url().replace(f"{where.username}@", f"{user}@", 1),
-        valkey_url=f"{valkey.url()}?password={SECRETS['valkey']}",
-    )
-    for server in servers:
-        server.kill()
+    try:
+        yield Servers(
+            postgres=servers[0],
+            valkey=servers[1],
+            database_url=postgres.url().replace(f"{where.username}@", f"{user}@", 1),
+            valkey_url=f"{valkey.url()}?password={SECRETS['valkey']}",
+        )
+    finally:
+        for server in servers:
+            server.kill()
 
 
 async def _set_password(url: str) -> None:
@@ -221,18 +223,18 @@ def running_cells(folder: Path, upstream: str) -> Iterator[tuple[dict[str, Cell]
             )
             for region, one in folders.items()
         }
-        data = {region: one.result()[1].data for region, one in begun.items()}
-        cells = {
-            "eu": _cell(
-                begun["eu"].result()[1], EmbeddedPostgres(data["eu"]).url(),
-                EmbeddedValkey(data["eu"]).url(), None,
-            ),
-            "us": _cell(
-                begun["us"].result()[1], servers.database_url, servers.valkey_url, certificate
-            ),
-        }  # fmt: skip
-        yield cells, servers
-        ended = list(threads.map(lambda one: stop(one.result()[0]), begun.values()))
+        try:
+            eu, us = (begun[region].result()[1] for region in ("eu", "us"))
+            data = eu.data
+            yield (
+                {
+                    "eu": _cell(eu, EmbeddedPostgres(data).url(), EmbeddedValkey(data).url(), None),
+                    "us": _cell(us, servers.database_url, servers.valkey_url, certificate),
+                },
+                servers,
+            )
+        finally:
+            ended = list(threads.map(lambda one: stop(one.result()[0]), begun.values()))
         assert ended == [0, 0]
 
 
@@ -242,8 +244,8 @@ def _cell(running: RunningAxon, database: str, valkey: str, certificate: Path | 
     command(running, "orgs", "create", "acme", *ask)
     of_it = ("--org", "acme")
     command(running, "users", "create", "backend", *of_it, *ask)
-    of_it = (*of_it, "--user", "backend", "--name", "b", "--acts-for-users")
-    made = command(running, "keys", "create", *of_it, *ask)
+    as_product = ("--user", "backend", "--name", "b", "--acts-for-users")
+    made = command(running, "keys", "create", *of_it, *as_product, *ask)
     return Cell(
         axon=running,
         folder=folder,
