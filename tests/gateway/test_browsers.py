@@ -61,7 +61,7 @@ def test_a_page_runs_nothing_and_stands_in_no_other_page() -> None:
     told = dict(PAGE)
     assert b"frame-ancestors 'none'" in told[b"content-security-policy"]
     assert told[b"content-security-policy"].startswith(b"default-src 'none'")
-    assert told[b"x-frame-options"] == b"DENY"
+    assert told[b"x-frame-options"] == b"DENY" and told[b"referrer-policy"] == b"no-referrer"
 
 
 def test_a_page_that_may_asks_with_all_that_an_sdk_sends(call: FlagCalls) -> None:

@@ -19,10 +19,20 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from axon.accounts import StillHere
 from bench.gateways import nginx_binary
-from tests.gateway.audited import command, soon
+from tests.gateway.audited import soon
 from tests.promises.reading import release
-from tests.promises.two_cells import MODEL, SECRETS, URLS, Cell, Servers, connect, running_cells
+from tests.promises.two_cells import (
+    MODEL,
+    SECRETS,
+    URLS,
+    Cell,
+    Servers,
+    connect,
+    run_command,
+    running_cells,
+)
 
 CANARY = "zugspitze-canary"
 """In everything a client can say: bodies, names, headers, paths and queries."""
@@ -144,6 +154,32 @@ def test_no_byte_of_an_eu_person_reaches_a_store_of_the_us_cell(cells: dict[str,
         assert not [needle for needle in needles if needle in kept]
 
 
+def test_a_person_of_another_region_is_known_by_every_name_and_id(cells: dict[str, Cell]) -> None:
+    us = cells["us"]
+    made = us.send("POST", "/v1/conversations", {"safety_identifier": "carla"})[2]
+    carlas = f"/v1/conversations/{json.loads(made)['id']}"
+    turn = {"model": MODEL, "input": "hello", "safety_identifier": "dora"}
+    doras = f"/v1/responses/{json.loads(us.send('POST', '/v1/responses', turn)[2])['id']}"
+    assert us.send("GET", carlas)[0] == us.send("GET", doras)[0] == 200
+    soon(lambda: us.lag() == 0)  # PostgreSQL has the keys of what was said
+    for name in ("carla", "dora"):
+        with pytest.raises(StillHere):
+            _place(us, name)
+    forgotten = {"user": "carla", "reason": "she moves to the eu"}
+    assert us.send("POST", "/v1/privacy/erase", forgotten)[0] == 200
+    _place(us, "carla")
+    soon(lambda: us.send("GET", carlas)[0] == 421)
+    assert us.send("DELETE", carlas)[0] == 421
+    assert us.send("GET", doras)[0] == 200
+    event = {"specversion": "1.0", "source": "x", "type": "x", "data": {}}
+    batch = [{**event, "id": name, "subject": name} for name in ("dora", "carla")]
+    assert us.send("POST", "/api/v1/events", batch)[0] == 421
+    assert us.send("POST", "/api/v1/events", batch[:1])[0] == 204
+    where = "/api/v1/subjects/{}/entitlements/none/value"
+    assert us.send("GET", where.format("carla"))[0] == 421
+    assert us.send("GET", where.format("dora"))[0] == 404
+
+
 def _names_ada(asked: tuple[str, str, Any]) -> bool:
     body = asked[2]
     text = json.dumps(body)
@@ -155,8 +191,7 @@ def _names_ada(asked: tuple[str, str, Any]) -> bool:
 
 
 def _place(cell: Cell, name: str) -> None:
-    words = ("users", "place", name, "--org", "acme", "--region", "eu")
-    command(cell.axon, *words, "--config", str(cell.folder / "axon.toml"))
+    run_command(cell.axon, "users", "place", name, "--org", "acme", "--region", "eu")
 
 
 def _sealed(cell: Cell) -> list[bytes]:

@@ -17,11 +17,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+from click.testing import CliRunner
 
+from axon.app.cli.main import axon
 from axon.app.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from axon.base import MIB
 from axon.stores import Valkey
-from tests.gateway.audited import command, soon
+from tests.gateway.audited import soon
 from tests.gateway.conftest import RunningAxon, start_axon, stop
 from tests.stores.tls_proxy import make_certificate
 
@@ -104,7 +106,7 @@ class Cell:
 
     def kept(self) -> Iterator[bytes]:
         """Return all it keeps: its files, its rows with what is in them, its keys of Valkey."""
-        soon(lambda: self._lag() == 0)
+        soon(lambda: self.lag() == 0)
         self.fetch("CHECKPOINT")
         for path in sorted(self.folder.rglob("*")):
             if path.is_file() and path.stat().st_size <= FILE_BYTES_MAX:
@@ -118,7 +120,8 @@ class Cell:
                 )
         yield from asyncio.run(_valkey(self.valkey))
 
-    def _lag(self) -> float:
+    def lag(self) -> float:
+        """Return how many entries of the journal its PostgreSQL lacks."""
         lines = self.send("GET", "/metrics")[2].splitlines()
         found = [line for line in lines if line.startswith("axon_projection_lag_records")]
         return float(found[0].split()[-1])
@@ -238,17 +241,28 @@ def running_cells(folder: Path, upstream: str) -> Iterator[tuple[dict[str, Cell]
         assert ended == [0, 0]
 
 
+def run_command(running: RunningAxon, *words: str) -> dict[str, Any]:
+    """Run a command for a cell; return what it printed, raise what it raises."""
+    environment = {
+        "AXON_DATA": str(running.data),
+        "AXON_CONFIG": str(running.data.with_name("axon.toml")),
+    }
+    done = CliRunner().invoke(axon, [*words, "--json"], env=environment)
+    if done.exception is not None:
+        raise done.exception
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
+
+
 def _cell(running: RunningAxon, database: str, valkey: str, certificate: Path | None) -> Cell:
-    folder = running.data.parent
-    ask = ("--config", str(folder / "axon.toml"))
-    command(running, "orgs", "create", "acme", *ask)
+    run_command(running, "orgs", "create", "acme")
     of_it = ("--org", "acme")
-    command(running, "users", "create", "backend", *of_it, *ask)
+    run_command(running, "users", "create", "backend", *of_it)
     as_product = ("--user", "backend", "--name", "b", "--acts-for-users")
-    made = command(running, "keys", "create", *of_it, *as_product, *ask)
+    made = run_command(running, "keys", "create", *of_it, *as_product)
     return Cell(
         axon=running,
-        folder=folder,
+        folder=running.data.parent,
         database=database,
         valkey=valkey,
         key=str(made["secret"]),
