@@ -111,13 +111,8 @@ class Cell:
         for path in sorted(self.folder.rglob("*")):
             if path.is_file() and path.stat().st_size <= FILE_BYTES_MAX:
                 yield path.read_bytes()
-        for schema, table in self.fetch(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^pg_'"
-        ):
-            for row in self.fetch(f'SELECT * FROM "{schema}"."{table}"'):
-                yield b"\n".join(
-                    one if isinstance(one, bytes) else str(one).encode() for one in row
-                )
+        for row in asyncio.run(_rows(self.database)):
+            yield b"\n".join(one if isinstance(one, bytes) else str(one).encode() for one in row)
         yield from asyncio.run(_valkey(self.valkey))
 
     def lag(self) -> float:
@@ -133,6 +128,19 @@ def connect(netloc: str, certificate: Path | None) -> HTTPConnection:
         return HTTPConnection(netloc, timeout=TIMEOUT_S)
     context = ssl.create_default_context(cafile=certificate)
     return HTTPSConnection(netloc, timeout=TIMEOUT_S, context=context)
+
+
+async def _rows(url: str) -> list[asyncpg.Record]:
+    """Return every row of every table of ours."""
+    connection = await asyncpg.connect(url)
+    tables = await connection.fetch(
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^(pg_|information)'"
+    )
+    rows: list[asyncpg.Record] = []
+    for schema, table in tables:
+        rows += await connection.fetch(f'SELECT * FROM "{schema}"."{table}"')
+    await connection.close()
+    return rows
 
 
 async def _valkey(url: str) -> list[bytes]:
