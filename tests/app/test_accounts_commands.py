@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from axon.accounts import UnknownAccount
+from axon.accounts import UnknownAccount, WrongCell
 from axon.app.cli.main import axon
 
 
@@ -80,3 +80,25 @@ def test_migrate_says_what_it_did(commands: Commands) -> None:
     assert "accounts: up to date" in commands.run("migrate").output
     (applied,) = commands.json("migrate")
     assert applied["accounts"] == []
+
+
+def test_a_cell_makes_what_is_of_its_region_and_knows_others_by_number(commands: Commands) -> None:
+    commands.set("AXON_RESIDENCY_REGION", "us")
+    (org,) = commands.json("orgs", "create", "acme")
+    assert org["region"] == "us"
+    refused = commands.run("orgs", "create", "other", "--region", "eu")
+    assert isinstance(refused.exception, WrongCell)
+    commands.json("users", "create", "ada", "--org", "acme")
+    (created,) = commands.json(
+        "keys", "create", "--org", "acme", "--user", "ada", "--name", "ci", "--acts-for-users"
+    )
+    assert created["secret"].startswith("sk-axon-us-")
+    for name in ("ada", "nobody-with-a-key"):
+        (home,) = commands.json("users", "place", name, "--org", "acme", "--region", "eu")
+        assert home["region"] == "eu" and name not in str(home)
+    assert "eu" in commands.run("users", "list", "--org", "acme").output
+    commands.json("users", "place", "ada", "--org", "acme", "--region", "")
+    assert "eu" not in commands.run("users", "list", "--org", "acme").output
+    commands.set("AXON_RESIDENCY_REGION", "eu")
+    wrong = commands.run("orgs", "list")
+    assert "of the region us" in str(wrong.exception)

@@ -98,7 +98,10 @@ def axon(tmp_path_factory: pytest.TempPathFactory, upstream_address: str) -> Ite
     process, running = start_axon(
         tmp_path_factory.mktemp("axon"),
         upstream_address,
-        environment={"AXON_FLAGS_ORIGINS": "https://app.example.com, https://other.example.com/"},
+        environment={
+            "AXON_FLAGS_ORIGINS": "https://app.example.com, https://other.example.com/",
+            "AXON_HTTP_ORIGINS": "https://chat.example.com",
+        },
     )
     yield running
     stop(process)

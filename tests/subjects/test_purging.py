@@ -15,6 +15,7 @@ EARLIER_US, ERASED_US, LATER_US = 1_000, 2_000, 3_000
 
 WITHOUT_CONTENT = {
     "accounts.credentials": "its keyed hash is of the key, not of the person; the name goes",
+    "accounts.homes": "in which region a number is kept: forgotten here, they are still not let in",
     "accounts.users": "permissions; the name goes",
     "alerts.attempts": "of webhooks",
     "alerts.raised": "of organizations, about numbers",

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 
 from axon.accounts.credential import PASS_PREFIX, Credential, CredentialMac, secret_of
 from axon.accounts.errors import AccountsUnavailable, InvalidCredential, NotPermitted
@@ -10,6 +11,7 @@ from axon.accounts.lookups import Lookups
 from axon.accounts.passes import PassClaims, PassSigner, UserPass
 from axon.accounts.principal import Principal
 from axon.accounts.replica import AccountsOptions, Replica
+from axon.accounts.residency import Cells
 from axon.accounts.store import read_credentials
 from axon.base import MICROS_PER_SECOND, Clock, Randomness, TaskOwner, user_number
 from axon.sealing import Keyring
@@ -48,7 +50,7 @@ class Accounts:
         self._randomness = randomness
         self._options = options
         self._mac = CredentialMac(keyring)
-        self._signer = PassSigner(keyring)
+        self._signer = PassSigner(keyring, options.cells.region)
         self._tasks = TaskOwner(self._task_failed)
         self._lookups = Lookups(self._read, self._tasks)
         self._replica = Replica(postgres, clock, options)
@@ -95,12 +97,14 @@ class Accounts:
         """Return the principal of an Authorization header's value; asks PostgreSQL if it must.
 
         Raises InvalidCredential when the key or pass is certainly not valid, AccountsUnavailable
-        when that cannot be told now. Waits three seconds at most, and only for unknown keys.
+        when that cannot be told now, Misdirected when it is another cell's, for which nothing is
+        asked. Waits three seconds at most, and only for unknown keys.
         """
         principal = self._principals.get(authorization)
         if principal is not None:
             return principal
         secret = secret_of(authorization)
+        self._options.cells.check_mark(secret)
         if secret.startswith(PASS_PREFIX):
             claims = self._signer.read(secret)
             if claims.expires_us <= self._clock.now_us():
@@ -110,6 +114,7 @@ class Accounts:
         else:
             credential = await self._live_credential(self._mac.of(secret))
             principal = credential.principal()
+        principal = self._at_home(principal)
         self._remember(authorization, principal, credential)
         return principal
 
@@ -118,25 +123,47 @@ class Accounts:
 
         That is the person the request names, when the key may act for users; otherwise the key's
         or pass's own user, whatever the request names: OpenAI's `user` and `safety_identifier`
-        are plain labels there, and a label must never open somebody else's data.
+        are plain labels there, and a label must never open somebody else's data. Raises
+        Misdirected when another cell keeps the person.
         """
         if external_user and principal.acts_for_users:
-            return user_number(self._identity, principal.org_id, external_user)
+            user = user_number(self._identity, principal.org_id, external_user)
+            self.check_home(principal.org_id, user)
+            return user
         return principal.user
+
+    def check_home(self, org_id: str, user: int) -> None:
+        """Return when this cell keeps the person with this number; raises Misdirected."""
+        region = self._replica.homes.region(org_id, user)
+        if region:
+            self._options.cells.check(region)
+
+    @property
+    def cells(self) -> Cells:
+        """Return which region is served here."""
+        return self._options.cells
+
+    @property
+    def anybody_elsewhere(self) -> bool:
+        """Return whether anybody is placed in another region than their organization."""
+        return len(self._replica.homes) > 0
 
     def mint_user_pass(self, principal: Principal, external_user: str, lifetime_s: int) -> UserPass:
         """Return a pass for one person of the principal's organization.
 
         It lives `lifetime_s` seconds, PASS_LIFETIME_S_MAX at most, and never longer than the key;
-        it has none of the key's permissions. Raises NotPermitted unless the key may act for users.
+        it has none of the key's permissions. Raises NotPermitted unless the key may act for users,
+        Misdirected when another cell keeps the person.
         """
         if not principal.acts_for_users:
             raise NotPermitted
+        user = user_number(self._identity, principal.org_id, external_user)
+        self.check_home(principal.org_id, user)
         lifetime_us = min(lifetime_s, PASS_LIFETIME_S_MAX) * MICROS_PER_SECOND
         claims = PassClaims(
             org_id=principal.org_id,
             credential_id=principal.credential_id,
-            user=user_number(self._identity, principal.org_id, external_user),
+            user=user,
             expires_us=self._clock.now_us() + lifetime_us,
         )
         return self._signer.sign(claims)
@@ -163,6 +190,17 @@ class Accounts:
         while True:
             await self.refresh()
             await asyncio.sleep(every_s)
+
+    def _at_home(self, principal: Principal) -> Principal:
+        """Return the principal with the region that counts, its user's own before all others.
+
+        Raises Misdirected when another cell keeps what is theirs.
+        """
+        own = self._replica.homes.region(principal.org_id, principal.user)
+        if own:
+            principal = replace(principal, region=own)
+        self._options.cells.check(principal.region)
+        return principal
 
     def _forget_ended(self) -> None:
         """Forget every remembered header when one of them has ended: the others come back cheaply.

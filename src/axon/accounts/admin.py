@@ -7,19 +7,20 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from axon.accounts import admin_store
+from axon.accounts import admin_store, cell_store
 from axon.accounts.credential import KEY_PREFIX, CredentialMac
 from axon.accounts.directory import CreatedKey, Key, NewKey, Org, User
-from axon.accounts.errors import NameTaken, UnknownAccount, UnusableName, UnusableSecret
+from axon.accounts.errors import NameTaken, StillHere, UnknownAccount, UnusableName, UnusableSecret
+from axon.accounts.homes import Home
+from axon.accounts.residency import ANYWHERE, NO_REGIONS, Cells, check_form
 from axon.base import Clock, IdMint, Randomness, user_number
-from axon.sealing import Keyring
+from axon.sealing import Keyring, count_keys
 from axon.stores import Postgres
 
 TIMEOUT_S = 10.0
 """An administrator waits longer than a request does, but not for ever."""
 
 DEFAULT_TIER = "default"
-DEFAULT_REGION = "local"
 
 _NAME_CHARACTERS_MAX = 200
 _SECRET = re.compile(r"sk-axon-[!-~]{1,248}")
@@ -35,21 +36,29 @@ class AccountsAdmin:
     """
 
     def __init__(
-        self, postgres: Postgres, keyring: Keyring, clock: Clock, randomness: Randomness
+        self,
+        postgres: Postgres,
+        keyring: Keyring,
+        clock: Clock,
+        randomness: Randomness,
+        cells: Cells = NO_REGIONS,
     ) -> None:
-        """`postgres` is started and stopped by its owner."""
+        """`postgres` is started and stopped by its owner; `cells` says which region this is."""
         self._postgres = postgres
         self._identity = keyring.identity
         self._mac = CredentialMac(keyring)
         self._mint = IdMint(keyring.identity, clock, randomness)
         self._clock = clock
         self._randomness = randomness
+        self._cells = cells
 
-    async def create_org(
-        self, name: str, tier: str = DEFAULT_TIER, region: str = DEFAULT_REGION
-    ) -> Org:
-        """Return a new organization; raises NameTaken, UnusableName."""
-        org = self._new_org(_checked(name), _checked(tier), _checked(region))
+    async def create_org(self, name: str, tier: str = DEFAULT_TIER, region: str = "") -> Org:
+        """Return a new organization, of this cell's region where no other is named.
+
+        Raises NameTaken, UnusableName, WrongCell when its region is another cell's.
+        """
+        region = _checked(self._cells.region_for(region))
+        org = self._new_org(_checked(name), _checked(tier), region)
         async with self._transaction() as connection:
             if not await admin_store.insert_org(connection, org):
                 raise NameTaken(name)
@@ -76,12 +85,39 @@ class AccountsAdmin:
         async with self._transaction() as connection:
             return await admin_store.list_users(connection, org_id, after)
 
+    async def place_user(self, org_id: str, name: str, region: str) -> Home:
+        """Say that a person belongs to `region`, or with "" to their organization's again.
+
+        Every process refuses what concerns a person of another region within a second. Nothing of
+        the name is kept: only its number. Raises UnusableName, UnusableRegion, UnknownAccount,
+        TooManyPlaced, StillHere while the keys of what they said are here: forget them first.
+        """
+        user = self.user_number(org_id, _checked(name))
+        if region:
+            check_form(region)
+        async with self._transaction() as connection:
+            if not self._cells.serves(region or ANYWHERE):
+                if await count_keys(connection, org_id, user):
+                    raise StillHere(name)
+            return await cell_store.write_home(connection, org_id, user, region)
+
+    async def list_homes(self, org_id: str) -> dict[int, str]:
+        """Return the regions of an organization's people who have one of their own, by number."""
+        async with self._transaction() as connection:
+            return await cell_store.list_homes(connection, org_id)
+
+    def user_number(self, org_id: str, name: str) -> int:
+        """Return the number by which everything knows a person of an organization."""
+        return user_number(self._identity, org_id, name)
+
     async def create_key(self, new: NewKey) -> CreatedKey:
         """Return a new API key with its secret, which cannot be shown again.
 
-        Raises UnknownAccount when there is no such user, UnusableName.
+        In a cell with a region the secret says it, so that other cells know whose it is. Raises
+        UnknownAccount when there is no such user, UnusableName.
         """
-        secret = KEY_PREFIX.decode() + self._randomness.bytes(_SECRET_BYTES).hex()
+        mark = f"{self._cells.region}-" if self._cells.region else ""
+        secret = KEY_PREFIX.decode() + mark + self._randomness.bytes(_SECRET_BYTES).hex()
         key = self._new_key(new, secret)
         async with self._transaction() as connection:
             await admin_store.insert_key(connection, key, self._mac.of(secret.encode()))
@@ -94,12 +130,14 @@ class AccountsAdmin:
 
         For a key that somebody else chose, like the one `axon up` prints. May be repeated: what
         is already so stays, and a revoked or expired key lives again. Raises UnusableSecret also
-        when the key belongs to another user, UnusableName.
+        when the key belongs to another user, UnusableName, Misdirected when it says that it is
+        another cell's.
         """
         if not _SECRET.fullmatch(secret):
             raise UnusableSecret
+        self._cells.check_mark(secret.encode())
         mac = self._mac.of(secret.encode())
-        new_org = self._new_org(_checked(org_name), DEFAULT_TIER, DEFAULT_REGION)
+        new_org = self._new_org(_checked(org_name), DEFAULT_TIER, self._cells.region_for(""))
         async with self._transaction() as connection:
             await admin_store.exclude_others(connection)
             await admin_store.insert_org(connection, new_org)

@@ -86,7 +86,7 @@ async def insert_key(connection: asyncpg.Connection, key: Key, mac: bytes) -> No
         key.created_us,
         key.expires_us,
         key.revoked_us,
-        await _next_version(connection),
+        await next_version(connection),
     )
 
 
@@ -99,7 +99,7 @@ async def update_key(connection: asyncpg.Connection, key: Key) -> None:
         key.acts_for_users,
         key.expires_us,
         key.revoked_us,
-        await _next_version(connection),
+        await next_version(connection),
     )
 
 
@@ -128,7 +128,7 @@ async def list_keys(connection: asyncpg.Connection, org_id: str, after: str) -> 
     return [_key(row) for row in rows]
 
 
-async def _next_version(connection: asyncpg.Connection) -> int:
+async def next_version(connection: asyncpg.Connection) -> int:
     """Return the number of this change; others wait until this transaction ends.
 
     So nobody can see a change before one with a lower number.

@@ -40,3 +40,33 @@ class UnusableName(AccountsError):
 
 class UnusableSecret(AccountsError):
     """An API key starts with sk-axon- and has up to 256 printable ASCII characters, no spaces."""
+
+
+class Misdirected(AccountsError):
+    """Another region's cell keeps this; ask there."""
+
+    def __init__(self, region: str, base_url: str) -> None:
+        """`base_url` is empty when no cell of that region is known here."""
+        self.region = region
+        self.base_url = base_url
+        super().__init__(region)
+
+
+class WrongCell(AccountsError):
+    """An organization is made in the cell of its region."""
+
+
+class RegionDiffers(AccountsError):
+    """This store belongs to another region than this process; nothing was read or written."""
+
+
+class UnusableRegion(AccountsError):
+    """A region is written like eu or eu-west-1."""
+
+
+class StillHere(AccountsError):
+    """This cell keeps something of this person: export it, erase it, and place them then."""
+
+
+class TooManyPlaced(AccountsError):
+    """Too many people of one cell are placed elsewhere: give them organizations of their region."""

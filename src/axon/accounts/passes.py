@@ -1,7 +1,8 @@
 """User passes: short-lived, signed, and good for one person's own turns.
 
 A pass is `up-axon-<claims>.<signature>`: the claims as MessagePack in unpadded URL-safe base64,
-and the HMAC-SHA-256 of that text, written the same way. Nothing is stored.
+and the HMAC-SHA-256 of that text, written the same way. In a cell the claims have its region and a
+dot before them, which are signed with them. Nothing is stored.
 """
 
 import hmac
@@ -59,13 +60,17 @@ _decoder = msgspec.msgpack.Decoder(PassClaims)
 class PassSigner:
     """Writes passes and reads back only those it wrote."""
 
-    def __init__(self, keyring: Keyring) -> None:
-        """Every process with the same keyring reads the same passes."""
+    def __init__(self, keyring: Keyring, region: str = "") -> None:
+        """Every process with the same keyring reads the same passes.
+
+        Those it writes say `region`, unless it is empty: another cell sends them back unread.
+        """
         self._key = keyring.derive("accounts.passes")
+        self._mark = f"{region}.".encode() if region else b""
 
     def sign(self, claims: PassClaims) -> UserPass:
         """Return the pass that says `claims`."""
-        body = urlsafe_b64encode(_encoder.encode(claims)).rstrip(b"=")
+        body = self._mark + urlsafe_b64encode(_encoder.encode(claims)).rstrip(b"=")
         text = PASS_PREFIX + body + b"." + self._signature(body)
         return UserPass(text=text.decode(), expires_us=claims.expires_us)
 
@@ -74,10 +79,11 @@ class PassSigner:
 
         Whether it has expired, and whether its key still lives, is for the caller to check.
         """
-        body, _, signature = text[len(PASS_PREFIX) :].partition(b".")
+        body, _, signature = text[len(PASS_PREFIX) :].rpartition(b".")
         if not hmac.compare_digest(signature, self._signature(body)):
             raise InvalidCredential
-        return _decoder.decode(urlsafe_b64decode(body + b"=" * (-len(body) % 4)))
+        claims = body.rpartition(b".")[2]
+        return _decoder.decode(urlsafe_b64decode(claims + b"=" * (-len(claims) % 4)))
 
     def _signature(self, body: bytes) -> bytes:
         return urlsafe_b64encode(hmac.digest(self._key, body, "sha256")).rstrip(b"=")

@@ -8,8 +8,10 @@ from pathlib import Path
 from axon.accounts.credential import Credential
 from axon.accounts.errors import AccountsUnavailable
 from axon.accounts.held import HeldCredentials
+from axon.accounts.homes import Homes
+from axon.accounts.residency import NO_REGIONS, Cells
 from axon.accounts.snapshot import Snapshot, read_snapshot, write_snapshot
-from axon.accounts.store import CHANGES_PAGE, read_changes
+from axon.accounts.store import read_changes
 from axon.base import MICROS_PER_SECOND, Clock
 from axon.stores import Postgres
 from axon.telemetry import counter, log
@@ -39,6 +41,8 @@ class AccountsOptions:
     """How often changes are asked for: with the query, a revocation counts within a second."""
     cache_max: int = 50_000
     """Credentials held, and Authorization headers remembered: about 50 MB at most."""
+    cells: Cells = NO_REGIONS
+    """Which region is served here."""
 
 
 class Replica:
@@ -50,6 +54,8 @@ class Replica:
         self._clock = clock
         self._options = options
         self._held = HeldCredentials(options.cache_max)
+        self.homes = Homes()
+        """Who belongs to another region than their organization."""
         self._seen = 0
         self._synced_at = -math.inf
         self._saved_at = -math.inf
@@ -89,6 +95,7 @@ class Replica:
             return
         for credential in snapshot.credentials:
             self._held.put(credential)
+        self.homes.put(snapshot.homes)
         self._seen = snapshot.seen
         # A clock that was set back must not make an old snapshot young, so the distance counts.
         age_s = abs(self._clock.now_us() - snapshot.synced_us) / MICROS_PER_SECOND
@@ -114,15 +121,18 @@ class Replica:
                 raise AccountsUnavailable("the database holds no API key any more: was it emptied?")
             if changes.number < self._seen:  # the database went back to an older backup
                 self._held.clear()
+                self.homes.clear()
                 self._seen = 0
                 changed = True
                 continue
             for credential in changes.credentials:
                 self._held.put(credential)
                 changed = True
-            if len(changes.credentials) < CHANGES_PAGE:
+            self.homes.put(changes.homes)
+            changed |= bool(changes.homes)
+            if changes.through >= changes.number:
                 break
-            self._seen = changes.credentials[-1].version
+            self._seen = changes.through
         self._seen = changes.number
         self._synced_at = asked_at
         self._unsaved |= changed
@@ -147,6 +157,7 @@ class Replica:
             synced_us=self._clock.now_us() - int(self.age_s * MICROS_PER_SECOND),
             seen=self._seen,
             credentials=self._held.all(),
+            homes=self.homes.all(),
         )
         self._saved_at = self._clock.monotonic()
         self._unsaved = False

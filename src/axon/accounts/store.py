@@ -1,4 +1,4 @@
-"""The SQL that reads what API keys grant."""
+"""The SQL that reads what API keys grant, and who is placed in another region."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -6,15 +6,17 @@ from typing import NamedTuple
 
 import asyncpg
 
+from axon.accounts.cell_store import read_homes
 from axon.accounts.credential import Credential
 from axon.accounts.errors import AccountsUnavailable
+from axon.accounts.homes import Home
 from axon.stores import Postgres, PostgresAway
 
 QUERY_TIMEOUT_S = 1.0
 """Both queries read an index and take a millisecond; a second means PostgreSQL is not well."""
 
 CHANGES_PAGE = 500
-"""Credentials taken over at once: about 3 ms of the event loop."""
+"""Credentials, and as many homes, taken over at once: about 3 ms of the event loop."""
 
 
 class Changes(NamedTuple):
@@ -23,7 +25,11 @@ class Changes(NamedTuple):
     number: int
     """Number of the newest change of all."""
     credentials: list[Credential]
-    """In the order of their versions; fewer than CHANGES_PAGE on the last page."""
+    """In the order of their versions."""
+    homes: list[Home]
+    """Likewise."""
+    through: int
+    """Number of the newest change that is in here with all before it; `number` when all are."""
 
 
 async def read_changes(postgres: Postgres, seen: int) -> Changes:
@@ -32,13 +38,17 @@ async def read_changes(postgres: Postgres, seen: int) -> Changes:
         row = await connection.fetchrow("SELECT number FROM accounts.version")
         number = 0 if row is None else row["number"]  # an emptied table: nothing ever changed
         if number == seen:
-            return Changes(number, [])
+            return Changes(number, [], [], number)
         rows = await connection.fetch(
             "SELECT * FROM accounts.granted WHERE version > $1 ORDER BY version LIMIT $2",
             seen,
             CHANGES_PAGE,
         )
-    return Changes(number, [_credential(row) for row in rows])
+        homes = await read_homes(connection, seen, CHANGES_PAGE)
+    # Where a page is full, what comes behind it may be missing from it.
+    ends = [rows[-1]["version"]] if len(rows) == CHANGES_PAGE else []
+    ends += [homes[-1].version] if len(homes) == CHANGES_PAGE else []
+    return Changes(number, [_credential(row) for row in rows], homes, min(ends, default=number))
 
 
 async def read_credentials(postgres: Postgres, keys: Iterable[bytes | str]) -> list[Credential]:

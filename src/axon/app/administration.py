@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from axon.accounts import AccountsAdmin
+from axon.accounts import NO_REGIONS, AccountsAdmin, Cells
+from axon.app.bound_stores import bound_database
 from axon.app.embedded import EmbeddedPostgres
 from axon.app.folders import DataFolder
 from axon.app.settings import Settings
@@ -35,13 +36,19 @@ def database_address(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def accounts_admin(keyring: Path, database_url: str) -> AsyncIterator[AccountsAdmin]:
-    """Lend the administration of accounts; what it does raises PostgresAway when that is away."""
+async def accounts_admin(
+    keyring: Path, database_url: str, cells: Cells = NO_REGIONS
+) -> AsyncIterator[AccountsAdmin]:
+    """Lend the administration of a cell's accounts.
+
+    What it does raises PostgresAway when that is away, or is another region's.
+    """
     clock, randomness = SystemClock(), SystemRandomness()
-    postgres = Postgres(database_url, PostgresOptions(connections_max=1), clock)
+    options = bound_database(PostgresOptions(connections_max=1), cells.region)
+    postgres = Postgres(database_url, options, clock)
     await postgres.start()
     try:
-        yield AccountsAdmin(postgres, Keyring.open(keyring, randomness), clock, randomness)
+        yield AccountsAdmin(postgres, Keyring.open(keyring, randomness), clock, randomness, cells)
     finally:
         await postgres.stop()
 
@@ -57,13 +64,13 @@ async def limits_admin(database_url: str) -> AsyncIterator[LimitsAdmin]:
         await postgres.stop()
 
 
-async def development_key(folder: DataFolder, database_url: str) -> str:
+async def development_key(folder: DataFolder, database_url: str, cells: Cells = NO_REGIONS) -> str:
     """Return the development key, registered in the database; the same at every start.
 
     It is the one key kept in clear: in a file of the data folder that only its owner can read.
     """
     secret = _kept_secret(folder.development_key)
-    async with accounts_admin(folder.keyring, database_url) as admin:
+    async with accounts_admin(folder.keyring, database_url, cells) as admin:
         await admin.register_key(secret, "development", "developer", DEVELOPER_PERMISSIONS)
     return secret
 

@@ -83,6 +83,11 @@ class DataFolder:
         return self.root / "development-key"
 
     @property
+    def region(self) -> Path:
+        """Return the file that says to which region everything in the folder belongs, if to one."""
+        return self.root / "region"
+
+    @property
     def lock(self) -> Path:
         """Return the file whose flock says that `axon up` runs here."""
         return self.root / "lock"

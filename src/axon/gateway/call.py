@@ -9,6 +9,7 @@ import msgspec
 from axon.accounts import Principal
 from axon.gateway.bodies import Bodies
 from axon.gateway.problems import Problem, RequestRefused, refuse
+from axon.gateway.safe_headers import NOT_KEPT, Pairs, always
 from axon.telemetry import TRACE_BYTES, read_traceparent
 from axon.turns import Fields
 
@@ -50,6 +51,7 @@ class Call:
         "_scope",
         "_send",
         "_trace",
+        "always",
         "extra",
         "headers",
         "log",
@@ -60,6 +62,7 @@ class Call:
         "started_s",
         "status",
         "streaming",
+        "unread",
     )
 
     def __init__(
@@ -86,6 +89,11 @@ class Call:
         self.started_s = 0.0
         self.status = 0
         self.streaming = False
+        self.unread = False
+        """Whether nothing of what was asked may stay here, in log lines neither: it belongs to
+        another region."""
+        self.always: Pairs = always(tls=False)
+        """What every answer of this server has."""
         self.extra: Headers = []
         self.log: dict[str, str | int | float | bool | None] = {}
 
@@ -207,6 +215,8 @@ class Call:
         """Answer with a whole body."""
         self.status = status
         start = [*headers, (b"content-length", b"%d" % len(body)), *self._common()]
+        if not any(name == b"cache-control" for name, _ in headers):
+            start.append(NOT_KEPT)
         await self._send({"type": "http.response.start", "status": status, "headers": start})
         await self._send({"type": "http.response.body", "body": body})
 
@@ -247,7 +257,7 @@ class Call:
         await self._send({"type": "http.response.body", "body": data, "more_body": not last})
 
     def _common(self) -> Headers:
-        return [(b"x-request-id", self.request_id.encode()), *self.extra]
+        return [(b"x-request-id", self.request_id.encode()), *self.always, *self.extra]
 
 
 def _too_large(bytes_max: int) -> RequestRefused:

@@ -1,6 +1,7 @@
 """What the routes share: the rooms behind them, who may see what, and answering a turn."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -58,6 +59,10 @@ class GatewayOptions:
     """Who issues the invoices, as they say it."""
     flag_origins: frozenset[str] = frozenset()
     """The web pages whose scripts may ask for flags."""
+    origins: frozenset[str] = frozenset()
+    """Those whose scripts may ask for everything else, as with a person's pass."""
+    tls: bool = False
+    """Whether clients reach this server by TLS alone."""
     events_secret: bytes = b""
     """Makes the URLs under which clients of OpenFeature hear of changed flags."""
 
@@ -107,6 +112,16 @@ class Door:
         """Return the number of the person this request is about."""
         return self.accounts.subject(call.caller, _named_user(fields))
 
+    def refuse_elsewhere(self, call: Call, names: Iterable[str]) -> None:
+        """Return when this cell keeps everybody of these names; raises Misdirected.
+
+        Where a request names people by themselves and no person is the one it is about.
+        """
+        if self.accounts.anybody_elsewhere:
+            named = dataclasses.replace(call.caller, acts_for_users=True)
+            for name in names:
+                self.accounts.subject(named, name)
+
     def placed_as(self, call: Call) -> int:
         """Return as whom experiments place the person; 0 for the person this request is about.
 
@@ -131,9 +146,11 @@ class Door:
         if not caller.acts_for_users:
             if minted.user != caller.user:
                 raise UnknownId
-        elif fields and (named := _named_user(fields)):
-            if minted.user != self.accounts.subject(caller, named):
-                raise UnknownId
+        else:
+            if fields and (named := _named_user(fields)):
+                if minted.user != self.accounts.subject(caller, named):
+                    raise UnknownId
+            self.accounts.check_home(caller.org_id, minted.user)
         return Owner(org_id=caller.org_id, user=minted.user)
 
     @staticmethod

@@ -32,6 +32,7 @@ async def _answer(door: Door, call: Call, subject: str, key: str) -> None:
     may_see_usage(call)
     if "\0" in subject:
         raise not_found("No subject is named so.")
+    door.refuse_elsewhere(call, [subject])
     at_us = door.clock.now_us()
     time = call.query().get("time")
     if time is not None:

@@ -14,17 +14,13 @@ from axon.gateway.experiment_shapes import (
 from axon.gateway.flags import author_of
 from axon.gateway.members import member, required
 from axon.gateway.problems import refuse
+from axon.gateway.safe_headers import PAGE
 from axon.statistics import report_html
 from axon.turns import Fields
 
 DECISION_CHARS_MAX = 4000
 
-_PAGE = [
-    (b"content-type", b"text/html; charset=utf-8"),
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
-    (b"x-content-type-options", b"nosniff"),
-]
-"""A report is text, drawings and its own style; a browser need not believe in anything else."""
+_PAGE = [(b"content-type", b"text/html; charset=utf-8"), *PAGE]
 
 
 async def list_experiments(door: Door, call: Call) -> None:

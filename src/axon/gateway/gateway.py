@@ -3,6 +3,7 @@
 import asyncio
 from functools import cache
 
+from axon.accounts import InvalidCredential, Misdirected
 from axon.base import AxonError, Randomness
 from axon.gateway.bodies import Bodies
 from axon.gateway.call import AnsweredElsewhere, Call, ClientGone, Message, Receive, Scope, Send
@@ -20,6 +21,7 @@ from axon.gateway.routing import (
     find_route,
     methods_of,
 )
+from axon.gateway.safe_headers import always
 from axon.telemetry import (
     CounterTallies,
     CounterTally,
@@ -53,6 +55,7 @@ class Gateway:
         """
         self._bodies = bodies or Bodies()
         self._door = door
+        self._always = always(door.options.tls)
         self._operation = operation
         self._request_prefix = "req_" + randomness.bytes(_PREFIX_BYTES).hex()
         self._requests = 0
@@ -81,6 +84,9 @@ class Gateway:
         except ClientGone:
             call.status = 499
         except AxonError as error:
+            call.unread = isinstance(error, Misdirected) or (
+                isinstance(error, InvalidCredential) and bool(self._door.accounts.cells.region)
+            )
             await _refuse(call, problem_of(error))
         except asyncio.CancelledError:
             raise
@@ -108,7 +114,9 @@ class Gateway:
         request_id = f"{self._request_prefix}{self._requests:010x}"
         call = Call(scope, receive, send, request_id, self._bodies)
         call.started_s = self._door.clock.monotonic()
-        call.extra += origin_headers(call, self._door.options.flag_origins)
+        call.always = self._always
+        options = self._door.options
+        call.extra += origin_headers(call, options.flag_origins, options.origins)
         return call
 
     async def _answer_internal(self, call: Call) -> bool:
@@ -149,16 +157,17 @@ class Gateway:
         if call.path in OPERATION or call.path in INTERNAL:
             return
         fields = call.log
-        fields["trace.id"] = trace_id(call.trace)
+        if not call.unread:
+            fields["trace.id"] = trace_id(call.trace)
         fields["http.request.id"] = call.request_id
         fields["http.request.method"] = call.method
-        fields["url.path"] = call.path
+        fields["url.path"] = route if call.unread else call.path
         fields["http.response.status_code"] = call.status
         fields["event.duration"] = int(took_s * 1e9)
         fields["event.outcome"] = "failure" if call.status >= _FAILED_FROM else "success"
         if call.cut:
             fields["axon.cut"] = call.cut
-        if call.principal is not None:
+        if call.principal is not None and not call.unread:
             fields["axon.org.id"] = call.principal.org_id
         log.event("http.request", "Answered a request.", fields)
 

@@ -7,6 +7,7 @@ from axon.billing import ISSUED, Invoice, csv_statement, html_statement, invoice
 from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.problems import refuse
+from axon.gateway.safe_headers import PAGE
 from axon.gateway.usage import USAGE_PERMISSIONS, sees_organization
 
 INVOICE_PERMISSIONS = USAGE_PERMISSIONS | {"billing"}
@@ -17,11 +18,6 @@ FORMATS: Mapping[str, str] = {
     "csv": "text/csv",
     "html": "text/html",
 }
-
-_PAGE_POLICY = (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'")
-"""An invoice is text and its own style; a browser need not believe in anything else on it."""
-
-_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 
 
 async def list_invoices(door: Door, call: Call) -> None:
@@ -46,8 +42,8 @@ async def get_invoice(door: Door, call: Call, invoice_id: str) -> None:
         return
     text = _text(invoice, form, door.options.issuer)
     kind = f"{FORMATS[form]}; charset=utf-8".encode()
-    headers = [(b"content-type", kind), _NO_SNIFFING]
-    await call.reply(200, text.encode(), [*headers, _PAGE_POLICY] if form == "html" else headers)
+    headers = [(b"content-type", kind)]
+    await call.reply(200, text.encode(), [*headers, *PAGE] if form == "html" else headers)
 
 
 def _permitted(call: Call) -> None:

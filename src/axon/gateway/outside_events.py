@@ -38,6 +38,7 @@ async def send_events(door: Door, call: Call) -> None:
         user=caller.user,
         credential_id=caller.credential_id,
         time_zone=door.limits.time_zone(caller.org_id),
+        refuse=lambda subject: door.refuse_elsewhere(call, [subject]),
     )
     is_one = form == _ONE or (form in _EITHER and body.lstrip()[:1] != b"[")
     ingest = door.events.ingest

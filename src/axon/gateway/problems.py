@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from axon.accounts import AccountsUnavailable, InvalidCredential, NotPermitted
+from axon.accounts import AccountsUnavailable, InvalidCredential, Misdirected, NotPermitted
 from axon.alerts import (
     AlertsUnavailable,
     TooManyEndpoints,
@@ -120,6 +120,8 @@ class Problem:
     retry_after_ms: int | None = None
     beside: tuple[tuple[bytes, bytes], ...] = ()
     """Headers of its own."""
+    members: tuple[tuple[str, str | None], ...] = ()
+    """What the error says beside what every error says."""
 
     def redacted(self) -> "Problem":
         """Return the same without personal data and secrets: a message may repeat a request."""
@@ -137,12 +139,12 @@ class Problem:
             "param": self.param,
             "code": self.code,
         }
-        return msgspec.json.encode({"error": error})
+        return msgspec.json.encode({"error": {**error, **dict(self.members)}})
 
     def ofrep(self) -> bytes:
         """Return the body that clients of OpenFeature know; `param` is the flag's key."""
         known = self.code if self.code in _OFREP_CODES else "GENERAL"
-        told = {"errorCode": known, "errorDetails": self.message}
+        told = {"errorCode": known, "errorDetails": self.message, **dict(self.members)}
         return msgspec.json.encode({"key": self.param, **told} if self.param else told)
 
     def details(self, request_id: str) -> bytes:
@@ -154,6 +156,7 @@ class Problem:
             "status": self.status,
             "detail": self.message,
             "instance": f"urn:axon:request:{request_id}",
+            **dict(self.members),
         }
         if self.param is None:
             return msgspec.json.encode(told)
@@ -294,6 +297,8 @@ def problem_of(error: AxonError) -> Problem:
         return error.problem
     if isinstance(error, InvalidCredential):
         return Problem(status=401, message="Incorrect API key provided.", code="invalid_api_key")
+    if isinstance(error, Misdirected):
+        return _problem_of_misdirected(error)
     if isinstance(error, LimitReached):
         return _problem_of_limit(error)
     if isinstance(error, DefinitionInvalid | ExperimentInvalid):
@@ -356,6 +361,25 @@ def _problem_of_definition(error: DefinitionInvalid | ExperimentInvalid) -> Prob
     path = error.errors[0].path
     code = "invalid_flag" if isinstance(error, DefinitionInvalid) else "invalid_experiment"
     return Problem(status=400, message=message, code=code, param=path)
+
+
+def _problem_of_misdirected(error: Misdirected) -> Problem:
+    """Return RFC 9110's 421, with where to ask instead in the body and in headers.
+
+    The SDK does not repeat it, for here it would get it again.
+    """
+    region, base_url = error.region, error.base_url
+    where = f"ask {base_url} instead" if base_url else "no cell for it is known here"
+    beside = [(b"axon-region", region.encode("ascii", "replace")), *_ONCE]
+    if base_url:
+        beside.append((b"axon-base-url", base_url.encode()))
+    return Problem(
+        status=421,
+        message=f"This belongs to the region {region}: {where}.",
+        code="wrong_region",
+        beside=tuple(beside),
+        members=(("region", region), ("base_url", base_url or None)),
+    )
 
 
 def _problem_of_limit(error: LimitReached) -> Problem:

@@ -51,6 +51,8 @@ class Sender:
     user: int
     credential_id: str
     time_zone: str
+    refuse: Callable[[str], None] = lambda subject: None
+    """Raises what a request is refused with when it has an event of this subject."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +82,9 @@ class Ingest:
     async def take_batch(self, sender: Sender, body: bytes) -> None:
         """Return when all events of a JSON list are durable, by one flush of the journal.
 
-        Raises EventWrong or BatchTooLarge, msgspec.DecodeError for what is no list of JSON, and
-        JournalError (EntryTooLarge among them) when they cannot be kept now. None was taken then.
+        Raises EventWrong or BatchTooLarge, msgspec.DecodeError for what is no list of JSON, what
+        `Sender.refuse` raises, and JournalError (EntryTooLarge among them) when they cannot be kept
+        now. None was taken then.
         """
         await self._take(sender, lambda: raw_events(body))
 
@@ -94,7 +97,9 @@ class Ingest:
                 raise BatchTooLarge(f"{len(raws):,} events, and at most {EVENTS_MAX:,}")
             now_us = parts.clock.now_us()
             closed_before_us = self._closed_before_us(now_us, sender.time_zone)
-            events = await self._read(raws, EventReader(parts.meters, now_us, closed_before_us))
+            events = await self._read(
+                raws, EventReader(parts.meters, now_us, closed_before_us), sender
+            )
             if not events:
                 return
             record = EventsReceived(
@@ -110,13 +115,16 @@ class Ingest:
         _accepted.inc(len(events))
         _late.inc(sum(event.late for event in events))
 
-    async def _read(self, raws: Sequence[Raw | bytes], reader: EventReader) -> list[OutsideEvent]:
+    async def _read(
+        self, raws: Sequence[Raw | bytes], reader: EventReader, sender: Sender
+    ) -> list[OutsideEvent]:
         refuse_late = self._parts.policy.late_events == "refuse"
         events = []
         for index, raw in enumerate(raws):
             if index % _AT_ONCE == _AT_ONCE - 1:
                 await asyncio.sleep(0)
             event = reader.read(raw, index)
+            sender.refuse(event.subject)
             if event.late and refuse_late:
                 raise EventWrong(index, "time", "its month is closed")
             events.append(event)

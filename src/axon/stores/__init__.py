@@ -17,6 +17,7 @@ from axon.stores.migrations import migrate
 from axon.stores.objects import Objects, ObjectsAddress
 from axon.stores.postgres import Postgres, PostgresOptions, means_away
 from axon.stores.valkey import Valkey
+from axon.stores.valkey_address import address_of_owner
 from axon.stores.valkey_pipeline import ValkeyReply
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "ValkeyAway",
     "ValkeyRefused",
     "ValkeyReply",
+    "address_of_owner",
     "means_away",
     "migrate",
 ]

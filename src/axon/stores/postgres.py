@@ -1,7 +1,7 @@
 """The PostgreSQL pool: bounded in connections, waiters and time, back by itself."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -62,6 +62,9 @@ class PostgresOptions:
     ours, and what it does not hold must not be taken for what does not exist."""
     writable_wanted: bool = False
     """Whether a database that can only be read counts as away."""
+    refusal: Callable[[asyncpg.Connection], Awaitable[str]] | None = None
+    """Asked at the first connection and at the first after an outage: why the database counts as
+    away; "" when it does not."""
 
 
 def means_away(error: BaseException) -> bool:
@@ -258,21 +261,26 @@ class Postgres:
 
     async def _refuse_useless(self, connection: asyncpg.Connection, deadline: float) -> None:
         """Return when the server is what the options want; raises PostgresAway."""
-        if not (self._options.schema_wanted or self._options.writable_wanted):
+        options = self._options
+        if not (options.schema_wanted or options.writable_wanted or options.refusal):
             return
         try:
             async with asyncio.timeout_at(deadline):
                 usable = await connection.fetchrow(_USABLE)
+                refused = await options.refusal(connection) if options.refusal else ""
         except (TimeoutError, OSError, *_DRIVER_ERRORS) as error:
             connection.terminate()
             raise PostgresAway(_describe(error)) from error
         assert usable is not None
-        if self._options.schema_wanted and not usable["schema"]:
+        if options.schema_wanted and not usable["schema"]:
             connection.terminate()
             raise PostgresAway("this database is without Axon's tables: emptied, or another one")
-        if self._options.writable_wanted and not usable["writable"]:
+        if options.writable_wanted and not usable["writable"]:
             connection.terminate()
             raise PostgresAway("this database can only be read")
+        if refused:
+            connection.terminate()
+            raise PostgresAway(refused)
 
     def _task_failed(self, name: str, error: BaseException) -> None:
         log.error("task-failed", f"{name}: {error!r}")

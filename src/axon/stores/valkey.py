@@ -19,6 +19,9 @@ HANDSHAKE_TIMEOUT_S = 2.0
 """For connecting, logging in and loading functions: off the hot path, so TLS may take its time."""
 
 
+_OWNER_KEY = "axon:owner"
+
+
 class Valkey:
     """A client with one connection, for one event loop.
 
@@ -155,6 +158,8 @@ class Valkey:
             await pipeline.call(("AUTH", *name, address.password))
         if address.database:
             await pipeline.call(("SELECT", address.database))
+        if address.owner:
+            await _refuse_others(pipeline, address.owner)
         info = await pipeline.call(("INFO", "server"))
         for source in self._functions.values():
             await pipeline.call(("FUNCTION", "LOAD", "REPLACE", source))
@@ -171,3 +176,13 @@ class Valkey:
 
     def _task_failed(self, name: str, error: BaseException) -> None:
         log.error("task-failed", f"{name}: {error!r}")
+
+
+async def _refuse_others(pipeline: ValkeyPipeline, owner: str) -> None:
+    """Return when the server is the owner's or becomes it now; raises ValkeyAway.
+
+    One whose keys were all flushed is nobody's until the next connection.
+    """
+    before = await pipeline.call(("SET", _OWNER_KEY, owner, "NX", "GET"))
+    if isinstance(before, bytes) and before != owner.encode():
+        raise ValkeyAway(f"it belongs to {before.decode(errors='replace')}, not to {owner}")

@@ -2,12 +2,12 @@
 
 import ssl
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from axon.stores.errors import BadAddress
 
 DEFAULT_PORT = 6379
-_OPTIONS = {"db", "password", "username", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
+_OPTIONS = {"db", "password", "username", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "owner"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,8 @@ class ValkeyAddress:
     password: str
     database: int
     tls: ssl.SSLContext | None
+    owner: str
+    """Whose server it has to be; empty for anybody's."""
 
 
 def read_address(url: str) -> ValkeyAddress:
@@ -28,7 +30,8 @@ def read_address(url: str) -> ValkeyAddress:
 
     The forms are those of redis-py: `redis://user:password@host:port/db`, `rediss://` for TLS with
     the options ssl_ca_certs, ssl_certfile and ssl_keyfile (files in PEM form; the system's
-    authorities otherwise), `unix:///path/to/socket?db=0&username=...&password=...`.
+    authorities otherwise), `unix:///path/to/socket?db=0&username=...&password=...`. Of our own is
+    `owner`: a server that has another one is refused.
     Blocks while certificate files are read.
     """
     parts = urlsplit(url)
@@ -52,7 +55,13 @@ def read_address(url: str) -> ValkeyAddress:
         password=unquote(parts.password or "") or options.get("password", ""),
         database=database,
         tls=_tls(options) if parts.scheme == "rediss" else None,
+        owner=options.get("owner", ""),
     )
+
+
+def address_of_owner(url: str, owner: str) -> str:
+    """Return `url` for a server that is the owner's, or becomes it when it was nobody's."""
+    return f"{url}{'&' if urlsplit(url).query else '?'}owner={quote(owner)}"
 
 
 def _tls(options: dict[str, str]) -> ssl.SSLContext:

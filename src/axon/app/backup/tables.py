@@ -41,12 +41,13 @@ WHERE schemaname = ANY($1) AND last_value IS NOT NULL
 
 # Pages, not rows: to count would read all of it. Migrations fill `version` and `numbers` (what was
 # numbered is in other tables), and define the first tiers and limits; whether those were changed
-# since, their version tells, which the migrations leave at 2.
+# since, their version tells, which the migrations leave at 2. `cell` says whose database it is.
 _HELD = """
 SELECT n.nspname || '.' || c.relname FROM pg_class AS c JOIN pg_namespace AS n
     ON n.oid = c.relnamespace
 WHERE n.nspname = ANY($1) AND c.relkind = 'r' AND pg_relation_size(c.oid) > 0
     AND NOT (n.nspname IN ('accounts', 'flags', 'limits') AND c.relname = 'version')
+    AND NOT (n.nspname = 'accounts' AND c.relname = 'cell')
     AND NOT (n.nspname = 'limits' AND c.relname IN ('tiers', 'rules'))
     AND NOT (n.nspname = 'billing' AND c.relname = 'numbers')
     AND n.nspname <> 'sealing'

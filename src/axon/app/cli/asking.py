@@ -13,7 +13,7 @@ from axon.accounts import AccountsAdmin, Org, UnknownAccount, User
 from axon.app.administration import accounts_admin, database_address, limits_admin
 from axon.app.cli.command import config_option, data_option, json_option, settings_from
 from axon.app.folders import DataFolder
-from axon.app.settings import Settings
+from axon.app.settings import Settings, cells_of
 from axon.limits import LimitsAdmin
 
 Result = TypeVar("Result")
@@ -31,7 +31,8 @@ class Asked:
 
         async def with_admin() -> Result:
             keyring = DataFolder.of(self.settings).keyring
-            async with accounts_admin(keyring, database_address(self.settings)) as admin:
+            url, cells = database_address(self.settings), cells_of(self.settings.residency)
+            async with accounts_admin(keyring, url, cells) as admin:
                 return await work(admin)
 
         return asyncio.run(with_admin())
@@ -43,7 +44,8 @@ class Asked:
 
         async def with_admin() -> Result:
             keyring, url = DataFolder.of(self.settings).keyring, database_address(self.settings)
-            async with accounts_admin(keyring, url) as admin, limits_admin(url) as limits:
+            cells = cells_of(self.settings.residency)
+            async with accounts_admin(keyring, url, cells) as admin, limits_admin(url) as limits:
                 return await work(admin, limits)
 
         return asyncio.run(with_admin())

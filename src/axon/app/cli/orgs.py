@@ -22,10 +22,14 @@ def orgs() -> None:
 )
 @click.argument("name")
 @click.option("--tier", default=_NO_TIER, show_default=True, help="What it may use.")
-@click.option("--region", default="local", show_default=True, help="Where its data lives.")
+@click.option("--region", default="", help="Where its data lives, instead of this cell's region.")
 @for_accounts
 def create_org(asked: Asked, name: str, tier: str, region: str) -> None:
-    """Make an organization."""
+    """Make an organization.
+
+    One of another region is made in the cell of that region. None moves from one region to
+    another: make it there, export its people here, erase them here, and revoke its keys.
+    """
 
     async def work(admin: AccountsAdmin, limits: LimitsAdmin) -> Org:
         if tier != _NO_TIER:

@@ -26,18 +26,22 @@ from axon.app.up import run_up
     examples=[
         "axon up",
         "axon up --port 8081 --data /var/lib/axon",
+        "axon up --host 0.0.0.0 --port 443 --tls-cert chain.pem --tls-key key.pem",
         "axon up --serving 4           # as many processes as the machine has cores to give",
-        "axon up --upstream https://api.openai.com/v1 --upstream-key sk-...",
+        "AXON_UPSTREAM_KEY=sk-... axon up --upstream https://api.openai.com/v1",
+        "AXON_UPSTREAM_KEY_FILE=/run/secrets/openai axon up --upstream https://api.openai.com/v1",
         "axon up --json > axon.json   # one line when ready, for scripts",
     ],
 )
 @data_option
 @click.option("--host", help="Address to listen on, instead of 127.0.0.1.")
 @click.option("--port", type=int, help="Port to listen on, instead of 8080; 0: any free one.")
+@click.option("--tls-cert", metavar="FILE", help="Speak TLS 1.3, with this certificate.")
+@click.option("--tls-key", metavar="FILE", help="The certificate's key.")
 @click.option("--serving", type=int, help="Serving processes behind the port, instead of 1.")
 @click.option("--workers", type=int, help="Worker processes; else the serving ones do their work.")
 @click.option("--upstream", metavar="URL", help="Serve this OpenAI-compatible endpoint's models.")
-@click.option("--upstream-key", metavar="KEY", help="The API key the upstream wants.")
+@click.option("--upstream-key", metavar="KEY", help="Its API key; AXON_UPSTREAM_KEY hides it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
 @config_option
 def up(
@@ -56,6 +60,8 @@ def up(
             "AXON_DATA": chosen["data"],
             "AXON_HTTP_HOST": chosen["host"],
             "AXON_HTTP_PORT": chosen["port"],
+            "AXON_HTTP_TLS_CERT": _absolute(chosen["tls_cert"]),
+            "AXON_HTTP_TLS_KEY": _absolute(chosen["tls_key"]),
             "AXON_HTTP_PROCESSES": chosen["serving"],
             "AXON_WORKERS_PROCESSES": chosen["workers"],
             "AXON_UPSTREAM_URL": chosen["upstream"],
@@ -73,6 +79,7 @@ def up(
         "axon serve --role gateway     # with workers elsewhere:",
         "axon serve --role worker",
         "AXON_DATABASE_URL=postgresql://... axon serve --role gateway,worker --port 80",
+        "axon serve --role gateway,worker --port 443 --tls-cert chain.pem --tls-key key.pem",
     ],
 )
 @click.option(
@@ -81,17 +88,25 @@ def up(
 @data_option
 @click.option("--host", help="Address to listen on, instead of 127.0.0.1.")
 @click.option("--port", type=int, help="Port to listen on, instead of 8080.")
+@click.option("--tls-cert", metavar="FILE", help="Speak TLS 1.3, with this certificate.")
+@click.option("--tls-key", metavar="FILE", help="The certificate's key.")
 @config_option
-def serve(
-    roles: str, data: str | None, host: str | None, port: int | None, config: Path | None
-) -> None:
+def serve(roles: str, config: Path | None, **chosen: str | int | None) -> None:
     """Run some roles in this process, with servers of your own.
 
     PostgreSQL and Valkey come from AXON_DATABASE_URL and AXON_VALKEY_URL; run `axon migrate`
-    first. SIGTERM lets running turns finish.
+    first. SIGTERM lets running turns finish; SIGHUP reads a renewed certificate at once.
     """
-    chosen = {"AXON_DATA": data, "AXON_HTTP_HOST": host, "AXON_HTTP_PORT": port}
-    settings = settings_from(config, chosen)
+    settings = settings_from(
+        config,
+        {
+            "AXON_DATA": chosen["data"],
+            "AXON_HTTP_HOST": chosen["host"],
+            "AXON_HTTP_PORT": chosen["port"],
+            "AXON_HTTP_TLS_CERT": _absolute(chosen["tls_cert"]),
+            "AXON_HTTP_TLS_KEY": _absolute(chosen["tls_key"]),
+        },
+    )
     try:
         sys.exit(run_roles(frozenset(roles.split(",")), settings))
     except UnknownRole as error:
@@ -119,3 +134,8 @@ def migrate(data: str | None, as_json: bool, config: Path | None) -> None:
     console = Console()
     for room, names in applied.items():
         console.print(f"[green]✓[/] {room}: {', '.join(names) if names else 'up to date'}")
+
+
+def _absolute(path: str | int | None) -> str | None:
+    """Return the file an option names, for processes that may run in another folder."""
+    return None if path is None else str(Path(str(path)).expanduser().absolute())

@@ -253,6 +253,9 @@ class BoundedProtocol(JoiningProtocol):
             before.message_event.set()
         problem = Problem(status=status, message=message, code=code)
         self.transport.write(_answer(problem))
+        if not self.transport.can_write_eof():  # TLS ends both ways at once
+            self.transport.close()
+            return
         self.transport.write_eof()
         self._connections.owes(self)
 
@@ -268,5 +271,5 @@ def _answer(problem: Problem) -> bytes:
     head = f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"
     return (
         f"{head}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        "connection: close\r\n\r\n"
+        "x-content-type-options: nosniff\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
     ).encode() + body

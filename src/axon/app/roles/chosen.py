@@ -7,8 +7,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from axon.app.bound_stores import bind_folder, bound_valkey
 from axon.app.embedded import Program
+from axon.app.embedded.process import send
+from axon.app.folders import DataFolder
 from axon.app.roles import projector, scheduler, serving, worker
+from axon.app.roles.tls import certificate_of
 from axon.app.settings import Settings, WorkersSettings
 from axon.app.supervisor import Change, Supervisor
 from axon.base import AxonError, SystemClock
@@ -30,11 +34,16 @@ class UnknownRole(AxonError):
 def run_roles(roles: frozenset[str], settings: Settings) -> int:
     """Run the roles until SIGTERM or SIGINT and return the exit code; raises UnknownRole.
 
-    Serving, projecting and scheduling get a process each: a batch never delays a token, and what
-    talks to outside services delays neither.
+    Raises RegionDiffers when the data folder is another region's, and CertificateUnusable. Serving,
+    projecting and scheduling get a process each: a batch never delays a token, and what talks to
+    outside services delays neither.
     """
     if roles - set(ROLES) or not roles:
         raise UnknownRole(", ".join(sorted(roles - set(ROLES))))
+    bind_folder(DataFolder.of(settings), settings.residency.region)
+    settings = bound_valkey(settings)
+    if "gateway" in roles:
+        certificate_of(settings.http)  # now, and not in a child that is started again and again
     groups = [roles & group for group in (_PROJECTING, _SERVING, _SCHEDULING) if roles & group]
     if len(groups) > 1:
         return asyncio.run(_run_beside_each_other(groups, settings))
@@ -62,6 +71,8 @@ async def _run_beside_each_other(groups: Sequence[frozenset[str]], settings: Set
     told_to_stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+    if settings.http.tls_cert:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _pass_on_hangup, supervisor)
     for roles in groups:
         supervisor.start(
             Program(
@@ -74,6 +85,13 @@ async def _run_beside_each_other(groups: Sequence[frozenset[str]], settings: Set
     await told_to_stop.wait()
     await supervisor.stop()
     return 0
+
+
+def _pass_on_hangup(supervisor: Supervisor) -> None:
+    """Have the serving process read its certificate again."""
+    for roles, pids in supervisor.pids.items():
+        for pid in pids if "gateway" in roles else ():
+            send(pid, signal.SIGHUP)
 
 
 def serve_command(roles: str) -> tuple[str, ...]:

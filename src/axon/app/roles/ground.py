@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from axon.app.bound_stores import bound_database
 from axon.app.folders import DataFolder
 from axon.app.instances import own_instance
 from axon.app.settings import Settings
@@ -32,10 +33,13 @@ async def open_ground(settings: Settings, folder: DataFolder) -> Ground:
     keyring = Keyring.open(folder.keyring, randomness)
     postgres = Postgres(
         settings.database.url,
-        PostgresOptions(
-            connections_max=settings.database.connections_max,
-            statement_timeout_s=settings.database.timeout_s,
-            schema_wanted=True,
+        bound_database(
+            PostgresOptions(
+                connections_max=settings.database.connections_max,
+                statement_timeout_s=settings.database.timeout_s,
+                schema_wanted=True,
+            ),
+            settings.residency.region,
         ),
         clock,
     )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import resource
 import socket
+import ssl
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -43,6 +44,8 @@ class HttpServer(uvicorn.Server):
         super().__init__(config)
         self._private = private
         self._private_socket = private_socket
+        self.tls: ssl.SSLContext | None = None
+        """Of the sockets given to `serve`; None for plain HTTP."""
         self.shares_sockets = False
         """Whether other processes accept from the sockets given to `serve`."""
 
@@ -53,9 +56,9 @@ class HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open both doors."""
-        shared = sockets or [] if self.shares_sockets else []
-        await super().startup([] if shared else sockets)
-        self.servers += [OneByOne(one, self._public) for one in shared]  # type: ignore[misc]
+        own = sockets or [] if self.shares_sockets or self.tls is not None else []
+        await super().startup([] if own else sockets)
+        self.servers += [OneByOne(one, self._public, self.tls) for one in own]  # type: ignore[misc]
         if self._private_socket is not None:
             self._private.load()
             private = await asyncio.get_running_loop().create_unix_server(

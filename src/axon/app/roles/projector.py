@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import uvloop
 
+from axon.app.bound_stores import bound_database
 from axon.app.folders import DataFolder
 from axon.app.roles.burying import Burying
 from axon.app.roles.checkpointing import Checkpointing
@@ -53,7 +54,7 @@ async def _project(settings: Settings) -> int:
     scrubbing = Scrubbing(folder.journals, clock)
     beside = TaskOwner(_task_failed)
     async with (
-        _opened_postgres(settings.database.url) as postgres,
+        _opened_postgres(settings.database.url, settings.residency.region) as postgres,
         _projection_into(postgres, settings) as found,
     ):
         traces = tracing(settings, folder, clock)
@@ -87,8 +88,9 @@ def _task_failed(name: str, error: BaseException) -> None:
 
 
 @asynccontextmanager
-async def _opened_postgres(database_url: str) -> AsyncIterator[Postgres]:
-    """Lend a pool for projecting; a database without tables, or read only, counts as away.
+async def _opened_postgres(database_url: str, region: str) -> AsyncIterator[Postgres]:
+    """Lend a pool for projecting; a database without tables, read only, or another region's,
+    counts as away.
 
     An emptied database must not look like one in which everything is still to be done, and one
     that takes no writes would else refuse each batch anew.
@@ -96,7 +98,7 @@ async def _opened_postgres(database_url: str) -> AsyncIterator[Postgres]:
     options = PostgresOptions(
         connections_max=_CONNECTIONS, schema_wanted=True, writable_wanted=True
     )
-    postgres = Postgres(database_url, options, SystemClock())
+    postgres = Postgres(database_url, bound_database(options, region), SystemClock())
     await postgres.start()
     try:
         yield postgres
@@ -108,7 +110,7 @@ async def _opened_postgres(database_url: str) -> AsyncIterator[Postgres]:
 async def projection(settings: Settings, database_url: str) -> AsyncIterator[Projection]:
     """Lend the projection of this node's journals with every room's projector."""
     async with (
-        _opened_postgres(database_url) as postgres,
+        _opened_postgres(database_url, settings.residency.region) as postgres,
         _projection_into(postgres, settings) as found,
     ):
         yield found

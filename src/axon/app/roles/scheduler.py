@@ -11,6 +11,7 @@ import uvloop
 
 from axon.app.alerting import alert_watch, deliveries
 from axon.app.archiving import Archiving
+from axon.app.bound_stores import bound_database
 from axon.app.folders import DataFolder
 from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.scheduled import Schedule, ScheduledTask
@@ -72,7 +73,9 @@ async def _schedule(settings: Settings) -> int:
     options = PostgresOptions(
         connections_max=_CONNECTIONS, schema_wanted=True, writable_wanted=True
     )
-    postgres = Postgres(settings.database.url, options, clock)
+    postgres = Postgres(
+        settings.database.url, bound_database(options, settings.residency.region), clock
+    )
     await postgres.start()
     keyring = await asyncio.to_thread(Keyring.open, folder.keyring, SystemRandomness())
     tasks = tasks_of(settings, postgres, keyring, clock)

@@ -20,6 +20,7 @@ from axon.app.roles.http_server import (
 )
 from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.serving_rooms import close_rooms, open_rooms
+from axon.app.roles.tls import certificate_of
 from axon.app.roles.upkeep import Upkeep
 from axon.app.settings import Settings
 from axon.app.sockets import listening_socket, private_socket
@@ -62,6 +63,7 @@ async def _serve(settings: Settings) -> int:
 
     follow_level_signal()
     folder = DataFolder.of(settings)
+    certificate = certificate_of(settings.http)
     # Now, beside the rest, and not when the first error is told: compiling takes a moment.
     prepared = loop.run_in_executor(None, Redactor().prepare)
     rooms = await open_rooms(settings, folder, on_fatal)
@@ -82,6 +84,10 @@ async def _serve(settings: Settings) -> int:
     connections = client_connections(settings.http, raise_file_limit(), rooms.door.clock)
     rooms.tasks.start(connections.watch(), "connections")
     server = http_server(gateway, connections, settings.http, _private_socket(settings, folder))
+    if certificate is not None:
+        server.tls = certificate.context
+        rooms.tasks.start(certificate.follow(), "certificate")
+        loop.add_signal_handler(signal.SIGHUP, certificate.read_again)
 
     def stop() -> None:
         """Take no more turns, let the running requests finish."""

@@ -17,7 +17,14 @@ from axon.app.roles.own_journal import open_journal
 from axon.app.roles.people_rooms import people_rooms
 from axon.app.roles.reading_back import read_journal
 from axon.app.roles.relaying import relay_between
-from axon.app.settings import Settings, TracesSettings, TurnsSettings, policies_of, safety_of
+from axon.app.settings import (
+    Settings,
+    TracesSettings,
+    TurnsSettings,
+    cells_of,
+    policies_of,
+    safety_of,
+)
 from axon.archive import ArchiveParts, Thawing
 from axon.base import TaskOwner
 from axon.billing import Invoices, StripeWebhook
@@ -196,6 +203,8 @@ def _gateway_options(settings: Settings, keyring: Keyring) -> GatewayOptions:
         body_bytes_max=settings.http.body_bytes_max,
         issuer=settings.billing.issuer,
         flag_origins=settings.flags.allowed_origins(),
+        origins=settings.http.allowed_origins(),
+        tls=bool(settings.http.tls_cert),
         events_secret=keyring.derive("flag events"),
     )
 
@@ -254,6 +263,7 @@ async def _accounts(settings: Settings, folder: DataFolder, ground: Ground) -> A
         staleness_max_s=settings.accounts.staleness_max_s,
         poll_every_ms=settings.accounts.poll_every_ms,
         cache_max=settings.accounts.cache_max,
+        cells=cells_of(settings.residency),
     )
     accounts = Accounts(ground.postgres, ground.keyring, ground.clock, ground.randomness, options)
     await accounts.start()

@@ -13,6 +13,7 @@ from axon.app.settings.metering import (
     meters_of,
 )
 from axon.app.settings.privacy import OrgPrivacySettings, PrivacySettings, policies_of
+from axon.app.settings.residency import CellSettings, ResidencySettings, cells_of
 from axon.app.settings.retrieval import RetrievalSettings
 from axon.app.settings.safety import SafetyLevelSettings, SafetySettings, safety_of
 from axon.app.settings.scheduler import SchedulerSettings
@@ -42,6 +43,7 @@ __all__ = [
     "AlertsSettings",
     "ArchiveSettings",
     "AuditSettings",
+    "CellSettings",
     "ConversationsSettings",
     "DatabaseSettings",
     "EngineSettings",
@@ -55,6 +57,7 @@ __all__ = [
     "ModelSettings",
     "OrgPrivacySettings",
     "PrivacySettings",
+    "ResidencySettings",
     "RetrievalSettings",
     "SafetyLevelSettings",
     "SafetySettings",
@@ -69,6 +72,7 @@ __all__ = [
     "ValkeySettings",
     "WildcardSettings",
     "WorkersSettings",
+    "cells_of",
     "entitlements_of",
     "load_settings",
     "meters_of",

@@ -5,6 +5,11 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 
+def origins_of(text: str) -> frozenset[str]:
+    """Return the origins of a list with commas, each as a browser names it."""
+    return frozenset(one.strip().rstrip("/") for one in text.split(",") if one.strip())
+
+
 class FlagsSettings(Struct, frozen=True, kw_only=True):
     """Flags; see docs/flags.md."""
 
@@ -25,4 +30,4 @@ class FlagsSettings(Struct, frozen=True, kw_only=True):
 
     def allowed_origins(self) -> frozenset[str]:
         """Return the origins, each as a browser names it."""
-        return frozenset(one.strip().rstrip("/") for one in self.origins.split(",") if one.strip())
+        return origins_of(self.origins)

@@ -11,9 +11,10 @@ import msgspec
 from axon.app.settings.archive import check_archive
 from axon.app.settings.metering import check_metering
 from axon.app.settings.privacy import check_privacy
+from axon.app.settings.residency import check_residency
 from axon.app.settings.safety import check_safety
 from axon.app.settings.tree import JournalSettings, Settings
-from axon.app.settings.walk import Mistakes, is_named_table, read
+from axon.app.settings.walk import SECRET_FIELDS, Mistakes, is_named_table, read
 from axon.base import KIB, AxonError
 
 FILE_NAME = "axon.toml"
@@ -26,6 +27,12 @@ OTHER_VARIABLES = {
     "AXON_VALKEY_BIN": "The `valkey-server` program `axon up` should run.",
 }
 """Variables that are no setting of a running process."""
+
+IN_A_FILE = "_FILE"
+"""Behind the variable of a secret: its value is a file that holds the secret, as orchestrators
+mount them."""
+
+_SECRET_CHARACTERS_MAX = 64 * KIB
 
 _FROM_KUBERNETES = ("AXON_SERVICE_", "AXON_PORT")
 """Kubernetes puts these into every container beside a service that is called "axon"."""
@@ -60,6 +67,9 @@ def load_settings(
         check_metering(settings.metering, mistakes)
         check_privacy(settings.privacy, mistakes)
         check_safety(settings.safety, mistakes)
+        check_residency(settings.residency, mistakes)
+        if bool(settings.http.tls_cert) != bool(settings.http.tls_key):
+            mistakes.add("http.tls_cert", "and http.tls_key go together")
         try:
             settings.alerts.networks()
         except ValueError as error:
@@ -115,6 +125,9 @@ def _put(raw: dict[str, object], name: str, text: str, mistakes: Mistakes) -> No
     if not name.startswith("AXON_") or name in OTHER_VARIABLES:
         return
     dotted = _VARIABLES.get(name)
+    if dotted is None and _is_secret(name.removesuffix(IN_A_FILE)):
+        name = name.removesuffix(IN_A_FILE)
+        dotted, text = _VARIABLES[name], _from_secret_file(name, text, mistakes)
     if dotted is None:
         if not name.startswith(_FROM_KUBERNETES):
             close = get_close_matches(name, [*_VARIABLES, *OTHER_VARIABLES], n=1)
@@ -129,3 +142,22 @@ def _put(raw: dict[str, object], name: str, text: str, mistakes: Mistakes) -> No
             return  # the file has a value where a section belongs: already a mistake
         place = inner
     place[leaf] = text
+
+
+def _is_secret(name: str) -> bool:
+    return _VARIABLES.get(name, "").rpartition(".")[2] in SECRET_FIELDS
+
+
+def _from_secret_file(name: str, path: str, mistakes: Mistakes) -> str:
+    """Return the one line of a file; the mistake names the file and nothing that is in it."""
+    try:
+        with Path(path).open() as file:
+            text = file.read(_SECRET_CHARACTERS_MAX).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        mistakes.add(name + IN_A_FILE, f"names {path}, which cannot be read: {reason}")
+        return ""
+    if not text or "\n" in text:
+        mistakes.add(name + IN_A_FILE, f"names {path}, which must hold one line")
+        return ""
+    return text

@@ -7,9 +7,10 @@ from msgspec import Meta, Struct
 from axon.app.settings.alerts import AlertsSettings
 from axon.app.settings.archive import ArchiveSettings
 from axon.app.settings.audit import AuditSettings
-from axon.app.settings.flags import FlagsSettings
+from axon.app.settings.flags import FlagsSettings, origins_of
 from axon.app.settings.metering import MeteringSettings
 from axon.app.settings.privacy import PrivacySettings
+from axon.app.settings.residency import ResidencySettings
 from axon.app.settings.retrieval import RetrievalSettings
 from axon.app.settings.safety import SafetySettings
 from axon.app.settings.scheduler import SchedulerSettings
@@ -30,6 +31,25 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     port: Annotated[
         int, Meta(ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
     ] = 8080
+    tls_cert: Annotated[
+        str,
+        Meta(
+            description="The file of the certificate and those that signed it, in PEM form; then "
+            "Axon speaks TLS 1.3 and nothing else. A renewed file is used within seconds. Empty: "
+            "plain HTTP."
+        ),
+    ] = ""
+    tls_key: Annotated[str, Meta(description="The file of the certificate's key, unencrypted.")] = (
+        ""
+    )
+    origins: Annotated[
+        str,
+        Meta(
+            description="Web pages whose scripts may ask at `/v1`, by commas, like "
+            "`https://app.example.com`; `*` for all. Empty: none. They are to have a person's "
+            "pass: a key in a page is everybody's."
+        ),
+    ] = ""
     fd: Annotated[
         int,
         Meta(ge=-1, description="An inherited listening socket to use instead; `axon up` sets it."),
@@ -96,6 +116,10 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
         float,
         Meta(ge=0, description="After SIGTERM, how long running turns may take to finish."),
     ] = 30.0
+
+    def allowed_origins(self) -> frozenset[str]:
+        """Return the origins, each as a browser names it."""
+        return origins_of(self.origins)
 
 
 class DatabaseSettings(Struct, frozen=True, kw_only=True):
@@ -267,6 +291,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     audit: AuditSettings = AuditSettings()
     archive: ArchiveSettings = ArchiveSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    residency: ResidencySettings = ResidencySettings()
     privacy: PrivacySettings = PrivacySettings()
     safety: SafetySettings = SafetySettings()
     log: LogSettings = LogSettings()

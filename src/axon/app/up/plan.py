@@ -147,11 +147,13 @@ class Plan:
     def base_url(self, listener: socket.socket) -> str:
         """Return the address an OpenAI client is given."""
         host, port = reached_at(listener)
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        scheme = "https" if self.settings.http.tls_cert else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/v1"
 
-    async def first_model(self, listener: socket.socket, key: str) -> str:
-        """Return the name of a model the serving process offers, for the snippets."""
-        answer = await get(*reached_at(listener), "/v1/models", _bearer(key))
+    async def first_model(self, listeners: Listeners, key: str) -> str:
+        """Return the name of a model the serving processes offer, for the snippets."""
+        private = next(iter(listeners.private.values()))
+        answer = await get(private.getsockname(), 0, "/v1/models", _bearer(key))
         try:
             return msgspec.json.decode(answer[1] if answer else b"", type=_Models).data[0].id
         except (msgspec.DecodeError, IndexError):

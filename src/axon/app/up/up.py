@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
 from contextlib import ExitStack
@@ -13,11 +12,13 @@ import msgspec
 from rich.console import Console
 
 from axon.app.administration import development_key
+from axon.app.bound_stores import bind_folder
 from axon.app.embedded.model import find_model, require_engine
 from axon.app.embedded.process import send
 from axon.app.folders import DataFolder
 from axon.app.migrations import migrate_all
-from axon.app.settings import Settings
+from axon.app.roles.tls import certificate_of
+from axon.app.settings import Settings, cells_of
 from axon.app.supervisor import Change, Supervisor
 from axon.app.up.download import PACKAGE_MB, download_model
 from axon.app.up.folder_lock import FolderLock
@@ -27,7 +28,7 @@ from axon.app.up.handing_over import (
     served_last_time,
     until_projected,
 )
-from axon.app.up.listeners import listeners
+from axon.app.up.listeners import Listeners, listeners
 from axon.app.up.logs import trim_logs
 from axon.app.up.plan import Plan
 from axon.app.up.running import Running, write_running
@@ -43,13 +44,16 @@ _ROLES = ("serving", "projector", "scheduler", "worker")
 def run_up(settings: Settings, as_json: bool) -> int:
     """Run everything until SIGINT, SIGTERM or SIGHUP; return the exit code.
 
-    Raises AlreadyRunning, PortTaken and what a server that cannot start says. With `as_json`
-    one line goes to stdout when all is ready; everything else goes to stderr.
+    Raises AlreadyRunning, PortTaken, RegionDiffers, CertificateUnusable and what a server that
+    cannot start says. With `as_json` one line goes to stdout when all is ready; everything else
+    goes to stderr.
     """
     folder = DataFolder.of(settings)
     screen = Screen(Console(stderr=True), _seconds_since_start)
     with ExitStack() as held:
         held.enter_context(FolderLock(folder))
+        bind_folder(folder, settings.residency.region)
+        certificate_of(settings.http)  # now, and not in a process that is started again and again
         held.callback(folder.running.unlink, missing_ok=True)
         held.callback(screen.quiet)
         plan = Plan(settings=settings, folder=folder)
@@ -123,7 +127,7 @@ class _Up:
             await asyncio.gather(*(self._supervisor.start(program) for program in serving))
             if plan.settings.scheduler.here:  # only now: its start takes no time from theirs
                 await self._supervisor.start(plan.scheduler())
-            await self._tell_ready(opened.public, key)
+            await self._tell_ready(opened, key)
             await asyncio.Event().wait()  # keep the socket open: connections wait in its backlog
 
     async def _start_servers(self) -> None:
@@ -162,7 +166,8 @@ class _Up:
         count = sum(map(len, applied.values()))
         if count:
             self._screen.done(f"{count} migrations applied")
-        return await development_key(self._plan.folder, url)
+        cells = cells_of(self._plan.settings.residency)
+        return await development_key(self._plan.folder, url, cells)
 
     async def _hand_over(self, names: list[str], engine_url: str, key: str) -> None:
         """Let others serve than the last time only once they can know what those have done."""
@@ -177,10 +182,10 @@ class _Up:
             await until_projected(plan.folder)
         note_serving(plan.folder, names)
 
-    async def _tell_ready(self, listener: socket.socket, key: str) -> None:
+    async def _tell_ready(self, opened: Listeners, key: str) -> None:
         """Say how Axon is reached: one line for scripts, a page for people."""
         if not self._as_json:
-            model = await self._plan.first_model(listener, key)
+            model = await self._plan.first_model(opened, key)
             self._screen.welcome(self._base_url, key, model, self._plan.folder.root)
         else:
             line = {"base_url": self._base_url, "api_key": key, "pids": self._pids()}
