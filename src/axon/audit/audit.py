@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 import msgspec
 
-from axon.audit.errors import AuditUnavailable, SecondAuditorNeeded, UnknownTurn
+from axon.audit.errors import AuditUnavailable, SecondAuditorNeeded, UnknownPerson, UnknownTurn
 from axon.audit.holding import (
     Hold,
     ReadRequest,
@@ -25,6 +25,7 @@ from axon.audit.store import (
     Access,
     AuditedTurn,
     AuditQuestion,
+    is_known,
     read_kept,
     read_log,
     read_turn,
@@ -99,6 +100,16 @@ class Audit:
         if found is None:
             raise UnknownTurn(turn_id)
         return found
+
+    async def require_person(self, org_id: str, user: int) -> None:
+        """Return when somebody of the organization has this number; raises UnknownPerson.
+
+        A name leads to a number of the asking organization alone, whatever the name is. A number
+        that a client gives might be another organization's: nothing is done to one nobody knows.
+        """
+        async with self._connected() as connection:
+            if not await is_known(connection, org_id, user):
+                raise UnknownPerson(f"{user:016x}")
 
     async def read(
         self, auditor: Auditor, owner: Owner, turn_id: str, request_id: str = ""

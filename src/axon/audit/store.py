@@ -43,6 +43,13 @@ FROM audit.accesses WHERE org_id = $1 AND ($2::bigint IS NULL OR (at_us, access_
 ORDER BY at_us DESC, access_id DESC LIMIT $4
 """
 
+_KNOWN = """
+SELECT EXISTS (SELECT FROM accounts.users WHERE id = $2 AND org_id = $1)
+    OR EXISTS (SELECT FROM audit.turns WHERE user_id = $2 AND org_id = $1)
+    OR EXISTS (SELECT FROM conversations.turns WHERE user_id = $2 AND org_id = $1)
+    OR EXISTS (SELECT FROM conversations.conversations WHERE user_id = $2 AND org_id = $1)
+"""
+
 EXPIRED_AT_ONCE = 1000
 """Rows of one statement, so that none holds the others up for long."""
 
@@ -50,7 +57,8 @@ _EXPIRE = """
 DELETE FROM audit.turns AS gone USING (
     SELECT t.user_id, t.turn_id FROM audit.turns AS t
     WHERE t.accepted_us < $1 AND NOT EXISTS (
-        SELECT 1 FROM audit.holds AS h WHERE h.user_id = t.user_id AND h.released_us = 0
+        SELECT 1 FROM audit.holds AS h WHERE h.user_id = t.user_id AND h.org_id = t.org_id
+            AND h.released_us = 0
             AND h.conversation_id IN ('', t.conversation_id)
     ) LIMIT $2
 ) AS old WHERE gone.user_id = old.user_id AND gone.turn_id = old.turn_id
@@ -155,6 +163,12 @@ async def read_turn(
     """Return one turn, None when it is not there."""
     row = await connection.fetchrow(_ONE, org_id, user, turn_id)
     return None if row is None else AuditedTurn(**row)
+
+
+async def is_known(connection: asyncpg.Connection, org_id: str, user: int) -> bool:
+    """Return whether PostgreSQL has seen a person of this number in the organization."""
+    found: bool = await connection.fetchval(_KNOWN, org_id, user)
+    return found
 
 
 async def read_kept(

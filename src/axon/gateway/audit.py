@@ -144,7 +144,7 @@ async def set_hold(door: Door, call: Call) -> None:
     if conversation_id:
         user = door.mint.read(conversation_id, "conv", call.caller.org_id).user
     else:
-        found = person_named(door, call, named)
+        found = await known_person(door, call, named)
         if found is None:
             message = "Name a 'user', a 'user_id' or a 'conversation'."
             raise refuse(message, param="user", code="missing_required_parameter")
@@ -185,6 +185,14 @@ def person_named(door: Door, call: Call, query: Mapping[str, str]) -> int | None
         named = dataclasses.replace(call.caller, acts_for_users=True)
         return door.accounts.subject(named, name)
     return None
+
+
+async def known_person(door: Door, call: Call, named: Mapping[str, str]) -> int | None:
+    """Return whom `user` or `user_id` names, None where neither does; raises UnknownPerson."""
+    found = person_named(door, call, named)
+    if found is not None and named.get("user_id") and found != call.caller.user:
+        await door.people.audit.require_person(call.caller.org_id, found)
+    return found
 
 
 async def _auditor(door: Door, call: Call) -> Auditor:

@@ -20,6 +20,7 @@ from axon.audit import (
     OwnRequest,
     SecondAuditorNeeded,
     UnknownHold,
+    UnknownPerson,
     UnknownRequest,
     UnknownTurn,
 )
@@ -258,6 +259,7 @@ _NOT_FOUND = (
     UnknownId,
     UnknownInvoice,
     UnknownMeter,
+    UnknownPerson,
     UnknownRequest,
     UnknownRule,
     UnknownSchedule,

@@ -8,7 +8,7 @@ import msgspec
 from axon.accounts import NotPermitted
 from axon.conversations import Owner
 from axon.gateway.access import OFFICERS
-from axon.gateway.audit import auditor_of, person_named
+from axon.gateway.audit import auditor_of, known_person, person_named
 from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.members import member
@@ -46,7 +46,7 @@ async def erase_person(door: Door, call: Call) -> None:
     the permission `privacy_officer`. A legal hold refuses it with a 409.
     """
     _, fields = await call.fields(door.options.body_bytes_max)
-    owner, name = _whom(door, call, fields)
+    owner, name = await _whom(door, call, fields)
     officer = auditor_of(call, member(fields, "reason", str) or "")
     receipt = await door.people.erasing.erase(officer, owner, name)
     await call.reply_value(receipt_shown(receipt))
@@ -58,7 +58,7 @@ async def export_person(door: Door, call: Call) -> None:
     Whom, is said as for erasing; that it was done, and why, is written down.
     """
     _, fields = await call.fields(door.options.body_bytes_max)
-    owner, _ = _whom(door, call, fields)
+    owner, _ = await _whom(door, call, fields)
     officer = auditor_of(call, member(fields, "reason", str) or "")
     await door.people.audit.log(officer, "exported", owner.user, [])
     async with door.people.exporting.export(owner) as archive:
@@ -87,16 +87,17 @@ def receipt_shown(receipt: SignedReceipt) -> ReceiptShown:
     )
 
 
-def _whom(door: Door, call: Call, fields: Fields) -> tuple[Owner, str]:
+async def _whom(door: Door, call: Call, fields: Fields) -> tuple[Owner, str]:
     """Return the person, and the name by which they were named; raises NotPermitted.
 
     A person may export and erase themself, and a key that acts for users whom it names.
     """
     names = {name: text for name in ("user", "user_id") if (text := member(fields, name, str))}
-    named = person_named(door, call, names)
     caller = call.caller
+    named = person_named(door, call, names)
     if named is None or named == caller.user:
         return Owner(org_id=caller.org_id, user=caller.user), names.get("user", "")
     if not (caller.acts_for_users or OFFICERS.admits(caller)):
         raise NotPermitted
+    await known_person(door, call, names)
     return Owner(org_id=caller.org_id, user=named), names.get("user", "")

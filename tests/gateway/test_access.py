@@ -1,0 +1,286 @@
+"""Who may what: every route, asked by every role, about what is its own and what is another's."""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from axon.accounts import NotPermitted, Principal
+from axon.gateway import routes
+from axon.gateway.access import PERMISSIONS, Access
+from axon.gateway.who_may import access_to
+from tests.fuzz.tenants import with_meters
+from tests.gateway.access_scene import (
+    MORE,
+    OWNERS,
+    ROLES,
+    UNKNOWN,
+    Caller,
+    Tenant,
+    make_tenant,
+)
+from tests.gateway.conftest import RunningAxon, start_axon, stop
+
+MATRIX = Path(__file__).with_name("access_matrix.txt")
+PLACEHOLDER = re.compile(r"<(new )?([a-z ']+)>")
+FORBIDDEN = 403
+SHOWN_MAX = 20
+_numbers = itertools.count()
+
+NAMED = {"/v1/models/fake-model": "/v1/models/{id}", "/tokens": "/{id}", "/assistant/": "/{id}/"}
+"""What lines of the matrix say for what a route takes as an id."""
+
+
+STRANGERS = {"nobody": 401, "expired": 401, "admin": 403, "monitor": 200}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the matrix."""
+
+    method: str
+    path: str
+    may: dict[str, int]
+    """Who may, and what they are answered; 0 for what succeeds."""
+    readers: frozenset[str]
+    """Who of them reads what people said."""
+    otherwise: int
+    """What everybody else with a key is answered."""
+    theirs: str
+    asked: str
+
+    @property
+    def route(self) -> tuple[str, str]:
+        """Return the route as the gateway's tables call it."""
+        path = PLACEHOLDER.sub("{id}", self.path)
+        for said, known in NAMED.items():
+            path = path.replace(said, known)
+        return self.method, path
+
+    @property
+    def shown(self) -> str:
+        return f"{self.method} {self.path} {self.asked}"
+
+    def expected(self, role: str, own: bool) -> int:
+        """Return the status; 0 for any that says it was done."""
+        if role not in self.may:
+            return 401 if role in UNKNOWN else self.otherwise
+        if own or self.theirs in ("200", "shared", "-"):
+            return self.may[role]
+        return int(self.theirs)
+
+
+def read_matrix() -> list[Line]:
+    lines = (line for line in MATRIX.read_text().splitlines() if line and line[0] != "#")
+    return [read_line(line) for line in lines]
+
+
+def read_line(text: str) -> Line:
+    route, who, theirs, asked = (part.strip() for part in f"{text} ".split("|"))
+    method, path = route.split(" ", 1)
+    may: dict[str, int] = {}
+    readers = set(OWNERS)
+    otherwise = FORBIDDEN
+    for word in who.split():
+        name, _, status = word.partition(":")
+        if name.endswith("*"):
+            name = name[:-1]
+            readers.add(name)
+        names = (name,)
+        if name == "all":
+            names, otherwise = tuple(role for role in ROLES if role not in UNKNOWN), 401
+        elif name == "everyone":
+            names, otherwise = ROLES, 401
+        elif name == "owner":
+            names, otherwise = OWNERS, 404
+        elif name == "signed":
+            names, otherwise = ROLES, 401
+        elif name == "else":
+            names, otherwise = (), int(status)
+        may.update(dict.fromkeys(names, int(status or 0)))
+    return Line(method, path, may, frozenset(readers), otherwise, theirs, asked)
+
+
+LINES = read_matrix()
+
+
+@dataclass(slots=True)
+class Matrix:
+    """One running Axon, who asks, and whose things nobody of them may see."""
+
+    mine: Tenant
+    stranger: Tenant
+
+    def ask(self, line: Line, caller: Caller) -> tuple[int, list[str]]:
+        """Ask a line with every role; return how many requests were answered, and what is wrong."""
+        wrong: list[str] = []
+        count = 0
+        for own in (True, False) if line.theirs not in ("-", "shared") else (True,):
+            for role in (*ROLES, *MORE) if line.otherwise == FORBIDDEN else ROLES:
+                whose = self.mine if own else self.stranger
+                things = self._things(line, whose, made=own and role in line.may)
+                path, body = filled(line, things)
+                key = self.mine.keys[role]
+                status, answer = caller.ask(key, line.method, path, body)
+                count += 1
+                expected = line.expected(role, own)
+                if not (status == expected or (expected == 0 and 200 <= status < 300)):
+                    told = answer[:200].decode(errors="replace")
+                    wrong.append(f"{role} own={own} {line.shown}: {status}, not {expected} {told}")
+                sent = f"{path} {json.dumps(body)}"
+                wrong += [
+                    f"{role} own={own} {line.shown}: the answer has {told!r}"
+                    for told in self._leaks(line, role, sent, answer)
+                ]
+        return count, wrong
+
+    def _things(self, line: Line, whose: Tenant, made: bool) -> dict[str, str]:
+        things = dict(whose.things)
+        wanted = [found[2] for found in PLACEHOLDER.finditer(line.path + line.asked) if found[1]]
+        if made:
+            for kind in sorted(set(wanted), key=lambda kind: kind != "conversation"):
+                things.update(whose.fresh(kind))
+        return things
+
+    def _leaks(self, line: Line, role: str, sent: str, answer: bytes) -> Iterator[str]:
+        """Yield what the answer tells of the stranger, and of what was said to who may not read."""
+        there = self.stranger
+        told = {there.words, there.label}
+        if line.theirs != "shared":
+            told |= {there.org_id, there.org, *(
+                there.things[kind] for kind in (
+                    "conversation", "item", "response", "completion", "hold", "request", "webhook",
+                    "alert", "invoice", "person", "key", "rule", "tier",
+                )
+            )}  # fmt: skip
+        if role not in line.readers:
+            told.add(self.mine.words)
+        for one in told:
+            if one.encode() in answer and one not in sent:
+                yield one
+
+
+def filled(line: Line, things: dict[str, str]) -> tuple[str, Any]:
+    """Return the path with its query, and the body, with the things that are named in them."""
+    things = {**things, "number": str(next(_numbers))}
+
+    def fill(text: str) -> str:
+        return PLACEHOLDER.sub(lambda found: things[found[2]], text)
+
+    path, asked = fill(line.path), fill(line.asked)
+    if asked.startswith("?"):
+        return path + asked, None
+    if asked:
+        return path, json.loads(asked)
+    return path, {} if line.method in ("POST", "PUT") else None
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    tmp_path_factory: pytest.TempPathFactory, upstream_address: str
+) -> Iterator[RunningAxon]:
+    folder = tmp_path_factory.mktemp("guarded")
+    environment = {
+        **with_meters(folder),
+        "AXON_ALERTS_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "AXON_STRIPE_WEBHOOK_SECRET": "whsec_" + "7" * 32,
+    }
+    process, running = start_axon(folder / "data", upstream_address, environment=environment)
+    yield running
+    stop(process)
+
+
+@pytest.fixture(scope="module")
+def matrix(guarded: RunningAxon) -> Iterator[Matrix]:
+    with closing(Caller(guarded.origin)) as caller:
+        mine, stranger = (
+            make_tenant(guarded, caller, "mine"),
+            make_tenant(guarded, caller, "stranger7f3a"),
+        )
+        yield Matrix(mine=mine, stranger=stranger)
+
+
+def test_every_route_has_its_line_and_every_line_its_route() -> None:
+    known = {(one.method, one.path) for one in routes()}
+    lines = {line.route for line in LINES}
+    assert known - lines == set(), "who may use these? say so in access_matrix.txt"
+    assert lines - known == set()
+    with_ids = {line.route for line in LINES if line.theirs != "-"}
+    open_ids = {"/v1/models/{id}", "/api/v1/meters/{id}", "/ofrep/v1/evaluate/flags/{id}"}
+    silent = {route for route in lines - with_ids if "{id}" in route[1]}
+    assert {path for _, path in silent} <= open_ids, "what of another's ids?"
+
+
+def test_every_role_reaches_its_own_and_nothing_of_another_organization(
+    matrix: Matrix, guarded: RunningAxon
+) -> None:
+    with closing(Caller(guarded.origin)) as caller:
+        found = [matrix.ask(line, caller) for line in LINES]
+    wrong = [text for _, told in found for text in told]
+    count = sum(asked for asked, _ in found)
+    print(f"{len(LINES)} lines, {count} requests, {len(wrong)} wrong")
+    assert not wrong, "\n".join(wrong[:SHOWN_MAX])
+    there = matrix.stranger
+    kept = there.things["colleague's"]
+    answer = there.ask("colleague", "GET", f"/v1/responses/{kept}")
+    assert there.words in str(answer), "the erasures of the others have not touched it"
+
+
+def test_how_it_is_is_told_to_strangers_of_other_machines_only_with_a_permission(
+    matrix: Matrix, guarded: RunningAxon
+) -> None:
+    keys = matrix.mine.keys
+    with closing(Caller(guarded.origin)) as caller:
+        for path in ("/status", "/metrics"):
+            for header in ("x-forwarded-for", "forwarded", "x-real-ip", "via"):
+                passed_on = {header: "203.0.113.7"}
+                for role, expected in {
+                    "nobody": 401,
+                    "expired": 401,
+                    "admin": 403,
+                    "monitor": 200,
+                }.items():
+                    status, body = caller.ask(keys[role], "GET", path, None, **passed_on)
+                    assert status == expected, (path, header, role)
+                    assert expected == 200 or b"error" in body
+        for path in ("/healthz", "/readyz", "/openapi.json"):
+            assert caller.ask("", "GET", path, None, **{"x-forwarded-for": "203.0.113.7"})[0] == 200
+
+
+def test_what_no_line_of_the_gateways_table_names_is_refused_to_everybody() -> None:
+    async def unnamed() -> None:
+        """Answer nothing."""
+
+    everything = Principal(
+        org_id="org_1",
+        credential_id="key_1",
+        user=1,
+        acts_for_users=True,
+        permissions=PERMISSIONS,
+        tier="",
+        region="",
+    )
+    assert not access_to(unnamed).admits(everything)
+    with pytest.raises(NotPermitted):
+        access_to(unnamed).require(everything)
+
+
+def test_a_pass_has_none_of_the_permissions_of_its_key() -> None:
+    holder = Principal(
+        org_id="org_1",
+        credential_id="key_1",
+        user=1,
+        acts_for_users=False,
+        permissions=PERMISSIONS,
+        tier="",
+        region="",
+        pass_expires_us=2**62,
+    )
+    assert not Access(permissions=PERMISSIONS).admits(holder)
+    assert Access(everybody=True).admits(holder)
