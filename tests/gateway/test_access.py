@@ -1,5 +1,6 @@
 """Who may what: every route, asked by every role, about what is its own and what is another's."""
 
+import asyncio
 import itertools
 import json
 import re
@@ -9,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
+from click.testing import CliRunner
 
 from axon.accounts import NotPermitted, Principal
+from axon.app.cli.main import axon as axon_commands
+from axon.app.embedded import EmbeddedPostgres
 from axon.gateway import routes
 from axon.gateway.access import PERMISSIONS, Access
 from axon.gateway.who_may import access_to
@@ -25,6 +30,7 @@ from tests.gateway.access_scene import (
     Tenant,
     make_tenant,
 )
+from tests.gateway.audited import soon
 from tests.gateway.conftest import RunningAxon, start_axon, stop
 
 MATRIX = Path(__file__).with_name("access_matrix.txt")
@@ -92,7 +98,7 @@ def read_line(text: str) -> Line:
         if name.endswith("*"):
             name = name[:-1]
             readers.add(name)
-        names = (name,)
+        names: tuple[str, ...] = (name,)
         if name == "all":
             names, otherwise = tuple(role for role in ROLES if role not in UNKNOWN), 401
         elif name == "everyone":
@@ -230,6 +236,41 @@ def test_every_role_reaches_its_own_and_nothing_of_another_organization(
     kept = there.things["colleague's"]
     answer = there.ask("colleague", "GET", f"/v1/responses/{kept}")
     assert there.words in str(answer), "the erasures of the others have not touched it"
+
+
+def test_what_was_done_with_power_stands_in_the_organizations_log(
+    matrix: Matrix, guarded: RunningAxon
+) -> None:
+    mine = matrix.mine
+    found, after = [], ""
+    while True:
+        page = mine.ask("auditor", "GET", f"/v1/audit/log?limit=100&after={after}")
+        found += page["data"]
+        if not page["has_more"]:
+            break
+        after = page["last_id"]
+    done = {one["action"]: one for one in found}
+    assert {"organization.created", "user.created", "key.created", "webhook.created"} <= set(done)
+    by_route, by_command = done["webhook.created"], done["user.created"]
+    assert (by_route["origin"], by_route["place"]) == ("api", "127.0.0.1")
+    assert by_route["api_key_id"].startswith("key_") and by_route["before"] is None
+    assert (by_command["origin"], by_command["user_id"]) == ("command", "")
+    assert by_command["name"] and by_command["after"]["permissions"] is not None
+    assert [one["at"] for one in found] == sorted((one["at"] for one in found), reverse=True)
+    words = ["audit", "changes", "--org", mine.org, "--limit", "10000", "--json"]
+    shown = CliRunner().invoke(axon_commands, [*words, "--data", str(guarded.data)]).stdout
+    listed = [json.loads(line) for line in shown.splitlines()]
+    assert {one["org_id"] for one in listed} == {mine.org_id}
+    assert by_route["id"] in {one["deed_id"] for one in listed}
+    soon(lambda: asyncio.run(waiting(guarded)) == 0)
+
+
+async def waiting(axon: RunningAxon) -> int:
+    """Return how many deeds are in no journal yet."""
+    connection = await asyncpg.connect(EmbeddedPostgres(axon.data).url())
+    count: int = await connection.fetchval("SELECT count(*) FROM deeds.deeds WHERE NOT journaled")
+    await connection.close()
+    return count
 
 
 def test_how_it_is_is_told_to_strangers_of_other_machines_only_with_a_permission(

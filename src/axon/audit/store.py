@@ -6,6 +6,11 @@ from dataclasses import dataclass
 import asyncpg
 import msgspec
 
+from axon.deeds import Deed
+
+NOBODYS = -1
+"""The subject of what is not about one person."""
+
 _SHOWN = """
 SELECT t.turn_id, t.user_id AS user, t.credential_id, t.conversation_id, t.surface, t.model,
 t.variant_model, t.safety, t.variants, t.accepted_us, t.status, t.reason, t.upstream, t.upstream_id,
@@ -99,7 +104,7 @@ class AuditedTurn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody reached for what others said."""
+    """Somebody reached for what others said, or changed what has power or configuration."""
 
     access_id: str
     user: int
@@ -109,6 +114,23 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     subject: int
     objects: list[str]
     reason: str
+    deed: Deed | None = None
+    """What was changed, if that is what was done."""
+
+
+def access_of(deed: Deed) -> Access:
+    """Return a deed as the log has it beside the rest."""
+    return Access(
+        access_id=deed.deed_id,
+        user=deed.actor.user,
+        credential_id=deed.actor.credential_id,
+        at_us=deed.at_us,
+        action=deed.action,
+        subject=NOBODYS,
+        objects=[deed.object],
+        reason="",
+        deed=deed,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

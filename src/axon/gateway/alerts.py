@@ -59,11 +59,11 @@ async def add_webhook(door: Door, call: Call) -> None:
     """
     _, fields = await call.fields(door.options.body_bytes_max)
     url = required(fields, "url", str)
-    made = await door.alerts.add_endpoint(url, call.caller.org_id)
+    made = await door.alerts.add_endpoint(url, call.caller.org_id, call.actor)
     await call.reply_value(webhook_made(made))
 
 
 async def remove_webhook(door: Door, call: Call, webhook_id: str) -> None:
     """Send nothing to a webhook any more; wants the permission `alerts`."""
-    await door.alerts.remove_endpoint(webhook_id, call.caller.org_id)
+    await door.alerts.remove_endpoint(webhook_id, call.caller.org_id, call.actor)
     await call.reply_value({"id": webhook_id, "object": "webhook.deleted", "deleted": True})

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from axon.accounts import Principal
+from axon.deeds import Actor
 from axon.gateway.bodies import Bodies
 from axon.gateway.problems import Problem, RequestRefused, refuse
 from axon.telemetry import TRACE_BYTES, read_traceparent
@@ -100,6 +101,18 @@ class Call:
         if self.principal is None:
             raise RuntimeError("this route is answered before authentication")
         return self.principal
+
+    @property
+    def actor(self) -> Actor:
+        """Return who asks, as what they change is written down; only after authentication."""
+        caller, client = self.caller, self._scope.get("client")
+        return Actor(
+            origin="api",
+            place=str(client[0]) if client else "",
+            org_id=caller.org_id,
+            user=caller.user,
+            credential_id=caller.credential_id,
+        )
 
     @property
     def trace(self) -> bytes:

@@ -52,13 +52,13 @@ async def set_rule(door: Door, call: Call) -> None:
         model=member(fields, "model", str) or "",
         apart=tuple(member(fields, "apart", list[str]) or ()),
     )
-    await door.limits_admin.set_rule(rule)
+    await door.limits_admin.by(call.actor).set_rule(rule)
     await call.reply_value(_rule_shown(rule))
 
 
 async def remove_rule(door: Door, call: Call, rule_id: str) -> None:
     """Remove a rule; wants the permission `limits`."""
-    await door.limits_admin.remove_rule(rule_id)
+    await door.limits_admin.by(call.actor).remove_rule(rule_id)
     await call.reply_value({"id": rule_id, "object": "limit_rule.deleted", "deleted": True})
 
 

@@ -28,7 +28,7 @@ async def set_tier(door: Door, call: Call, tier_id: str) -> None:
         description=member(fields, "description", str) or "",
         share=member(fields, "queue_share", int) or 0,
     )
-    await door.limits_admin.set_tier(tier)
+    await door.limits_admin.by(call.actor).set_tier(tier)
     await call.reply_value(_shown(tier))
 
 
@@ -38,7 +38,7 @@ async def remove_tier(door: Door, call: Call, tier_id: str) -> None:
     One that organizations are in is a 409, and stays. Those that Axon came with are removed like
     any other, and are not made again.
     """
-    rules = await door.limits_admin.remove_tier(tier_id)
+    rules = await door.limits_admin.by(call.actor).remove_tier(tier_id)
     await call.reply_value(
         {
             "id": tier_id,

@@ -11,11 +11,12 @@ from axon.stores.errors import (
     ValkeyRefused,
 )
 from axon.stores.migrations import migrate
-from axon.stores.postgres import Postgres, PostgresOptions, means_away
+from axon.stores.postgres import ACTOR_SETTING, Postgres, PostgresOptions, means_away
 from axon.stores.valkey import Valkey
 from axon.stores.valkey_pipeline import ValkeyReply
 
 __all__ = [
+    "ACTOR_SETTING",
     "BadAddress",
     "Breaker",
     "Health",
