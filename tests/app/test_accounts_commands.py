@@ -60,7 +60,8 @@ def lifetime_days(commands: Commands, *options: str) -> float | None:
     key = created["key"]
     if not key["expires_us"]:
         return None
-    return round((key["expires_us"] - key["created_us"]) / 86_400_000_000, 1)
+    days: float = (key["expires_us"] - key["created_us"]) / 86_400_000_000
+    return round(days, 1)
 
 
 def test_a_key_ends_after_the_days_of_the_settings_unless_it_is_told_otherwise(

@@ -27,6 +27,7 @@ class DeedsJournaling:
         """Both are opened and closed by their owner."""
         self._postgres = postgres
         self._journal = journal
+        self._trouble = ""
 
     async def keep_journaling(self) -> None:
         """Journal what is done until cancelled."""
@@ -34,11 +35,11 @@ class DeedsJournaling:
             try:
                 while await self.journal() == AT_ONCE:
                     pass
+                self._trouble = ""
             except (PostgresAway, JournalError):
                 pass  # both say so themselves, and what waits goes on waiting
-            except asyncpg.PostgresError as error:
-                log.error("deeds.failed", "What was done could not be journaled.",
-                          error__message=str(error))  # fmt: skip
+            except asyncpg.PostgresError as error:  # as of a database that somebody emptied
+                self._say_once(str(error))
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def journal(self) -> int:
@@ -54,3 +55,9 @@ class DeedsJournaling:
             if waiting:
                 await mark_journaled(connection, waiting)
         return len(waiting)
+
+    def _say_once(self, trouble: str) -> None:
+        """Write a log line when this is not what went wrong the last time."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            log.error("deeds.failed", "What was done is not journaled.", error__message=trouble)
