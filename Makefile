@@ -40,7 +40,7 @@ MAVEN ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check lint types floors tests format bench bench-ingest bench-flags bench-redact bench-telemetry flips rollout warm \
-	usage frozen verify-million chaos powerloss freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel install clean
+	usage frozen verify-million chaos powerloss freezes budgets ledger soak restart simulate fuzz kafka conformance lock wheel sbom install clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -152,6 +152,10 @@ lock: $(STAMP_DEV) ## Lock the newest allowed versions of every dependency again
 
 wheel: $(STAMP_DEV) ## Build the wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel
+
+sbom: $(STAMP_DEV) ## Write the bill of materials, CycloneDX from the locks, into dist/
+	@mkdir -p dist
+	PYTHONPATH=src $(BIN)/python -m axon.app.reference.sbom > dist/axon.cdx.json
 
 install: $(STAMP_DEV) ## Only make the environment
 

@@ -54,6 +54,38 @@ def test_a_key_is_made_shown_once_listed_and_revoked(commands: Commands) -> None
     assert revoked["revoked_us"] > 0
 
 
+def lifetime_days(commands: Commands, *options: str) -> float | None:
+    """Return how many days a new key lives; None for one that never ends by itself."""
+    (created,) = commands.json("keys", "create", "--org", "acme", "--user", "ada", *options)
+    key = created["key"]
+    if not key["expires_us"]:
+        return None
+    days: float = (key["expires_us"] - key["created_us"]) / 86_400_000_000
+    return round(days, 1)
+
+
+def test_a_key_ends_after_the_days_of_the_settings_unless_it_is_told_otherwise(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands.json("orgs", "create", "acme")
+    commands.json("users", "create", "ada", "--org", "acme")
+    assert lifetime_days(commands, "--name", "usual") == 365
+    assert lifetime_days(commands, "--name", "short", "--expires", "12h") == 0.5
+    assert lifetime_days(commands, "--name", "long", "--expires", "never") is None
+    monkeypatch.setenv("AXON_ACCOUNTS_KEY_LIFETIME_DAYS", "30")
+    assert lifetime_days(commands, "--name", "of the settings") == 30
+    monkeypatch.setenv("AXON_ACCOUNTS_KEY_LIFETIME_DAYS", "0")
+    assert lifetime_days(commands, "--name", "old manner") is None
+    shown = commands.run("keys", "list", "--org", "acme").output
+    assert "Expires" in shown and "never" in shown
+
+
+def test_a_permission_that_is_none_is_refused_with_those_there_are(commands: Commands) -> None:
+    commands.json("orgs", "create", "acme")
+    answer = commands.run("users", "create", "ada", "--org", "acme", "--permission", "auditer")
+    assert answer.exit_code == 2 and "privacy_officer" in answer.output
+
+
 def test_organizations_and_users_are_listed(commands: Commands) -> None:
     commands.json("orgs", "create", "acme")
     commands.json("users", "create", "ada", "--org", "acme")

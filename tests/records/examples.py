@@ -9,6 +9,7 @@ from pathlib import Path
 
 from axon.records import (
     AccessLogged,
+    AdminAction,
     Assignment,
     Charge,
     ConversationChanged,
@@ -255,6 +256,21 @@ EXAMPLES: dict[int, Record] = {
         subject=71,
         objects=["resp_72"],
         reason="eine Beschwerde prüfen",
+    ),
+    11: AdminAction(
+        deed_id="deed_73",
+        org_id="org_04",
+        at_us=1_790_000_000_000_074,
+        action="key.revoked",
+        object="key_75",
+        was='{"revoked_us": 0}',
+        became='{"revoked_us": 76}',
+        origin="command",
+        name="größe",
+        place="host_77",
+        actor_org_id="org_78",
+        user=79,
+        credential_id="key_80",
     ),
 }
 

@@ -20,6 +20,7 @@ from axon.alerts.store import (
     redeliver,
 )
 from axon.base import Clock, Randomness
+from axon.deeds import Actor, acting
 from axon.sealing import Keyring
 from axon.stores import Postgres
 
@@ -62,17 +63,22 @@ class AlertsAdmin:
         """The stores are started and stopped by their owner."""
         self._parts = parts
 
-    async def add_endpoint(self, url: str, org_id: str) -> CreatedEndpoint:
+    async def add_endpoint(
+        self, url: str, org_id: str, actor: Actor | None = None
+    ) -> CreatedEndpoint:
         """Have alerts sent to a URL: an organization's, or ('') all of them.
 
-        Raises UnusableUrl, TooManyEndpoints.
+        `actor` is who asks for it, if not whoever the connection belongs to. Raises UnusableUrl,
+        TooManyEndpoints.
         """
         parts = self._parts
         await addresses_of(target_of(url, parts.allowed), parts.allowed)
         endpoint_id = f"webhook_{parts.randomness.bytes(_ID_BYTES).hex()}"
         secret = parts.randomness.bytes(SECRET_BYTES)
         wrapped = parts.keyring.wrap(secret)
-        async with parts.postgres.connection(TIMEOUT_S) as connection:
+        async with parts.postgres.connection(TIMEOUT_S) as connection, connection.transaction():
+            if actor is not None:
+                await acting(connection, actor)
             (there,) = await connection.fetch(
                 "SELECT count(*) AS all, count(*) FILTER (WHERE org_id = $1) AS own"
                 " FROM alerts.endpoints WHERE ended_us = 0",

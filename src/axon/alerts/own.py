@@ -17,6 +17,7 @@ from axon.alerts.own_store import (
     redeliver_own,
 )
 from axon.alerts.store import Attempt, Endpoint, Raised, end_endpoint
+from axon.deeds import Actor, acting
 from axon.stores import PostgresAway
 
 QUERY_TIMEOUT_S = 5.0
@@ -64,7 +65,9 @@ class OwnAlerts:
         async with self._asked(), self._connection() as connection:
             return await living_endpoints(connection, org_id)
 
-    async def add_endpoint(self, url: str, org_id: str) -> CreatedEndpoint:
+    async def add_endpoint(
+        self, url: str, org_id: str, actor: Actor | None = None
+    ) -> CreatedEndpoint:
         """Have the organization's alerts sent to a URL; raises UnusableUrl, TooManyEndpoints.
 
         What a name leads to is not told: whoever may add webhooks need not learn that of names
@@ -73,15 +76,19 @@ class OwnAlerts:
         target_of(url, self._parts.allowed)
         async with self._asked():
             try:
-                return await self._admin.add_endpoint(url, org_id)
+                return await self._admin.add_endpoint(url, org_id, actor)
             except UnusableUrl:
                 reason = "its name must be known and have no address that is not public"
                 raise UnusableUrl(reason) from None
 
-    async def remove_endpoint(self, endpoint_id: str, org_id: str) -> None:
+    async def remove_endpoint(
+        self, endpoint_id: str, org_id: str, actor: Actor | None = None
+    ) -> None:
         """Send nothing there any more; raises UnknownEndpoint."""
         now_us = self._parts.clock.now_us()
         async with self._asked(), self._connection() as connection, connection.transaction():
+            if actor is not None:
+                await acting(connection, actor)
             own = {one.endpoint_id for one in await living_endpoints(connection, org_id)}
             if endpoint_id not in own:
                 raise UnknownEndpoint(endpoint_id)

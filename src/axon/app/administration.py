@@ -1,5 +1,8 @@
 """The accounts of an installation in an administrator's hands: for the commands and `axon up`."""
 
+import os
+import pwd
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +13,7 @@ from axon.app.embedded import EmbeddedPostgres
 from axon.app.folders import DataFolder
 from axon.app.settings import Settings
 from axon.base import AxonError, SystemClock, SystemRandomness
+from axon.deeds import Actor, actor_text
 from axon.limits import LimitsAdmin
 from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
@@ -35,6 +39,15 @@ def database_address(settings: Settings) -> str:
     return EmbeddedPostgres(folder.root).url()
 
 
+def command_options(statement_timeout_s: float = 60.0) -> PostgresOptions:
+    """Return the options of a command's one connection, which say who gave the command."""
+    account = pwd.getpwuid(os.getuid()).pw_name
+    actor = Actor(origin="command", name=account, place=socket.gethostname())
+    return PostgresOptions(
+        connections_max=1, statement_timeout_s=statement_timeout_s, actor=actor_text(actor)
+    )
+
+
 @asynccontextmanager
 async def accounts_admin(
     keyring: Path, database_url: str, cells: Cells = NO_REGIONS
@@ -44,7 +57,7 @@ async def accounts_admin(
     What it does raises PostgresAway when that is away, or is another region's.
     """
     clock, randomness = SystemClock(), SystemRandomness()
-    options = bound_database(PostgresOptions(connections_max=1), cells.region)
+    options = bound_database(command_options(), cells.region)
     postgres = Postgres(database_url, options, clock)
     await postgres.start()
     try:
@@ -56,7 +69,7 @@ async def accounts_admin(
 @asynccontextmanager
 async def limits_admin(database_url: str) -> AsyncIterator[LimitsAdmin]:
     """Lend the administration of limits; what it does raises PostgresAway when that is away."""
-    postgres = Postgres(database_url, PostgresOptions(connections_max=1), SystemClock())
+    postgres = Postgres(database_url, command_options(), SystemClock())
     await postgres.start()
     try:
         yield LimitsAdmin(postgres)

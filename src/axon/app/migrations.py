@@ -11,10 +11,14 @@ from axon.stores import migrate
 CONNECT_TIMEOUT_S = 10.0
 
 
+_LAST = "deeds"
+"""The room whose migrations watch the other rooms' tables."""
+
+
 def rooms_with_migrations() -> dict[str, Path]:
     """Return the folder of SQL files of each room that has tables, by the room's name."""
     package = Path(axon.__file__).parent
-    folders = sorted(package.glob("*/migrations"))
+    folders = sorted(package.glob("*/migrations"), key=lambda one: (one.parent.name == _LAST, one))
     return {folder.parent.name: folder for folder in folders}
 
 

@@ -17,6 +17,7 @@ from axon.audit.errors import (
     OwnRequest,
     SecondAuditorNeeded,
     UnknownHold,
+    UnknownPerson,
     UnknownRequest,
     UnknownTurn,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "SecondAuditorNeeded",
     "Signer",
     "UnknownHold",
+    "UnknownPerson",
     "UnknownRequest",
     "UnknownTurn",
     "Verdict",

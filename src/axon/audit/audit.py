@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 import msgspec
 
-from axon.audit.errors import AuditUnavailable, SecondAuditorNeeded, UnknownTurn
+from axon.audit.errors import AuditUnavailable, SecondAuditorNeeded, UnknownPerson, UnknownTurn
 from axon.audit.holding import (
     Hold,
     ReadRequest,
@@ -25,6 +25,8 @@ from axon.audit.store import (
     Access,
     AuditedTurn,
     AuditQuestion,
+    access_of,
+    is_known,
     read_kept,
     read_log,
     read_turn,
@@ -32,6 +34,7 @@ from axon.audit.store import (
 )
 from axon.base import Clock, IdMint, until_done
 from axon.conversations import HistoryUnavailable, Opener, Owner
+from axon.deeds import read_deeds
 from axon.journal import Journal
 from axon.records import AccessLogged, encode
 from axon.stores import Postgres, PostgresAway
@@ -100,6 +103,16 @@ class Audit:
             raise UnknownTurn(turn_id)
         return found
 
+    async def require_person(self, org_id: str, user: int) -> None:
+        """Return when somebody of the organization has this number; raises UnknownPerson.
+
+        A name leads to a number of the asking organization alone, whatever the name is. A number
+        that a client gives might be another organization's: nothing is done to one nobody knows.
+        """
+        async with self._connected() as connection:
+            if not await is_known(connection, org_id, user):
+                raise UnknownPerson(f"{user:016x}")
+
     async def read(
         self, auditor: Auditor, owner: Owner, turn_id: str, request_id: str = ""
     ) -> AuditView:
@@ -163,9 +176,12 @@ class Audit:
     async def accesses(
         self, org_id: str, before: tuple[int, str] | None, limit: int
     ) -> Sequence[Access]:
-        """Return who reached for what others said, the newest first."""
+        """Return who reached for what others said, or changed what has power, the newest first."""
         async with self._connected() as connection:
-            return await read_log(connection, org_id, before, limit)
+            reached = await read_log(connection, org_id, before, limit)
+            done = await read_deeds(connection, org_id, before, limit)
+        found = [*reached, *map(access_of, done)]
+        return sorted(found, key=lambda one: (one.at_us, one.access_id), reverse=True)[:limit]
 
     async def hold(self, auditor: Auditor, user: int, conversation_id: str = "") -> Hold:
         """See that nothing of a person, or of one conversation, is erased or expires."""

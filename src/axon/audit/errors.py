@@ -15,6 +15,10 @@ class UnknownTurn(AuditError):
     """There is no such turn."""
 
 
+class UnknownPerson(AuditError):
+    """Nobody of this organization has this number; name the person by `user`."""
+
+
 class UnknownRequest(AuditError):
     """There is no such request to read a turn."""
 

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 import asyncpg
 import msgspec
 
+from axon.deeds import Deed
+
+NOBODYS = -1
+"""The subject of what is not about one person."""
+
 _SHOWN = """
 SELECT t.turn_id, t.user_id AS user, t.credential_id, t.conversation_id, t.surface, t.model,
 t.variant_model, t.safety, t.variants, t.accepted_us, t.status, t.reason, t.upstream, t.upstream_id,
@@ -43,6 +48,13 @@ FROM audit.accesses WHERE org_id = $1 AND ($2::bigint IS NULL OR (at_us, access_
 ORDER BY at_us DESC, access_id DESC LIMIT $4
 """
 
+_KNOWN = """
+SELECT EXISTS (SELECT FROM accounts.users WHERE id = $2 AND org_id = $1)
+    OR EXISTS (SELECT FROM audit.turns WHERE user_id = $2 AND org_id = $1)
+    OR EXISTS (SELECT FROM conversations.turns WHERE user_id = $2 AND org_id = $1)
+    OR EXISTS (SELECT FROM conversations.conversations WHERE user_id = $2 AND org_id = $1)
+"""
+
 EXPIRED_AT_ONCE = 1000
 """Rows of one statement, so that none holds the others up for long."""
 
@@ -50,7 +62,8 @@ _EXPIRE = """
 DELETE FROM audit.turns AS gone USING (
     SELECT t.user_id, t.turn_id FROM audit.turns AS t
     WHERE t.accepted_us < $1 AND NOT EXISTS (
-        SELECT 1 FROM audit.holds AS h WHERE h.user_id = t.user_id AND h.released_us = 0
+        SELECT 1 FROM audit.holds AS h WHERE h.user_id = t.user_id AND h.org_id = t.org_id
+            AND h.released_us = 0
             AND h.conversation_id IN ('', t.conversation_id)
     ) LIMIT $2
 ) AS old WHERE gone.user_id = old.user_id AND gone.turn_id = old.turn_id
@@ -91,7 +104,7 @@ class AuditedTurn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody reached for what others said."""
+    """Somebody reached for what others said, or changed what has power or configuration."""
 
     access_id: str
     user: int
@@ -101,6 +114,23 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     subject: int
     objects: list[str]
     reason: str
+    deed: Deed | None = None
+    """What was changed, if that is what was done."""
+
+
+def access_of(deed: Deed) -> Access:
+    """Return a deed as the log has it beside the rest."""
+    return Access(
+        access_id=deed.deed_id,
+        user=deed.actor.user,
+        credential_id=deed.actor.credential_id,
+        at_us=deed.at_us,
+        action=deed.action,
+        subject=NOBODYS,
+        objects=[deed.object],
+        reason="",
+        deed=deed,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +185,12 @@ async def read_turn(
     """Return one turn, None when it is not there."""
     row = await connection.fetchrow(_ONE, org_id, user, turn_id)
     return None if row is None else AuditedTurn(**row)
+
+
+async def is_known(connection: asyncpg.Connection, org_id: str, user: int) -> bool:
+    """Return whether PostgreSQL has seen a person of this number in the organization."""
+    found: bool = await connection.fetchval(_KNOWN, org_id, user)
+    return found
 
 
 async def read_kept(

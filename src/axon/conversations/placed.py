@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from axon.records import (
     AccessLogged,
+    AdminAction,
     ConversationChanged,
     EventsReceived,
     ExperimentChanged,
@@ -30,7 +31,13 @@ DELETIONS = frozenset({"deleted", DELETED_WITH_ITEMS})
 """Changes after which there is no conversation; the second takes its items along."""
 
 _OF_NO_CONVERSATION = (
-    SubjectErased | EventsReceived | FlagsChanged | ExperimentChanged | FeedbackGiven | AccessLogged
+    SubjectErased
+    | EventsReceived
+    | FlagsChanged
+    | ExperimentChanged
+    | FeedbackGiven
+    | AccessLogged
+    | AdminAction
 )
 
 Placed = TurnCompleted | TurnInterrupted | ItemsAppended | ConversationChanged

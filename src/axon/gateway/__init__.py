@@ -1,5 +1,6 @@
 """HTTP in, SSE out: OpenAI's API over the rooms below, without SQL or business rules."""
 
+from axon.gateway.access import PERMISSIONS
 from axon.gateway.audit_shapes import AccessShown, TurnShown
 from axon.gateway.bodies import Bodies
 from axon.gateway.call import AsgiApp
@@ -15,6 +16,7 @@ from axon.gateway.sibling import SiblingAway, Siblings
 from axon.gateway.streaming import Streams
 
 __all__ = [
+    "PERMISSIONS",
     "AccessShown",
     "AsgiApp",
     "Bodies",

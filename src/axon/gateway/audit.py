@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 
-from axon.accounts import NotPermitted
 from axon.audit import Auditor, AuditQuestion
 from axon.conversations import Owner
 from axon.feedback import UnknownFeedback
@@ -26,15 +25,6 @@ from axon.gateway.members import member, required
 from axon.gateway.pages import page_limit, page_model
 from axon.gateway.problems import not_found, refuse
 
-AUDIT_PERMISSIONS = frozenset({"auditor"})
-"""Who may read what people said, which is written down each time. No other permission is enough."""
-
-METADATA_PERMISSIONS = AUDIT_PERMISSIONS | {"operator"}
-"""Who may see which turns there were, without what was said in them."""
-
-HOLD_PERMISSIONS = frozenset({"privacy_officer"})
-"""Who may set and end legal holds."""
-
 REASON_CHARS_MAX = 1000
 
 _PREFIXES = ("resp", "chatcmpl", "cmpl", "embd")
@@ -48,7 +38,6 @@ async def search_turns(door: Door, call: Call) -> None:
     By time, person, model, variant, flag, feedback, status, and safety's level and verdict. Wants
     the permission `auditor` or `operator`.
     """
-    _permitted(call, METADATA_PERMISSIONS)
     query = call.query()
     limit = page_limit(query)
     feedback = query.get("feedback", "")
@@ -81,7 +70,6 @@ async def search_turns(door: Door, call: Call) -> None:
 
 async def get_turn(door: Door, call: Call, turn_id: str) -> None:
     """Answer with one turn without what was said in it; wants `auditor` or `operator`."""
-    _permitted(call, METADATA_PERMISSIONS)
     turn = await door.people.audit.turn(_owner(door, call, turn_id), turn_id)
     await call.reply_value(turn_shown(turn))
 
@@ -92,7 +80,7 @@ async def read_content(door: Door, call: Call, turn_id: str) -> None:
     A `reason` must be given. Where two people must agree, `request` is one of the auditor's own
     that another approved.
     """
-    auditor = await _auditor(door, call, AUDIT_PERMISSIONS)
+    auditor = await _auditor(door, call)
     _, fields = await call.fields(door.options.body_bytes_max)
     request_id = member(fields, "request", str) or ""
     owner = _owner(door, call, turn_id)
@@ -103,7 +91,6 @@ async def read_content(door: Door, call: Call, turn_id: str) -> None:
 
 async def list_accesses(door: Door, call: Call) -> None:
     """Answer with who read what and why, the newest first; wants `auditor` or `privacy_officer`."""
-    _permitted(call, AUDIT_PERMISSIONS | HOLD_PERMISSIONS)
     query = call.query()
     limit = page_limit(query)
     before = place_before(query)
@@ -118,7 +105,7 @@ async def list_accesses(door: Door, call: Call) -> None:
 
 async def request_reading(door: Door, call: Call) -> None:
     """Ask to read a turn, for another auditor to approve; wants `auditor`."""
-    auditor = await _auditor(door, call, AUDIT_PERMISSIONS)
+    auditor = await _auditor(door, call)
     _, fields = await call.fields(door.options.body_bytes_max)
     turn_id = required(fields, "turn", str)
     made = await door.people.audit.ask(auditor, _owner(door, call, turn_id), turn_id)
@@ -127,7 +114,6 @@ async def request_reading(door: Door, call: Call) -> None:
 
 async def list_requests(door: Door, call: Call) -> None:
     """Answer with the newest requests to read turns; wants `auditor`."""
-    _permitted(call, AUDIT_PERMISSIONS)
     found = await door.people.audit.requests(call.caller.org_id)
     data = [request_shown(one) for one in found]
     await call.reply_value(RequestPage(object="list", data=data))
@@ -135,14 +121,13 @@ async def list_requests(door: Door, call: Call) -> None:
 
 async def approve_request(door: Door, call: Call, request_id: str) -> None:
     """Let another auditor read what they asked for, for a day; wants `auditor` and a `reason`."""
-    auditor = await _auditor(door, call, AUDIT_PERMISSIONS)
+    auditor = await _auditor(door, call)
     approved = await door.people.audit.approve(auditor, plain(request_id))
     await call.reply_value(request_shown(approved))
 
 
 async def list_holds(door: Door, call: Call) -> None:
     """Answer with the legal holds in force; wants `privacy_officer` or `auditor`."""
-    _permitted(call, AUDIT_PERMISSIONS | HOLD_PERMISSIONS)
     found = await door.people.audit.holds(call.caller.org_id)
     await call.reply_value(HoldPage(object="list", data=[hold_shown(one) for one in found]))
 
@@ -152,14 +137,14 @@ async def set_hold(door: Door, call: Call) -> None:
 
     The person is `user`, by name, or `user_id`; a `conversation` says whose it is by itself.
     """
-    auditor = await _auditor(door, call, HOLD_PERMISSIONS)
+    auditor = await _auditor(door, call)
     _, fields = await call.fields(door.options.body_bytes_max)
     conversation_id = member(fields, "conversation", str) or ""
     named = {name: text for name in ("user", "user_id") if (text := member(fields, name, str))}
     if conversation_id:
         user = door.mint.read(conversation_id, "conv", call.caller.org_id).user
     else:
-        found = person_named(door, call, named)
+        found = await known_person(door, call, named)
         if found is None:
             message = "Name a 'user', a 'user_id' or a 'conversation'."
             raise refuse(message, param="user", code="missing_required_parameter")
@@ -169,7 +154,6 @@ async def set_hold(door: Door, call: Call) -> None:
 
 async def release_hold(door: Door, call: Call, hold_id: str) -> None:
     """End a legal hold, with a `reason` in the query; wants `privacy_officer`."""
-    _permitted(call, HOLD_PERMISSIONS)
     auditor = auditor_of(call, call.query().get("reason", ""))
     hold = await door.people.audit.release(auditor, plain(hold_id))
     await call.reply_value(hold_shown(hold))
@@ -203,17 +187,18 @@ def person_named(door: Door, call: Call, query: Mapping[str, str]) -> int | None
     return None
 
 
-async def _auditor(door: Door, call: Call, permissions: frozenset[str]) -> Auditor:
-    """Return who asks and why, as the body says; raises NotPermitted before it is read."""
-    _permitted(call, permissions)
+async def known_person(door: Door, call: Call, named: Mapping[str, str]) -> int | None:
+    """Return whom `user` or `user_id` names, None where neither does; raises UnknownPerson."""
+    found = person_named(door, call, named)
+    if found is not None and named.get("user_id") and found != call.caller.user:
+        await door.people.audit.require_person(call.caller.org_id, found)
+    return found
+
+
+async def _auditor(door: Door, call: Call) -> Auditor:
+    """Return who asks and why, as the body says."""
     _, fields = await call.fields(door.options.body_bytes_max)
     return auditor_of(call, member(fields, "reason", str) or "")
-
-
-def _permitted(call: Call, permissions: frozenset[str]) -> None:
-    caller = call.caller
-    if caller.pass_expires_us or not caller.permissions & permissions:
-        raise NotPermitted
 
 
 def _owner(door: Door, call: Call, turn_id: str) -> Owner:

@@ -6,6 +6,7 @@ import msgspec
 
 from axon.audit import Access, AuditedTurn, AuditView, Hold, OpenedItem, ReadRequest
 from axon.base import MICROS_PER_SECOND
+from axon.deeds import Actor
 from axon.gateway.feedback_shapes import FeedbackShown
 
 
@@ -82,6 +83,15 @@ class AccessShown(msgspec.Struct):
     subject_id: str | None
     objects: list[str]
     reason: str
+    origin: str
+    """api, command, database or axon."""
+    name: str
+    """Of the account that gave a command, or of whom PostgreSQL knows."""
+    place: str
+    """Where a change was made: a client's address, or a host."""
+    before: msgspec.Raw
+    """What was changed, without secrets; null for what is no change of configuration."""
+    after: msgspec.Raw
 
 
 class AccessPage(msgspec.Struct):
@@ -189,16 +199,23 @@ def content_shown(view: AuditView, feedback: FeedbackShown | None) -> ContentSho
 
 def access_shown(access: Access) -> AccessShown:
     """Return an access as it is shown."""
+    deed = access.deed
+    actor = Actor(origin="api") if deed is None else deed.actor
     return AccessShown(
         id=access.access_id,
         object="audit.access",
-        user_id=number_shown(access.user),
+        user_id=number_shown(access.user) if access.user >= 0 else "",
         api_key_id=access.credential_id,
         at=access.at_us // MICROS_PER_SECOND,
         action=access.action,
         subject_id=number_shown(access.subject) if access.subject >= 0 else None,
         objects=access.objects,
         reason=access.reason,
+        origin=actor.origin,
+        name=actor.name,
+        place=actor.place,
+        before=msgspec.Raw(((deed and deed.was) or "null").encode()),
+        after=msgspec.Raw(((deed and deed.became) or "null").encode()),
     )
 
 

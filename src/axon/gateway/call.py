@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from axon.accounts import Principal
+from axon.deeds import Actor
 from axon.gateway.bodies import Bodies
 from axon.gateway.problems import Problem, RequestRefused, refuse
 from axon.gateway.safe_headers import NOT_KEPT, Pairs, always
@@ -23,6 +24,11 @@ Headers = list[tuple[bytes, bytes]]
 _JSON = (b"content-type", b"application/json")
 _PROBLEM_JSON = (b"content-type", b"application/problem+json")
 _fields = msgspec.json.Decoder(Fields)
+
+_LOOPBACK = ("127.", "::1", "::ffff:127.")
+
+_PASSED_ON = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
+"""What proxies add to a request."""
 
 OPENMETER_PREFIX = "/api/"
 """Below it clients of OpenMeter ask, and read errors as that has them."""
@@ -105,6 +111,18 @@ class Call:
         return self.principal
 
     @property
+    def actor(self) -> Actor:
+        """Return who asks, as what they change is written down; only after authentication."""
+        caller, client = self.caller, self._scope.get("client")
+        return Actor(
+            origin="api",
+            place=str(client[0]) if client else "",
+            org_id=caller.org_id,
+            user=caller.user,
+            credential_id=caller.credential_id,
+        )
+
+    @property
     def trace(self) -> bytes:
         """Return what ties the request to a trace (see `TurnHead.trace`): what its client says,
         else the digits of the request's own id."""
@@ -118,6 +136,19 @@ class Call:
         """Return why the server cut the connection off, "" when it did not."""
         why: str = self._scope.get("axon.cut", "")
         return why
+
+    @property
+    def of_this_machine(self) -> bool:
+        """Return whether the request was made on this machine, as far as its connection can tell.
+
+        One that a proxy on this machine passes on says so, in a header that proxies add.
+        """
+        client = self._scope.get("client")
+        if client is None:  # a private socket of ours
+            return True
+        if any(name in self.headers for name in _PASSED_ON):
+            return False
+        return str(client[0]).startswith(_LOOPBACK)
 
     def authorization(self) -> bytes:
         """Return the header that names the caller; OFREP's clients may have it in another one."""

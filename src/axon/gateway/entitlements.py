@@ -8,7 +8,7 @@ import msgspec
 from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.meter_shapes import entitlement_shown, exact_json
-from axon.gateway.meters import instant_us, may_see_usage
+from axon.gateway.meters import instant_us
 from axon.gateway.problems import not_found, refuse
 from axon.metering import Holder
 
@@ -29,7 +29,6 @@ async def get_customer_value(door: Door, call: Call, customer_id: str, entitleme
 
 
 async def _answer(door: Door, call: Call, subject: str, key: str) -> None:
-    may_see_usage(call)
     if "\0" in subject:
         raise not_found("No subject is named so.")
     door.refuse_elsewhere(call, [subject])

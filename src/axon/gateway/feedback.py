@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from axon.accounts import NotPermitted
 from axon.base import MICROS_PER_SECOND
 from axon.conversations import Owner
 from axon.feedback import FeedbackQuestion, Given
+from axon.gateway.access import JUDGED
 from axon.gateway.call import Call
 from axon.gateway.conversation_object import person_of
 from axon.gateway.door import Door
@@ -18,11 +18,6 @@ from axon.gateway.feedback_shapes import (
 from axon.gateway.members import member, required
 from axon.gateway.pages import page_limit, page_model
 from axon.gateway.problems import not_found, refuse
-from axon.gateway.usage import sees_organization
-
-FEEDBACK_PERMISSIONS = frozenset({"auditor", "operator", "trainer"})
-"""Who may see that answers of the whole organization were good or bad; what people wrote is shown
-to the keys that act for them alone, and to auditors with the turn (`/v1/audit`)."""
 
 COMMENT_CHARS_MAX = 10_000
 EDITED_CHARS_MAX = 1_000_000
@@ -63,8 +58,8 @@ async def list_feedback(door: Door, call: Call) -> None:
     """
     query = call.query()
     whole = query.get("of", "person") == "organization"
-    if whole and not sees_organization(call.caller, FEEDBACK_PERMISSIONS):
-        raise NotPermitted
+    if whole:
+        JUDGED.require(call.caller)
     owner = person_of(door, call, query)
     limit = page_limit(query)
     flag, _, variant = query.get("variant", "").partition(":")

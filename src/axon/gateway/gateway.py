@@ -5,6 +5,7 @@ from functools import cache
 
 from axon.accounts import InvalidCredential, Misdirected
 from axon.base import AxonError, Randomness
+from axon.gateway.access import MONITOR
 from axon.gateway.bodies import Bodies
 from axon.gateway.call import AnsweredElsewhere, Call, ClientGone, Message, Receive, Scope, Send
 from axon.gateway.cross_origin import answered_preflight, origin_headers
@@ -16,12 +17,12 @@ from axon.gateway.routing import (
     INTERNAL,
     NO_SUCH_ROUTE,
     OPERATION,
-    SIGNED,
-    Route,
+    TELLING,
     find_route,
     methods_of,
 )
 from axon.gateway.safe_headers import always
+from axon.gateway.who_may import SIGNED, Route, access_to
 from axon.telemetry import (
     CounterTallies,
     CounterTally,
@@ -134,6 +135,8 @@ class Gateway:
     ) -> None:
         plain = OPERATION.get(call.path)
         if plain is not None and call.method in ("GET", "HEAD"):
+            if call.path in TELLING and not call.of_this_machine:
+                MONITOR.require(await self._door.accounts.verify(call.authorization()))
             await plain(self._operation, call, relay)
             return
         if await answered_preflight(call):
@@ -143,9 +146,11 @@ class Gateway:
             return
         authorization = call.authorization()
         accounts = self._door.accounts
-        call.principal = accounts.known(authorization) or await accounts.verify(authorization)
+        caller = accounts.known(authorization) or await accounts.verify(authorization)
+        call.principal = caller
         if route is None:
             raise _no_route(call)
+        access_to(route).require(caller)
         if relay is None or not await relay.took(call, ids):
             await route(self._door, call, *ids)
 

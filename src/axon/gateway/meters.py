@@ -10,12 +10,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from axon.accounts import NotPermitted
 from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.meter_shapes import exact_json, meter_shown, sums_shown
 from axon.gateway.problems import RequestRefused, refuse
-from axon.gateway.usage import USAGE_PERMISSIONS
 from axon.metering import SUBJECT, Meter, MeterQuestion, Width, zone_named
 
 WindowSize = Literal["MINUTE", "HOUR", "DAY", "MONTH"]
@@ -68,13 +66,11 @@ _query = msgspec.json.Decoder(MeterQuery)
 
 async def list_meters(door: Door, call: Call) -> None:
     """Answer with the meters of the configuration."""
-    may_see_usage(call)
     await call.reply_value([meter_shown(meter) for meter in door.events.meters])
 
 
 async def get_meter(door: Door, call: Call, meter_id: str) -> None:
     """Answer with one meter."""
-    may_see_usage(call)
     await call.reply_value(meter_shown(door.events.meters.named(meter_id)))
 
 
@@ -83,13 +79,11 @@ async def query_meter(door: Door, call: Call, meter_id: str) -> None:
 
     Without `windowSize` the whole time is one window. Who names subjects is told them apart.
     """
-    may_see_usage(call)
     await _answer(door, call, meter_id, _from_url(call.query_values()))
 
 
 async def ask_meter(door: Door, call: Call, meter_id: str) -> None:
     """Answer as the GET does, to a question in the body, whose filters may name several values."""
-    may_see_usage(call)
     await _answer(door, call, meter_id, await _from_body(door, call))
 
 
@@ -111,14 +105,6 @@ async def _answer(door: Door, call: Call, meter_id: str, query: MeterQuery) -> N
         raise refuse("Only JSON is offered.", param="accept", code="unsupported_value")
     sums = await door.events.sums.ask(question)
     await call.reply_json(exact_json(sums_shown(query.start, query.to, query.window_size, sums)))
-
-
-def may_see_usage(call: Call) -> None:
-    """Raise NotPermitted for who may not see all of the organization's usage."""
-    caller = call.caller
-    if not caller.acts_for_users:
-        if caller.pass_expires_us or not caller.permissions & USAGE_PERMISSIONS:
-            raise NotPermitted
 
 
 def instant_us(at: datetime) -> int:

@@ -9,10 +9,10 @@ import msgspec
 
 from axon.base import MICROS_PER_SECOND, TaskOwner
 from axon.flags import FLAG_NOT_FOUND, Evaluation, EvaluationContext, Listener, TooManyListeners
+from axon.gateway.access import FLAGS
 from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.flag_shapes import OfrepFlag, OfrepFlags, OfrepStream
-from axon.gateway.flags import may_change_flags
 from axon.gateway.problems import Problem, RequestRefused, unavailable
 from axon.telemetry import counter, log
 
@@ -184,7 +184,7 @@ def _wrong(key: str, code: str, details: str) -> Problem:
 
 
 def _sees_all(call: Call) -> bool:
-    return call.caller.acts_for_users or may_change_flags(call.caller)
+    return call.caller.acts_for_users or FLAGS.admits(call.caller)
 
 
 def _visible(call: Call, found: Evaluation) -> bool:

@@ -76,6 +76,8 @@ _SPECIAL: dict[str, tuple[int, ...]] = {
 }
 """What an operation can be refused with beside what its parameters and its body say."""
 
+_TELLING = frozenset({"operation.status", "operation.metrics"})
+"""Want a key from another machine."""
 
 SIGNED = frozenset({"stripe_events.take_event"})
 """Operations that want a signature instead of a key."""
@@ -184,9 +186,10 @@ def _responses(name: str, ids: Sequence[str], is_open: bool) -> Iterator[tuple[s
     if is_open and name not in SIGNED:
         if name == "operation.readyz":
             yield "503", {"description": "No turns can be taken now.", "content": content}
-        return
+        if name not in _TELLING:
+            return
     statuses = {503, *_SPECIAL.get(name, ())}
-    if not is_open:
+    if not is_open or name in _TELLING:
         statuses |= {401, 403}
     if name in BODIES:
         statuses |= {400, 413}

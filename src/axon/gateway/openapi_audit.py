@@ -43,7 +43,8 @@ AUDIT_SPECIAL: dict[str, tuple[int, ...]] = {
     "audit.request_reading": (404,),
     "audit.approve_request": (409,),
     "audit.set_hold": (404,),
-    "subjects.erase_person": (409,),
+    "subjects.erase_person": (404, 409),
+    "subjects.export_person": (404,),
 }
 
 _REASON: dict[str, Any] = {"reason": str}

@@ -44,7 +44,10 @@ async def readyz(operation: Operation, call: Call, relay: Relay | None) -> None:
 
 
 async def status(operation: Operation, call: Call, relay: Relay | None) -> None:
-    """Answer with the state of each dependency, and of the node's other serving processes."""
+    """Answer with the state of each dependency, and of the node's other serving processes.
+
+    From another machine it wants the permission `monitor`.
+    """
     state = operation.status()
     if relay is not None:
         state["siblings"] = await statuses_of_siblings(relay)
@@ -52,7 +55,10 @@ async def status(operation: Operation, call: Call, relay: Relay | None) -> None:
 
 
 async def metrics(operation: Operation, call: Call, relay: Relay | None) -> None:
-    """Answer in Prometheus' text format, for all processes of the node."""
+    """Answer in Prometheus' text format, for all processes of the node.
+
+    From another machine it wants the permission `monitor`.
+    """
     operation.before_metrics()
     page = render_metrics()
     if "axon.relayed" not in call.log:  # a sibling that asks adds the others by itself

@@ -20,6 +20,7 @@ from axon.audit import (
     OwnRequest,
     SecondAuditorNeeded,
     UnknownHold,
+    UnknownPerson,
     UnknownRequest,
     UnknownTurn,
 )
@@ -263,6 +264,7 @@ _NOT_FOUND = (
     UnknownId,
     UnknownInvoice,
     UnknownMeter,
+    UnknownPerson,
     UnknownRequest,
     UnknownRule,
     UnknownSchedule,

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import cache
+from typing import NamedTuple
 
 from axon.gateway import (
     alerts,
@@ -41,13 +42,14 @@ from axon.gateway import (
     tiers,
     usage,
 )
+from axon.gateway.access import MONITOR
 from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.openapi import RouteShown, openapi_json
 from axon.gateway.operation import Operation
 from axon.gateway.relay import Relay
+from axon.gateway.who_may import SIGNED, Route, access_to
 
-Route = Callable[..., Awaitable[None]]
 InternalRoute = Callable[[Door, bytes], Awaitable[bytes]]
 
 _FIXED: dict[tuple[str, str], Route] = {
@@ -171,10 +173,6 @@ OPERATION: dict[str, Route] = {
     "/openapi.json": openapi,
 }
 
-SIGNED: frozenset[Route] = frozenset({stripe_events.take_event, ofrep.follow_changes})
-"""Routes that want no key: who asks has signed the request, or has a URL that we signed. Any
-process answers them."""
-
 _TWO_WORDS = {
     ("chat", "completions"),
     ("audit", "turns"),
@@ -182,6 +180,9 @@ _TWO_WORDS = {
     ("audit", "holds"),
 }
 """The things whose names have two parts; `_WITH_IDS` joins them by a space."""
+
+TELLING = frozenset({"/status", "/metrics"})
+"""Routes of OPERATION that tell more than a probe needs: what fails, sums over all of us."""
 
 INTERNAL: dict[str, InternalRoute] = {
     sibling.PRESENT_PATH: sibling.present,
@@ -248,9 +249,30 @@ def methods_of(path: str) -> list[str]:
     return [method for method in _METHODS if find_route(method, path)[0] is not None]
 
 
-def routes() -> list[tuple[str, str, str]]:
-    """Return every route as method, path and the first line of what it says of itself."""
-    return [(method, path, (route.__doc__ or "").split("\n")[0]) for method, path, route in _all()]
+class RouteListed(NamedTuple):
+    """A route as the reference pages and the tests know it."""
+
+    method: str
+    path: str
+    who: str
+    """Whom it lets in."""
+    meaning: str
+
+
+def routes() -> list[RouteListed]:
+    """Return every route with the first line of what it says of itself."""
+    return [
+        RouteListed(method, path, _who(path, route), (route.__doc__ or "").split("\n")[0])
+        for method, path, route in _all()
+    ]
+
+
+def _who(path: str, route: Route) -> str:
+    if path in TELLING:
+        return f"this machine, {MONITOR.shown}"
+    if path in OPERATION:
+        return "everybody"
+    return "who has signed it" if route in SIGNED else access_to(route).shown
 
 
 @cache

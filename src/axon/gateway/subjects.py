@@ -7,16 +7,13 @@ import msgspec
 
 from axon.accounts import NotPermitted
 from axon.conversations import Owner
-from axon.gateway.audit import HOLD_PERMISSIONS, auditor_of, person_named
+from axon.gateway.access import OFFICERS
+from axon.gateway.audit import auditor_of, known_person, person_named
 from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.members import member
 from axon.subjects import SignedReceipt
 from axon.turns import Fields
-
-OFFICER_PERMISSIONS = HOLD_PERMISSIONS
-"""Who may export and erase anybody of the organization. A person may themself, and so may a key
-that acts for users for whom it names."""
 
 _ZIP = (b"content-type", b"application/zip")
 _NAME = (b"content-disposition", b'attachment; filename="axon-export.zip"')
@@ -49,7 +46,7 @@ async def erase_person(door: Door, call: Call) -> None:
     the permission `privacy_officer`. A legal hold refuses it with a 409.
     """
     _, fields = await call.fields(door.options.body_bytes_max)
-    owner, name = _whom(door, call, fields)
+    owner, name = await _whom(door, call, fields)
     officer = auditor_of(call, member(fields, "reason", str) or "")
     receipt = await door.people.erasing.erase(officer, owner, name)
     await call.reply_value(receipt_shown(receipt))
@@ -61,7 +58,7 @@ async def export_person(door: Door, call: Call) -> None:
     Whom, is said as for erasing; that it was done, and why, is written down.
     """
     _, fields = await call.fields(door.options.body_bytes_max)
-    owner, _ = _whom(door, call, fields)
+    owner, _ = await _whom(door, call, fields)
     officer = auditor_of(call, member(fields, "reason", str) or "")
     await door.people.audit.log(officer, "exported", owner.user, [])
     async with door.people.exporting.export(owner) as archive:
@@ -74,8 +71,6 @@ async def export_person(door: Door, call: Call) -> None:
 
 async def list_receipts(door: Door, call: Call) -> None:
     """Answer with the newest receipts of people who were forgotten; wants `privacy_officer`."""
-    if not _is_officer(call):
-        raise NotPermitted
     found = await door.people.erasing.receipts(call.caller.org_id)
     data = [receipt_shown(one) for one in found]
     await call.reply_value(ReceiptPage(object="list", data=data))
@@ -92,18 +87,17 @@ def receipt_shown(receipt: SignedReceipt) -> ReceiptShown:
     )
 
 
-def _whom(door: Door, call: Call, fields: Fields) -> tuple[Owner, str]:
-    """Return the person, and the name by which they were named; raises NotPermitted."""
+async def _whom(door: Door, call: Call, fields: Fields) -> tuple[Owner, str]:
+    """Return the person, and the name by which they were named; raises NotPermitted.
+
+    A person may export and erase themself, and a key that acts for users whom it names.
+    """
     names = {name: text for name in ("user", "user_id") if (text := member(fields, name, str))}
-    named = person_named(door, call, names)
     caller = call.caller
+    named = person_named(door, call, names)
     if named is None or named == caller.user:
         return Owner(org_id=caller.org_id, user=caller.user), names.get("user", "")
-    if not (caller.acts_for_users or _is_officer(call)):
+    if not (caller.acts_for_users or OFFICERS.admits(caller)):
         raise NotPermitted
+    await known_person(door, call, names)
     return Owner(org_id=caller.org_id, user=named), names.get("user", "")
-
-
-def _is_officer(call: Call) -> bool:
-    caller = call.caller
-    return not caller.pass_expires_us and bool(caller.permissions & OFFICER_PERMISSIONS)

@@ -2,21 +2,18 @@
 
 from axon.gateway.call import Call
 from axon.gateway.door import Door
-from axon.gateway.limits import administers_limits
 from axon.gateway.members import member
 from axon.limits import Tier
 
 
 async def list_tiers(door: Door, call: Call) -> None:
     """Answer with every tier; wants the permission `limits`."""
-    administers_limits(call)
     found = await door.limits_admin.tiers()
     await call.reply_value({"object": "list", "data": [_shown(tier) for tier in found]})
 
 
 async def get_tier(door: Door, call: Call, tier_id: str) -> None:
     """Answer with one tier; wants the permission `limits`."""
-    administers_limits(call)
     await call.reply_value(_shown(await door.limits_admin.tier(tier_id)))
 
 
@@ -25,14 +22,13 @@ async def set_tier(door: Door, call: Call, tier_id: str) -> None:
 
     What the body does not name is empty from then on. It counts within a second.
     """
-    administers_limits(call)
     _, fields = await call.fields(door.options.body_bytes_max)
     tier = Tier(
         name=tier_id,
         description=member(fields, "description", str) or "",
         share=member(fields, "queue_share", int) or 0,
     )
-    await door.limits_admin.set_tier(tier)
+    await door.limits_admin.by(call.actor).set_tier(tier)
     await call.reply_value(_shown(tier))
 
 
@@ -42,8 +38,7 @@ async def remove_tier(door: Door, call: Call, tier_id: str) -> None:
     One that organizations are in is a 409, and stays. Those that Axon came with are removed like
     any other, and are not made again.
     """
-    administers_limits(call)
-    rules = await door.limits_admin.remove_tier(tier_id)
+    rules = await door.limits_admin.by(call.actor).remove_tier(tier_id)
     await call.reply_value(
         {
             "id": tier_id,

@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from axon.accounts import NotPermitted, Principal
 from axon.base import MICROS_PER_SECOND
 from axon.gateway.call import Call
 from axon.gateway.conversation_object import person_of
@@ -20,9 +19,6 @@ from axon.gateway.usage_shapes import (
     without_money,
 )
 from axon.metering import Dimension, UsageAnswer, UsageQuestion, UsageSum, Width, zone_named
-
-USAGE_PERMISSIONS = frozenset({"usage", "admin"})
-"""Who may see all of an organization's usage, beside a key that acts for all of its users."""
 
 _SECONDS_DIGITS_MAX = 11
 """Until the year 5138."""
@@ -77,7 +73,7 @@ class _Asked(NamedTuple):
 
 async def completions_usage(door: Door, call: Call) -> None:
     """Answer with the organization's tokens and requests, by bucket of time."""
-    values = _values(call, organization=True)
+    values = _values(call)
     asked = _asked(door, values, _COMPLETIONS, call.caller.org_id)
     groups = _groups(values, ("user_id", "api_key_id", "model", "variant"))
     answer = await door.usage.ask_page(_grouped(asked.question, groups), PAGE_SUMS_MAX)
@@ -88,7 +84,7 @@ async def completions_usage(door: Door, call: Call) -> None:
 
 async def costs(door: Door, call: Call) -> None:
     """Answer with the organization's costs, by day; exact to the nano-unit of each currency."""
-    values = _values(call, organization=True)
+    values = _values(call)
     asked = _asked(door, values, _COSTS, call.caller.org_id)
     groups = _groups(values, ("user_id", "api_key_id", "line_item", "variant"))
     answer = await door.usage.ask_page(_grouped(asked.question, groups), PAGE_SUMS_MAX)
@@ -102,23 +98,15 @@ async def own_usage(door: Door, call: Call) -> None:
     are those of `time_zone`.
     """
     owner = person_of(door, call, call.query())
-    values = _values(call, organization=False)
+    values = _values(call)
     asked = _asked(door, values, _OWN, owner.org_id)
     question = dataclasses.replace(asked.question, users=(owner.user,))
     answer = await door.usage.ask(_grouped(question, frozenset({"model"})))
     await call.reply_value(_page(answer, asked, person_results))
 
 
-def sees_organization(caller: Principal, permissions: frozenset[str]) -> bool:
-    """Return whether the caller may see what is of a whole organization: by one of these."""
-    holds_one = not caller.pass_expires_us and bool(caller.permissions & permissions)
-    return caller.acts_for_users or holds_one
-
-
-def _values(call: Call, organization: bool) -> dict[str, list[str]]:
-    """Return the query, lists with or without brackets; raise NotPermitted."""
-    if organization and not sees_organization(call.caller, USAGE_PERMISSIONS):
-        raise NotPermitted
+def _values(call: Call) -> dict[str, list[str]]:
+    """Return the query, lists with or without brackets."""
     values: dict[str, list[str]] = {}
     for name, given in call.query_values().items():
         values.setdefault(name.removesuffix("[]"), []).extend(given)

@@ -7,6 +7,7 @@ from zoneinfo import available_timezones
 
 import asyncpg
 
+from axon.deeds import Actor, acting
 from axon.limits.calendar import PERIODS
 from axon.limits.errors import TierInUse, UnknownRule, UnknownTier, UnusableRule
 from axon.limits.rules import APART, KINDS, MEASURES, Rule, Tier
@@ -47,9 +48,14 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 class LimitsAdmin:
     """Every method may raise LimitsUnavailable; then the change may or may not have been made."""
 
-    def __init__(self, postgres: Postgres) -> None:
-        """`postgres` is started and stopped by its owner."""
+    def __init__(self, postgres: Postgres, actor: Actor | None = None) -> None:
+        """`postgres` is started and stopped by its owner; `actor` is who makes the changes."""
         self._postgres = postgres
+        self._actor = actor
+
+    def by(self, actor: Actor) -> "LimitsAdmin":
+        """Return the same in the hands of somebody, whose changes they are."""
+        return LimitsAdmin(self._postgres, actor)
 
     async def rules(self) -> list[Rule]:
         """Return every rule by its id."""
@@ -187,6 +193,8 @@ class LimitsAdmin:
             connected(self._postgres, TIMEOUT_S) as connection,
             connection.transaction(),
         ):
+            if self._actor is not None:
+                await acting(connection, self._actor)
             await connection.execute("UPDATE limits.version SET number = number + 1")
             yield connection
 

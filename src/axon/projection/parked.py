@@ -7,6 +7,7 @@ from axon.projection.records import conversation_of
 from axon.records import (
     KINDS,
     AccessLogged,
+    AdminAction,
     ConversationChanged,
     EventsReceived,
     ExperimentChanged,
@@ -95,6 +96,9 @@ def _head(record: Record) -> dict[str, str | int]:
         else:
             origin_id = record.feedback_id
         at_us, sequence, fence = record.at_us, 0, 0
+        org_id, user = record.org_id, record.user
+    elif isinstance(record, AdminAction):
+        origin_id, at_us, sequence, fence = record.deed_id, record.at_us, 0, 0
         org_id, user = record.org_id, record.user
     elif isinstance(record, ItemsAppended | ConversationChanged):
         origin_id, at_us = record.change_id, record.at_us

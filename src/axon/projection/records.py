@@ -11,6 +11,7 @@ from axon.projection.store import Parked
 from axon.records import (
     KINDS,
     AccessLogged,
+    AdminAction,
     ConversationChanged,
     EventsReceived,
     ExperimentChanged,
@@ -119,6 +120,7 @@ def conversation_of(record: Record) -> str:
             | ExperimentChanged()
             | FeedbackGiven()
             | AccessLogged()
+            | AdminAction()
         ):
             return ""
         case ItemsAppended() | ConversationChanged():

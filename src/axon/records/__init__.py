@@ -1,6 +1,6 @@
 """What the journal says: versioned frozen records, their kinds and their codec."""
 
-from axon.records.audit import AccessLogged, FeedbackGiven
+from axon.records.audit import AccessLogged, AdminAction, FeedbackGiven
 from axon.records.codec import KINDS, Record, UnknownRecord, decode, encode
 from axon.records.content import Charge, SealedItem, TokenUsage, Verdict
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
@@ -22,6 +22,7 @@ from axon.records.turn import (
 __all__ = [
     "KINDS",
     "AccessLogged",
+    "AdminAction",
     "Assignment",
     "Charge",
     "ConversationChanged",

@@ -1,4 +1,4 @@
-"""The records of what people thought of an answer, and of who read what others said."""
+"""The records of what people thought of an answer, who read what others said, who changed what."""
 
 import msgspec
 
@@ -44,3 +44,32 @@ class AccessLogged(msgspec.Struct, frozen=True, array_like=True, gc=False):
     objects: list[str]
     """Turns, a conversation, a request or a hold."""
     reason: str
+
+
+class AdminAction(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Something that has power or configuration was changed: a key, a user, a limit, a price.
+
+    Of two with one id the later one says nothing new.
+    """
+
+    deed_id: str
+    org_id: str
+    """Whose configuration it is; empty for the whole installation's."""
+    at_us: int
+    action: str
+    """What was done to what, as key.revoked."""
+    object: str
+    was: str
+    """As JSON, without secrets and names of people; empty where there was nothing."""
+    became: str
+    """Of a change both say only what differs."""
+    origin: str
+    """api, command, database (a statement that nobody of us made) or axon."""
+    name: str
+    """Of a command, the account of the operating system."""
+    place: str
+    """The address of a client, the host of a command."""
+    actor_org_id: str
+    """Of the key that asked, as the next two; empty, and -1, where none did."""
+    user: int
+    credential_id: str

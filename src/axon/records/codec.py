@@ -3,7 +3,7 @@
 import msgspec
 
 from axon.base import AxonError
-from axon.records.audit import AccessLogged, FeedbackGiven
+from axon.records.audit import AccessLogged, AdminAction, FeedbackGiven
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.events import EventsReceived
 from axon.records.experiments import ExperimentChanged
@@ -28,6 +28,7 @@ Record = (
     | ExperimentChanged
     | FeedbackGiven
     | AccessLogged
+    | AdminAction
 )
 
 KINDS: dict[int, type[Record]] = {
@@ -41,6 +42,7 @@ KINDS: dict[int, type[Record]] = {
     8: EventsReceived,
     9: FlagsChanged,
     10: ExperimentChanged,
+    11: AdminAction,
     12: FeedbackGiven,
     13: AccessLogged,
 }

@@ -15,12 +15,13 @@ from axon.stores.errors import (
 )
 from axon.stores.migrations import migrate
 from axon.stores.objects import Objects, ObjectsAddress
-from axon.stores.postgres import Postgres, PostgresOptions, means_away
+from axon.stores.postgres import ACTOR_SETTING, Postgres, PostgresOptions, means_away
 from axon.stores.valkey import Valkey
 from axon.stores.valkey_address import address_of_owner
 from axon.stores.valkey_pipeline import ValkeyReply
 
 __all__ = [
+    "ACTOR_SETTING",
     "BadAddress",
     "Breaker",
     "Health",

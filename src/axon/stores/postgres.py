@@ -46,6 +46,10 @@ SELECT to_regclass('axon_migrations') IS NOT NULL AS schema,
 _DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
+ACTOR_SETTING = "axon.actor"
+"""PostgreSQL's setting that says who acts, of a connection or of one transaction."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresOptions:
     """Bounds of the pool."""
@@ -65,6 +69,8 @@ class PostgresOptions:
     refusal: Callable[[asyncpg.Connection], Awaitable[str]] | None = None
     """Asked at the first connection and at the first after an outage: why the database counts as
     away; "" when it does not."""
+    actor: str = ""
+    """Who makes the changes of these connections, where nothing else says it (`axon.deeds`)."""
 
 
 def means_away(error: BaseException) -> bool:
@@ -211,6 +217,8 @@ class Postgres:
     async def _connect(self, deadline: float) -> asyncpg.Connection:
         timeout_ms = int(self._options.statement_timeout_s * 1000)
         settings = {"application_name": "axon", "statement_timeout": str(timeout_ms)}
+        if self._options.actor:
+            settings[ACTOR_SETTING] = self._options.actor
         try:
             async with asyncio.timeout_at(deadline):
                 return await asyncpg.connect(self._url, server_settings=settings)

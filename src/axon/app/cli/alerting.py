@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from axon.alerts import AdminParts, AlertsAdmin
-from axon.app.administration import database_address
+from axon.app.administration import command_options, database_address
 from axon.app.alerting import allowed_by
 from axon.app.cli.asking import Asked, org_named
 from axon.app.folders import DataFolder
 from axon.base import SystemClock, SystemRandomness
 from axon.sealing import Keyring
-from axon.stores import Postgres, PostgresOptions
+from axon.stores import Postgres
 
 Result = TypeVar("Result")
 
@@ -21,8 +21,7 @@ def with_alerts(asked: Asked, work: Callable[[AlertsAdmin], Awaitable[Result]]) 
 
     async def run() -> Result:
         clock, randomness = SystemClock(), SystemRandomness()
-        options = PostgresOptions(connections_max=1)
-        postgres = Postgres(database_address(asked.settings), options, clock)
+        postgres = Postgres(database_address(asked.settings), command_options(), clock)
         await postgres.start()
         try:
             parts = AdminParts(

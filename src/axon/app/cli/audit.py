@@ -43,6 +43,7 @@ _reason_option = click.option("--reason", required=True, help="Why; it is writte
         "axon audit search --user ada --feedback down",
         "axon audit show resp_0f3c --reason 'complaint 4711'",
         "axon audit log",
+        "axon audit changes",
         "axon audit verify",
     ],
 )
@@ -130,18 +131,24 @@ def approve_request(running: Running, request: str, reason: str) -> None:
 @_limit_option
 @of_running
 def show_log(running: Running, after: str, limit: int) -> None:
-    """List who read what and why, the newest first."""
+    """List who read what and why, and who changed keys, users and limits, the newest first."""
     answer = running.client.get("/audit/log", {"after": after, "limit": limit})
     found = msgspec.convert(answer["data"], list[AccessShown])
     columns = {
         "At": [day(one.at * MICROS_PER_SECOND) for one in found],
-        "Who": [one.user_id for one in found],
+        "Who": [one.user_id or f"{one.name}@{one.place}" for one in found],
         "Did": [one.action for one in found],
         "Whose": [one.subject_id or "" for one in found],
         "What": [" ".join(one.objects) for one in found],
-        "Why": [one.reason for one in found],
+        "Why": [one.reason or _changed(one) for one in found],
     }
     show(found, columns, running.as_json)
+
+
+def _changed(one: AccessShown) -> str:
+    """Return what a change of configuration was, on one line."""
+    was, became = bytes(one.before).decode(), bytes(one.after).decode()
+    return "" if was == became else became if was == "null" else f"{was} -> {became}"
 
 
 @audit.command("verify", examples=["axon audit verify", "axon audit verify --json"])

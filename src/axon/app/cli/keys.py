@@ -16,14 +16,15 @@ from axon.app.cli.asking import (
     user_named,
 )
 from axon.app.cli.command import ExampleGroup
-from axon.app.cli.tables import day, show
+from axon.app.cli.tables import NEVER, day, show
 from axon.base import MICROS_PER_SECOND, SystemClock
 
-_UNIT_S = {"m": 60, "h": 3600, "d": 86_400, "y": 365 * 86_400}
+_DAY_S = 86_400
+_UNIT_S = {"m": 60, "h": 3600, "d": _DAY_S, "y": 365 * _DAY_S}
 
 
 class Lifetime(click.ParamType[int]):
-    """A duration like 90d, as seconds."""
+    """A duration like 90d, as seconds; 0 for never."""
 
     name = "lifetime"
 
@@ -31,9 +32,11 @@ class Lifetime(click.ParamType[int]):
         self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
         """Return the seconds; fails with the forms that are understood."""
+        if value == NEVER:
+            return 0
         match = re.fullmatch(r"(\d{1,6})([mhdy])", str(value))
         if match is None:
-            self.fail(f"{value!r} is not a lifetime like 30m, 12h, 90d or 1y", param, ctx)
+            self.fail(f"{value!r} is not a lifetime like 30m, 12h, 90d, 1y or never", param, ctx)
         return int(match[1]) * _UNIT_S[match[2]]
 
 
@@ -60,7 +63,11 @@ def keys() -> None:
 @org_option
 @click.option("--user", default="developer", show_default=True, help="Whose key it is.")
 @click.option("--name", required=True, help="What it is for.")
-@click.option("--expires", type=Lifetime(), help="When it ends: 30m, 12h, 90d, 1y. Else never.")
+@click.option(
+    "--expires",
+    type=Lifetime(),
+    help="When it ends: 30m, 12h, 90d, 1y, never. Else as `accounts.key_lifetime_days` says.",
+)
 @click.option("--acts-for-users", is_flag=True, help="It may name the person it acts for.")
 @for_accounts
 def create_key(asked: Asked, org: str, user: str, name: str, **limits: int | bool | None) -> None:
@@ -70,6 +77,8 @@ def create_key(asked: Asked, org: str, user: str, name: str, **limits: int | boo
         owner = await org_named(admin, org)
         holder = await user_named(admin, owner, user)
         lifetime_s = limits["expires"]
+        if lifetime_s is None:
+            lifetime_s = asked.settings.accounts.key_lifetime_days * _DAY_S
         ends_us = SystemClock().now_us() + lifetime_s * MICROS_PER_SECOND if lifetime_s else 0
         return await admin.create_key(
             NewKey(
@@ -86,7 +95,9 @@ def create_key(asked: Asked, org: str, user: str, name: str, **limits: int | boo
         click.echo(msgspec.json.encode(created))
         return
     click.echo(created.secret)
-    note = f"[dim]{created.key.credential_id}. The secret is not kept: copy it now."
+    ends = created.key.expires_us
+    until = f"ends {day(ends)}" if ends else "never ends by itself"
+    note = f"[dim]{created.key.credential_id}, {until}. The secret is not kept: copy it now."
     Console(stderr=True).print(note, soft_wrap=True)
 
 
@@ -122,8 +133,13 @@ def _show(found: list[Key], names: dict[int, str], as_json: bool) -> None:
         "Secret": [f"sk-axon-…{key.hint}" for key in found],
         "Acts for users": ["yes" if key.acts_for_users else "" for key in found],
         "Created": [day(key.created_us) for key in found],
-        "Expires": [day(key.expires_us) for key in found],
+        "Expires": [_end(key) for key in found],
         "Revoked": [day(key.revoked_us) if key.revoked_us else "" for key in found],
         "Id": [key.credential_id for key in found],
     }
     show(found, columns, as_json)
+
+
+def _end(key: Key) -> str:
+    over = 0 < key.expires_us <= SystemClock().now_us()
+    return f"{day(key.expires_us)} (over)" if over else day(key.expires_us)

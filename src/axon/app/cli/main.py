@@ -14,6 +14,7 @@ from axon.app.cli.backup import backup, restore
 from axon.app.cli.billing import billing
 from axon.app.cli.chat import chat
 from axon.app.cli.command import ExampleGroup
+from axon.app.cli.deeds import changes
 from axon.app.cli.doctor import doctor
 from axon.app.cli.experiments import experiments
 from axon.app.cli.flag_replay import replay_flags
@@ -66,6 +67,7 @@ for command in (
     axon.add_command(command)
 flags.add_command(replay_flags)
 flags.add_command(sync_flags)
+audit.add_command(changes)
 
 
 def main() -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from axon.accounts import Org
-from axon.app.administration import database_address
+from axon.app.administration import command_options, database_address
 from axon.app.cli.asking import Asked, org_named
 from axon.app.cli.command import config_option, data_option, json_option, settings_from
 from axon.app.settings import Settings
 from axon.base import SystemClock, SystemRandomness
 from axon.billing import Billing, Invoices
 from axon.metering import Prices, Usage
-from axon.stores import Postgres, PostgresOptions
+from axon.stores import Postgres
 
 Result = TypeVar("Result")
 
@@ -45,7 +45,7 @@ class Metering:
         """Return what `work` makes of the rooms; blocks, raises what it raises."""
 
         async def with_rooms() -> Result:
-            options = PostgresOptions(connections_max=1, statement_timeout_s=_STATEMENT_TIMEOUT_S)
+            options = command_options(_STATEMENT_TIMEOUT_S)
             clock, randomness = SystemClock(), SystemRandomness()
             postgres = Postgres(database_address(self.settings), options, clock)
             await postgres.start()

@@ -8,6 +8,7 @@ from axon.accounts import AccountsAdmin, Home, User
 from axon.app.cli.asking import Asked, all_users, for_accounts, org_named, org_option
 from axon.app.cli.command import ExampleGroup
 from axon.app.cli.tables import day, show
+from axon.gateway import PERMISSIONS
 
 
 @click.group(
@@ -26,7 +27,10 @@ def users() -> None:
 )
 @click.argument("name")
 @org_option
-@click.option("--permission", "permissions", multiple=True, help="May be repeated.")
+@click.option(
+    "--permission", "permissions", multiple=True, type=click.Choice(sorted(PERMISSIONS)),
+    help="What a key of theirs may do beside its own turns (docs/access.md); may be repeated.",
+)  # fmt: skip
 @for_accounts
 def create_user(asked: Asked, name: str, org: str, permissions: tuple[str, ...]) -> None:
     """Make a user of an organization."""

@@ -20,6 +20,7 @@ from axon.app.tracing import tracing
 from axon.audit import AuditProjector, Signer
 from axon.base import SystemClock, SystemRandomness, TaskOwner
 from axon.conversations import ConversationsProjector
+from axon.deeds import DeedsProjector
 from axon.experiments import ExperimentsProjector
 from axon.feedback import FeedbackProjector
 from axon.flags import FlagsProjector
@@ -134,6 +135,7 @@ async def _projection_into(postgres: Postgres, settings: Settings) -> AsyncItera
                 FeedbackProjector(),
                 AuditProjector(),
                 ExperimentsProjector(),
+                DeedsProjector(),
             ],
             clock,
             before_batch=keys.upload,  # a row is never there without the key that opens it

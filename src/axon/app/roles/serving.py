@@ -25,6 +25,7 @@ from axon.app.roles.upkeep import Upkeep
 from axon.app.settings import Settings
 from axon.app.sockets import listening_socket, private_socket
 from axon.base import SystemRandomness
+from axon.deeds import DeedsJournaling
 from axon.gateway import Bodies, Gateway, Operation
 from axon.inference import EngineMetrics, Worker
 from axon.privacy import Redactor
@@ -70,6 +71,8 @@ async def _serve(settings: Settings) -> int:
     await prepared
     upkeep = Upkeep(rooms, folder, settings.scheduler)
     rooms.tasks.start(upkeep.keep_up(), "upkeep")
+    journaling = DeedsJournaling(rooms.postgres, rooms.journal)
+    rooms.tasks.start(journaling.keep_journaling(), "journal deeds")
     if isinstance(rooms.worker, Worker):  # else those who drive the engines read theirs
         reading = EngineMetrics(rooms.models, rooms.engines).keep_reading()
         rooms.tasks.start(reading, "metrics of engines")

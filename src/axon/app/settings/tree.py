@@ -214,6 +214,13 @@ class AccountsSettings(Struct, frozen=True, kw_only=True):
         Meta(ge=1, description="How long known keys are accepted while PostgreSQL is away."),
     ] = 86_400
     cache_max: Annotated[int, Meta(ge=1, description="Keys remembered by one process.")] = 100_000
+    key_lifetime_days: Annotated[
+        int,
+        Meta(
+            ge=0, le=36_500,
+            description="How long a new key lives unless `--expires` says it; 0: until revoked.",
+        ),
+    ] = 365  # fmt: skip
 
 
 class LogSettings(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,16 @@
+"""Who changed what has power or configuration: written with the change, then journaled."""
+
+from axon.deeds.actor import Actor, acting, actor_text
+from axon.deeds.journaling import DeedsJournaling
+from axon.deeds.projector import DeedsProjector
+from axon.deeds.store import Deed, read_deeds
+
+__all__ = [
+    "Actor",
+    "Deed",
+    "DeedsJournaling",
+    "DeedsProjector",
+    "acting",
+    "actor_text",
+    "read_deeds",
+]
