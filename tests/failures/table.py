@@ -29,6 +29,7 @@ DEPENDENCIES = (
     "flags-folder",
     "retriever",
     "moderation",
+    "key-root",
 )
 FAULTS = (
     "down",

@@ -80,7 +80,7 @@ from axon.metering import (
     UsageUnavailable,
 )
 from axon.privacy import Redactor
-from axon.sealing import ContentTooLarge, KeyStoreBusy, KeyStoreFailed
+from axon.sealing import ContentTooLarge, KeyRootUnavailable, KeyStoreBusy, KeyStoreFailed
 from axon.subjects import ExportTooLarge, SubjectsUnavailable
 from axon.turns import (
     CompactionFailed,
@@ -219,6 +219,7 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
     TurnAlreadySubmitted: "server_overloaded",
     KeyStoreBusy: "key_store_busy",
     KeyStoreFailed: "key_store_unavailable",
+    KeyRootUnavailable: "key_root_unavailable",
     JournalError: "journal_unavailable",
     UsageUnavailable: "usage_unavailable",
     BillingUnavailable: "billing_unavailable",

@@ -1,18 +1,28 @@
 """Envelope encryption: content sealed under a person's key, keys that can be destroyed."""
 
+from axon.sealing.aws_root import AwsOptions, AwsRoot
+from axon.sealing.aws_signing import AwsCredentials
 from axon.sealing.errors import (
     ContentTooLarge,
     KeyGone,
+    KeyRefused,
     KeyringRefused,
+    KeyRootAway,
+    KeyRootRefused,
+    KeyRootUnavailable,
     KeyStoreBusy,
     KeyStoreFailed,
     SealBroken,
     SealingError,
 )
+from axon.sealing.guarded_root import GuardedRoot
 from axon.sealing.key_copy import TakenIn, count_keys, open_incoming, read_erasures, take_in
-from axon.sealing.key_store import KeyStore
+from axon.sealing.key_store import KeyStore, KeyStoreOptions
 from axon.sealing.key_table import Erasure
 from axon.sealing.keyring import Keyring, WrappedBytes
+from axon.sealing.local_root import LocalRoot
+from axon.sealing.root import RootKey, Roots
+from axon.sealing.root_http import RootHttp
 from axon.sealing.seal import (
     CONTENT_BYTES_MAX,
     DataKey,
@@ -21,21 +31,37 @@ from axon.sealing.seal import (
     open_sealed,
     seal,
 )
+from axon.sealing.vault_root import VaultOptions, VaultRoot
 
 __all__ = [
     "CONTENT_BYTES_MAX",
+    "AwsCredentials",
+    "AwsOptions",
+    "AwsRoot",
     "ContentTooLarge",
     "DataKey",
     "Erasure",
+    "GuardedRoot",
     "KeyGone",
+    "KeyRefused",
+    "KeyRootAway",
+    "KeyRootRefused",
+    "KeyRootUnavailable",
     "KeyStore",
     "KeyStoreBusy",
     "KeyStoreFailed",
+    "KeyStoreOptions",
     "Keyring",
     "KeyringRefused",
+    "LocalRoot",
+    "RootHttp",
+    "RootKey",
+    "Roots",
     "SealBroken",
     "SealingError",
     "TakenIn",
+    "VaultOptions",
+    "VaultRoot",
     "WrappedBytes",
     "count_keys",
     "item_context",

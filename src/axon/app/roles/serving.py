@@ -68,6 +68,7 @@ async def _serve(settings: Settings) -> int:
     await prepared
     upkeep = Upkeep(rooms, folder, settings.scheduler)
     rooms.tasks.start(upkeep.keep_up(), "upkeep")
+    rooms.tasks.start(rooms.keys.keks.keep_fresh(), "keys of organizations")
     if isinstance(rooms.worker, Worker):  # else those who drive the engines read theirs
         reading = EngineMetrics(rooms.models, rooms.engines).keep_reading()
         rooms.tasks.start(reading, "metrics of engines")
