@@ -28,10 +28,10 @@ WHERE excluded.wrapped_us > there.wrapped_us
 
 # What an older key of its organization wraps, or the keyring itself; as in the table of a node.
 _LAGGING = """
-FROM sealing.data_keys AS d WHERE d.key_id > $1 AND ($3 = '' OR d.org_id = $3)
+FROM sealing.data_keys AS d LEFT JOIN sealing.keks AS own ON own.kek_id = d.kek_id
+WHERE d.key_id > $1 AND ($3 = '' OR d.org_id = $3) AND coalesce(own.region, $2) = $2
 AND d.kek_id <> (
-    SELECT k.kek_id FROM sealing.keks AS k WHERE k.org_id = d.org_id AND k.region =
-    coalesce((SELECT own.region FROM sealing.keks AS own WHERE own.kek_id = d.kek_id), $2)
+    SELECT k.kek_id FROM sealing.keks AS k WHERE k.org_id = d.org_id AND k.region = $2
     ORDER BY k.created_us DESC, k.kek_id DESC LIMIT 1
 )
 """
@@ -179,18 +179,19 @@ async def put_rewrapped(
     )
 
 
-async def begin_rotation(
-    connection: asyncpg.Connection, kind: str, org_id: str, now_us: int
-) -> tuple[int, bool]:
-    """Return when this rotation began, and whether it is one that was cut short."""
-    began_us = await connection.fetchval(
+async def unfinished(connection: asyncpg.Connection, kind: str, org_id: str) -> int | None:
+    """Return when a rotation began that was cut short; None when there is none."""
+    found: int | None = await connection.fetchval(
         "SELECT began_us FROM sealing.rotations"
         " WHERE kind = $1 AND org_id = $2 AND ended_us IS NULL",
         kind,
         org_id,
     )
-    if began_us is not None:
-        return began_us, True
+    return found
+
+
+async def note_begun(connection: asyncpg.Connection, kind: str, org_id: str, now_us: int) -> None:
+    """Note that a rotation has begun: until it has ended, the next one goes on with it."""
     await connection.execute(
         "INSERT INTO sealing.rotations VALUES ($1, $2, $3) ON CONFLICT (kind, org_id)"
         " DO UPDATE SET began_us = excluded.began_us, ended_us = NULL",
@@ -198,10 +199,9 @@ async def begin_rotation(
         org_id,
         now_us,
     )
-    return now_us, False
 
 
-async def end_rotation(connection: asyncpg.Connection, kind: str, org_id: str, now_us: int) -> None:
+async def note_ended(connection: asyncpg.Connection, kind: str, org_id: str, now_us: int) -> None:
     """Note that it has come to its end."""
     await connection.execute(
         "UPDATE sealing.rotations SET ended_us = $3 WHERE kind = $1 AND org_id = $2",

@@ -92,10 +92,26 @@ class KekTable:
         with failing():
             return [_kek(row) for row in self._sqlite.execute(query, (after, count_max))]
 
+    def newest(self, region: str) -> dict[str, str]:
+        """Return the id of the key that wraps, of each organization."""
+        query = "SELECT org_id, kek_id FROM keks WHERE region = ? ORDER BY created_us, kek_id"
+        with failing():
+            return dict(self._sqlite.execute(query, (region,)).fetchall())
+
     def ids(self) -> set[str]:
         """Return the ids of all."""
         with failing():
             return {row[0] for row in self._sqlite.execute("SELECT kek_id FROM keks")}
+
+    def count(self) -> int:
+        """Return how many there are."""
+        with failing():
+            return int(self._sqlite.execute("SELECT count(*) FROM keks").fetchone()[0])
+
+    def version(self) -> int:
+        """Return a number that another one's change of the file changes."""
+        with failing():
+            return int(self._sqlite.execute("PRAGMA data_version").fetchone()[0])
 
     def add(self, kek: WrappedKek, only_first: bool = False) -> WrappedKek:
         """Add the newest key of its organization and return it as it is stored.

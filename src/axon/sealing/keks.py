@@ -66,6 +66,7 @@ class Keks:
         self._stock: list[tuple[WrappedKek, bytes]] = []
         self._flights: dict[str, asyncio.Future[OpenKek]] = {}
         self._preloaded = False
+        self._version = -1
 
     def at_hand(self, org_id: str) -> OpenKek | None:
         """Return the key to wrap this organization's new data keys with, if it is in memory."""
@@ -74,10 +75,6 @@ class Keks:
     def opened(self, kek_id: str) -> OpenKek | None:
         """Return the key if it is in memory."""
         return self._open.by_id(kek_id)
-
-    def superseded(self, org_id: str) -> None:
-        """Note that the organization has another key by now."""
-        self._open.unchoose(org_id)
 
     async def for_new(self, org_id: str) -> OpenKek:
         """Return the key to wrap this organization's new data keys with, making it if need be.
@@ -114,10 +111,10 @@ class Keks:
     async def look(self) -> None:
         """Do once what `keep_fresh` does; raises KeyStoreFailed."""
         parts = self._parts
-        there = await parts.thread.run(parts.table.ids)
-        for kek in self._open.all():
-            if kek.kek_id not in there:
-                self._open.drop(kek.kek_id)
+        version = await parts.thread.run(parts.table.version)
+        if version != self._version:
+            self._version = version
+            await self.forget_changed()
         if not self._preloaded:
             await self._preload()
         await self._each(self._older_than(min(FRESH_S, parts.outage_max_s / 2)), self._open_again)
@@ -127,6 +124,50 @@ class Keks:
             await self._fill_stock()
             unbound = [kek for kek in self._open.all() if not kek.wrapped.bound]
             await self._each(unbound, self._bind)
+
+    async def forget_changed(self) -> None:
+        """Forget keys that were destroyed, and which key wraps where it is another one now."""
+        parts = self._parts
+        there = await parts.thread.run(parts.table.ids)
+        newest = await self.newest()
+        for kek in self._open.all():
+            if kek.kek_id not in there:
+                self._open.drop(kek.kek_id)
+            elif kek is self._open.of_org(kek.wrapped.org_id):
+                if newest.get(kek.wrapped.org_id) != kek.kek_id:
+                    self._open.unchoose(kek.wrapped.org_id)
+
+    async def newest(self) -> dict[str, str]:
+        """Return the id of the key that wraps, of each organization of this region."""
+        return await self._parts.thread.run(self._parts.table.newest, self._parts.region)
+
+    async def newest_us(self, org_id: str) -> int:
+        """Return when the organization's newest key was made; 0 when it has none."""
+        parts = self._parts
+        there = await parts.thread.run(parts.table.of, org_id, parts.region)
+        return there[0].created_us if there else 0
+
+    async def some(self, after: str, count_max: int) -> list[WrappedKek]:
+        """Return keys behind `after`, in the order of their ids; begin with ''."""
+        return await self._parts.thread.run(self._parts.table.some, after, count_max)
+
+    async def count(self) -> int:
+        """Return how many there are."""
+        return await self._parts.thread.run(self._parts.table.count)
+
+    async def move(self, kek: WrappedKek, since_us: int) -> bool:
+        """Wrap a key by the newest version of the root, unless it was since then.
+
+        Returns whether it was done now. Raises KeyRefused, KeyringRefused, KeyRootUnavailable.
+        """
+        parts = self._parts
+        root = parts.roots.wrapping
+        if kek.bound and kek.root == root.name and kek.wrapped_us >= since_us:
+            return False
+        bound = kek.context._replace(org_id=kek.org_id)
+        by_root = await parts.roots.moved(kek.by_root, kek.context, bound)
+        moved = kek.rewrapped(by_root, parts.clock.now_us())
+        return await parts.thread.run(parts.table.keep, [moved], False) > 0
 
     async def _for_new(self, org_id: str) -> OpenKek:
         parts = self._parts

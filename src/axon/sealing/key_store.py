@@ -175,6 +175,7 @@ class KeyStore:
     async def destroy(self, org_id: str) -> int:
         """Destroy an organization's keys and its people's, as `erase`; return how many of these."""
         destroyed = await self._copying.destroy(org_id, self._clock.now_us())
+        await self.keks.forget_changed()
         self._forget()
         return destroyed
 
@@ -236,6 +237,8 @@ class KeyStore:
 
         Begin with b"" and go on from there until none is left. Raises KeyRootUnavailable.
         """
+        if not after:
+            await self.keks.forget_changed()
         lagging = await self._thread.run(self._table.lagging, after, self.region, count_max)
         if not lagging:
             return 0, after

@@ -23,15 +23,15 @@ SELECT max(erased_us) FROM (
 """
 # Keys that an older key of their organization wraps, or the keyring itself.
 _LAGGING = """
-FROM data_keys AS d WHERE d.key_id > ? AND d.kek_id <> coalesce((
-    SELECT k.kek_id FROM keks AS k WHERE k.org_id = d.org_id
-    AND k.region = coalesce((SELECT own.region FROM keks AS own WHERE own.kek_id = d.kek_id), ?)
+FROM data_keys AS d LEFT JOIN keks AS own ON own.kek_id = d.kek_id
+WHERE d.key_id > ?1 AND coalesce(own.region, ?2) = ?2 AND d.kek_id <> (
+    SELECT k.kek_id FROM keks AS k WHERE k.org_id = d.org_id AND k.region = ?2
     ORDER BY k.created_us DESC, k.kek_id DESC LIMIT 1
-), d.kek_id)
+)
 """
 _SOME_LAGGING = (
     f"SELECT d.key_id, d.org_id, d.user, d.kek_id, d.wrapped, d.created_us {_LAGGING}"
-    " ORDER BY d.key_id LIMIT ?"
+    " ORDER BY d.key_id LIMIT ?3"
 )
 
 

@@ -12,6 +12,7 @@ from axon.app.folders import DataFolder
 from axon.app.key_roots import open_keys
 from axon.app.roles.burying import Burying
 from axon.app.roles.checkpointing import Checkpointing
+from axon.app.roles.following_keys import FollowingKeys
 from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.scrubbing import Scrubbing
 from axon.app.roles.told_state import ToldStates
@@ -73,6 +74,7 @@ async def _project(settings: Settings) -> int:
         signing = Checkpointing(folder.journals, postgres, Signer(keyring), clock)
         beside.start(signing.keep_signing(), "sign checkpoints")
         beside.start(Burying(postgres, keys, clock).keep_burying(), "follow erasures")
+        beside.start(FollowingKeys(postgres, keys, clock).keep_following(), "follow keys")
         log.info("projector.started", "Projecting.")
         try:
             await found.run(stop)
