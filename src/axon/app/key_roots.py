@@ -76,16 +76,21 @@ def key_roots(
     remote = {"vault": _vault(settings), "aws-kms": _aws(settings, clock)}
     if settings.root == "local":
         # Keys that were wrapped there are asked for there; nothing new is.
-        others = [_guarded(root, Breaker(NAME, clock=clock), settings) for root in remote.values()
+        others = [_guarded(root, _gate(clock), settings) for root in remote.values()
                   if root is not None]  # fmt: skip
         return Roots(local, others), None
     chosen = remote.pop(settings.root)
     if chosen is None:
         wanted = {"vault": "keys.vault_url", "aws-kms": "keys.aws_region"}[settings.root]
         raise KeyRootNotSet(f"keys.root is {settings.root}: {wanted} has to be set")
-    gate = Breaker(NAME, clock=clock)
+    gate = _gate(clock)
     others = [_guarded(root, gate, settings) for root in remote.values() if root is not None]
     return Roots(_guarded(chosen, gate, settings), [local, *others]), gate
+
+
+def _gate(clock: Clock) -> Breaker:
+    """Return a gate that shuts for a second with the first failure: calls are few."""
+    return Breaker(NAME, failures_to_open=1, clock=clock)
 
 
 def _guarded(root: RootKey, gate: Breaker, settings: KeysSettings) -> GuardedRoot:

@@ -24,6 +24,9 @@ STOCK = 16
 FRESH_S = 3600.0
 """How long a key is used before its root is asked for it again."""
 
+ASK_EVERY_S = 30.0
+"""How often the root is asked for something, so that its absence is known before it hurts."""
+
 LOOK_EVERY_S = 2.0
 """How often is looked for keys that are old, gone, or not bound to their organization yet."""
 
@@ -67,6 +70,7 @@ class Keks:
         self._flights: dict[str, asyncio.Future[OpenKek]] = {}
         self._preloaded = False
         self._version = -1
+        self._ask_at_s = 0.0
 
     def at_hand(self, org_id: str) -> OpenKek | None:
         """Return the key to wrap this organization's new data keys with, if it is in memory."""
@@ -279,11 +283,15 @@ class Keks:
         log.error("keks.dropped", why, axon__kek=kek.kek_id)
 
     async def _fill_stock(self) -> None:
+        """Keep the stock full, and its oldest young: so the root is asked now and then."""
+        clock = self._parts.clock
         try:
-            while len(self._stock) < STOCK:
+            while len(self._stock) < STOCK or clock.monotonic() >= self._ask_at_s:
                 self._stock.append(await self._made(""))
+                self._ask_at_s = clock.monotonic() + ASK_EVERY_S
         except KeyRootUnavailable:
             return  # it says so itself; the next look goes on
+        del self._stock[:-STOCK]
 
     async def _bind(self, kek: OpenKek) -> None:
         """Have the root bind a key of the stock to the organization that got it."""
