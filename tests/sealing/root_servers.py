@@ -18,6 +18,9 @@ from axon.sealing.aws_signing import AwsCredentials, AwsRequest, signed
 
 Answer = tuple[int, dict[str, Any]]
 
+KMS_KEY = "1234abcd-12ab-34cd-56ef-1234567890ab"
+"""What the alias stands for."""
+
 CREDENTIALS = AwsCredentials(
     access_key_id="AKIDEXAMPLE", secret_access_key="right", session_token="lent"
 )
@@ -196,7 +199,10 @@ class FakeKms(RootServer):
         self.calls.append(action)
         told = json.loads(body)
         key = told.get("DestinationKeyId", told.get("KeyId"))
-        if key != "alias/axon":
+        if action == "RotateKeyOnDemand" and key == KMS_KEY:
+            self.versions.append(os.urandom(32))
+            return 200, {"KeyId": key}
+        if action == "RotateKeyOnDemand" or key != "alias/axon":
             raise _kms_error("NotFoundException", f"Alias {key} is not found.")
         match action:
             case "Encrypt":
@@ -209,9 +215,8 @@ class FakeKms(RootServer):
                 before = told["SourceEncryptionContext"]
                 plaintext = self._decrypted(told["CiphertextBlob"], before)
                 return 200, self._encrypted(plaintext, told["DestinationEncryptionContext"])
-            case "RotateKeyOnDemand":
-                self.versions.append(os.urandom(32))
-                return 200, {"KeyId": key}
+            case "DescribeKey":
+                return 200, {"KeyMetadata": {"KeyId": KMS_KEY, "Enabled": True}}
         raise _kms_error("UnknownOperationException", "")
 
     def faulty(self) -> Answer:

@@ -1,12 +1,13 @@
 """Rotating keys: online, resumable, followed by other nodes, and nothing becomes unreadable."""
 
 import asyncio
+import io
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from axon.sealing import (
 )
 from axon.sealing.key_table import WrappedKey
 from axon.stores import Postgres
+from axon.telemetry import configure_log, log
 
 RANDOM = SystemRandomness()
 CLOCK = SystemClock()
@@ -97,6 +99,15 @@ async def node(tmp_path: Path, keyring: Keyring) -> AsyncIterator[Node]:
     yield node
     for store in node.stores:
         await store.close()
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """What is logged."""
+    stream = io.StringIO()
+    configure_log(stream, "test", "info")
+    yield stream
+    configure_log(sys.stderr, "axon", "info")
 
 
 @pytest.fixture
@@ -236,6 +247,37 @@ async def test_the_root_is_rotated_and_running_processes_read_the_keyring_again(
     assert node.keyring.current_kek == old
     assert await node.read_all(fresh) == 2
     assert node.keyring.current_kek == command_ring.current_kek
+
+
+async def test_a_node_with_an_older_keyring_goes_on_until_it_has_the_new_one(
+    node: Node,
+    elsewhere: Node,
+    connection: asyncpg.Connection,
+    postgres: Postgres,
+    tmp_path: Path,
+    lines: io.StringIO,
+) -> None:
+    here = node.store()
+    other_copy = tmp_path / "other.json"
+    other_copy.write_bytes((tmp_path / "keyring.json").read_bytes())
+    other_copy.chmod(0o600)
+    elsewhere.keyring = Keyring.open(other_copy, RANDOM)
+    there = elsewhere.store()
+    await elsewhere.say(there, "org_1", 1)
+    await there.upload_rest(connection)
+    following = FollowingKeys(postgres, there, CLOCK)
+    await following.follow()
+    await Rotation(here, connection, CLOCK, quiet).rotate_root()
+    for _ in range(2):
+        await following.follow()
+    assert log.flush(5.0)
+    assert lines.getvalue().count("keyring.old") == 1
+    assert await elsewhere.read_all(elsewhere.store()) == 1, "though it has just started"
+    other_copy.write_bytes((tmp_path / "keyring.json").read_bytes())
+    await following.follow()
+    version = node.keyring.current_kek
+    assert elsewhere.query("SELECT DISTINCT root_version FROM keks") == [(version,)]
+    assert await elsewhere.read_all(elsewhere.store()) == 1
 
 
 async def test_one_that_cannot_be_opened_stays_and_holds_up_nobody(

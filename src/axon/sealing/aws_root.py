@@ -48,9 +48,14 @@ class AwsOptions:
     clock: Clock
 
 
+class _Key(msgspec.Struct):
+    key_id: str = msgspec.field(name="KeyId")
+
+
 class _Told(msgspec.Struct):
     ciphertext: bytes = msgspec.field(default=b"", name="CiphertextBlob")
     plaintext: bytes = msgspec.field(default=b"", name="Plaintext")
+    key: _Key | None = msgspec.field(default=None, name="KeyMetadata")
 
 
 class _Errors(msgspec.Struct):
@@ -76,6 +81,10 @@ class AwsRoot:
     def opens(self, root: str) -> bool:
         """Return whether a key of KMS wrapped it, be it an earlier one."""
         return root.startswith(_SCHEME)
+
+    def knows(self, version: str) -> bool:
+        """Return True: it is not ours to know."""
+        return True
 
     async def wrap(self, secret: bytes, context: KeyContext) -> RootWrapped:
         """Return the key wrapped by KMS's present material; raises as the port says."""
@@ -111,7 +120,10 @@ class AwsRoot:
 
     async def rotate(self) -> None:
         """Have KMS make new material for the key, which it allows a few times in all."""
-        await self._called("RotateKeyOnDemand", {"KeyId": self._options.key})
+        key = (await self._called("DescribeKey", {"KeyId": self._options.key})).key
+        if key is None:
+            raise KeyRootAway("its answer holds no key")
+        await self._called("RotateKeyOnDemand", {"KeyId": key.key_id})  # it takes no alias
 
     async def version(self) -> str:
         """Return '': KMS finds the material of a key by itself."""

@@ -53,6 +53,10 @@ class GuardedRoot:
         """Return what the root says."""
         return self._root.opens(root)
 
+    def knows(self, version: str) -> bool:
+        """Return what the root says."""
+        return self._root.knows(version)
+
     async def wrap(self, secret: bytes, context: KeyContext) -> RootWrapped:
         """Return what the root returns; raises KeyRootAway at once while the gate is shut."""
         return await self._asked(lambda: self._root.wrap(secret, context))

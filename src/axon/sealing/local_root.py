@@ -31,6 +31,10 @@ class LocalRoot:
         """Return whether the keyring wrapped it."""
         return root == NAME
 
+    def knows(self, version: str) -> bool:
+        """Return whether the keyring's file holds the key, which another node may have added."""
+        return self._keyring.holds(version)
+
     async def wrap(self, secret: bytes, context: KeyContext) -> RootWrapped:
         """Return the key wrapped by the keyring's newest key."""
         version = self._keyring.current_kek

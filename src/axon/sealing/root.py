@@ -54,6 +54,10 @@ class RootKey(Protocol):
         """Return whether it is asked about keys beside which `root` is written."""
         ...
 
+    def knows(self, version: str) -> bool:
+        """Return whether it can have this version of its key, as far as it knows unasked."""
+        ...
+
     async def wrap(self, secret: bytes, context: KeyContext) -> RootWrapped:
         """Return the key wrapped by the root's newest version."""
         ...
@@ -95,6 +99,10 @@ class Roots:
         if root is self.wrapping and before == context:
             return await root.rewrap(wrapped, context)
         return await self.wrapping.wrap(await root.unwrap(wrapped, before), context)
+
+    def knows(self, wrapped: RootWrapped) -> bool:
+        """Return whether a key can be opened here, as far as its root knows unasked."""
+        return any(root.opens(wrapped.root) and root.knows(wrapped.version) for root in self._all)
 
     def is_remote(self, wrapped: RootWrapped) -> bool:
         """Return whether a root has to be asked that may be away."""

@@ -47,6 +47,7 @@ class FollowingKeys:
         self._renewals: set[Renewal] = set()
         self._newest: dict[str, str] = {}
         self._rounds = ROUNDS
+        self._old_keyring = False
 
     async def keep_following(self) -> None:
         """Look until cancelled."""
@@ -75,13 +76,27 @@ class FollowingKeys:
         if destroyed:
             log.info("keys.destroyed", "An organization's keys are gone here too.",
                      axon__keys=destroyed)  # fmt: skip
-        await self._keys.keep([kek for kek in keks if kek not in self._keks])
+        known = [kek for kek in keks if self._keys.roots.knows(kek.by_root)]
+        await self._keys.keep([kek for kek in known if kek not in self._keks])
         await self._keys.renew([one for one in renewals if one not in self._renewals])
-        self._keks, self._renewals, self._looked_us = set(keks), set(renewals), now_us
+        self._keks, self._renewals = set(known), set(renewals)
+        self._notice_old_keyring(len(keks) - len(known))
+        if len(known) == len(keks):
+            self._looked_us = now_us
         newest = await self._keys.keks.newest()
         if newest != self._newest:
             self._newest, self._rounds = newest, ROUNDS
         return await self._rewrap() if self._rounds else 0
+
+    def _notice_old_keyring(self, unknown: int) -> None:
+        """Say once that this node's keyring is older than another's; it goes on with what it has.
+
+        What it could not open would else take the place of what it can.
+        """
+        if unknown and not self._old_keyring:
+            log.error("keyring.old", "Another node's keyring has keys that this one's lacks: copy"
+                      " it here.", axon__keks=unknown)  # fmt: skip
+        self._old_keyring = bool(unknown)
 
     async def _rewrap(self) -> int:
         """Wrap this node's keys by the newest; in the last round what came late elsewhere too."""
