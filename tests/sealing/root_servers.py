@@ -41,7 +41,9 @@ class RootServer:
     versions: list[bytes] = field(default_factory=lambda: [os.urandom(32)])
     fault: str = ""
     """frozen, dripping, failing, throttling, garbage, huge; empty for none."""
+    requests: int = 0
     calls: list[str] = field(default_factory=list)
+    """Those that were answered as they should be."""
     released: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -91,6 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _do(self) -> None:
         root = self.server.root
+        root.requests += 1
         self.close_connection = True
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}

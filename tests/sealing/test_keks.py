@@ -5,9 +5,13 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from axon.app.roles import awaiting_root
 from axon.base import SystemClock, SystemRandomness
+from axon.journal import Location
+from axon.records import TurnAccepted
 from axon.sealing import (
     KeyGone,
     Keyring,
@@ -25,6 +29,8 @@ from axon.sealing import (
 from axon.sealing.guarded_root import GuardedRoot
 from axon.sealing.key_table import WrappedKey
 from axon.stores import Breaker
+from axon.turns import OpenTurn
+from tests.records.examples import EXAMPLES
 from tests.sealing.root_servers import FakeVault
 from tests.sealing.test_roots import vault_root
 
@@ -320,3 +326,47 @@ async def test_keys_of_one_root_are_read_under_another(
 async def test_a_key_nobody_has_is_said(opened: Opener) -> None:
     with pytest.raises(KeyringRefused, match="okek_none"):
         await opened().keks.by_id("okek_none")
+
+
+async def test_keys_in_memory_are_bounded(
+    opened: Opener, vault: FakeVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keks, "KEKS_IN_MEMORY_MAX", 2)
+    store = opened()
+    keys = [await store.current(f"org_{number}", 1) for number in range(4)]
+    assert len(store.keks._open) == 2 and store.keks.at_hand("org_0") is None
+    asked = len(vault.calls)
+    store._forget()
+    assert (await store.by_id(keys[3].key_id)).key_id == keys[3].key_id
+    assert len(vault.calls) == asked
+    assert (await store.by_id(keys[0].key_id)).key_id == keys[0].key_id
+    assert len(vault.calls) == asked + 1, "it is asked for again"
+
+
+@pytest.mark.failure("key-root", "at-start")
+async def test_a_start_waits_for_the_keys_of_turns_that_were_left_open(
+    opened: Opener, vault: FakeVault, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(awaiting_root, "_EVERY_S", 0.0)
+    key = await opened().current("org_1", 1)
+    accepted_once = EXAMPLES[1]
+    assert isinstance(accepted_once, TurnAccepted)
+    accepted = msgspec.structs.replace(accepted_once, request=seal(key, b"", b"asked", RANDOM))
+    left = OpenTurn(accepted, Location(1, 1, 0, 1))
+    vault.fault = "failing"
+    restarted = opened()
+    waiting = asyncio.create_task(awaiting_root.when_openable(restarted, clock, [left]))
+    asked = vault.requests
+    while vault.requests < asked + 3:
+        assert not waiting.done()
+        await asyncio.sleep(0)
+    vault.fault = ""
+    assert await waiting == [left]
+    assert restarted.cached_by_id(key.key_id) is not None
+    vault.fault = "failing"
+    late = asyncio.create_task(awaiting_root.when_openable(opened(), clock, [left]))
+    asked = vault.requests
+    while vault.requests == asked:
+        await asyncio.sleep(0)
+    clock.later_s = awaiting_root.WITHIN_S + 1
+    assert await late == [left], "it does not wait for ever"

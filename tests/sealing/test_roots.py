@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from axon.base import SystemClock, SystemRandomness
-from axon.sealing import KeyRefused, Keyring, KeyRootAway, KeyRootRefused, SealingError
+from axon.sealing import (
+    KeyRefused,
+    Keyring,
+    KeyringRefused,
+    KeyRootAway,
+    KeyRootRefused,
+    SealingError,
+)
 from axon.sealing.aws_root import AwsOptions, AwsRoot
 from axon.sealing.aws_signing import AwsCredentials
 from axon.sealing.guarded_root import GuardedRoot
@@ -18,7 +25,7 @@ from axon.sealing.root import KeyContext, RootKey
 from axon.sealing.root_http import RootHttp
 from axon.sealing.vault_root import VaultOptions, VaultRoot
 from axon.stores import Breaker
-from tests.sealing.root_servers import FakeKms, FakeVault, RootServer
+from tests.sealing.root_servers import CREDENTIALS, FakeKms, FakeVault, RootServer
 
 RANDOM = SystemRandomness()
 SECRET = bytes(range(32))
@@ -169,6 +176,21 @@ async def test_what_passes_by_itself_counts_as_away(remote: Scene, fault: str) -
         await remote.root.unwrap(wrapped, PLACE)
     remote.server.fault = ""
     assert await remote.root.unwrap(wrapped, PLACE) == SECRET
+
+
+@pytest.mark.failure("key-root", "down")
+async def test_where_nobody_listens_it_is_away(tmp_path: Path) -> None:
+    with FakeVault().serving() as url:
+        pass
+    for root in (vault_root(url, "hvs.right"), aws_root(url, CREDENTIALS)):
+        with pytest.raises(KeyRootAway, match="ConnectionRefusedError"):
+            await root.wrap(SECRET, PLACE)
+
+
+@pytest.mark.parametrize("url", ["vault.internal:8200", "ftp://vault", "http://vault:port"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(KeyringRefused):
+        RootHttp(url, TIMEOUT_S)
 
 
 @pytest.mark.failure("key-root", "corrupt")

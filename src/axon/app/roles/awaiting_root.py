@@ -2,8 +2,8 @@
 
 import asyncio
 
-from axon.app.roles.ground import Ground
-from axon.sealing import KeyRootUnavailable, SealingError, key_id_of
+from axon.base import Clock
+from axon.sealing import KeyRootUnavailable, KeyStore, SealingError, key_id_of
 from axon.telemetry import log
 from axon.turns import OpenTurn
 
@@ -13,18 +13,18 @@ WITHIN_S = 30.0
 _EVERY_S = 0.5
 
 
-async def when_openable(ground: Ground, left_open: list[OpenTurn]) -> list[OpenTurn]:
+async def when_openable(keys: KeyStore, clock: Clock, left_open: list[OpenTurn]) -> list[OpenTurn]:
     """Return the turns once their keys can be had, or it took too long.
 
     What they had said is only kept by who can open it.
     """
-    until_s = ground.clock.monotonic() + WITHIN_S
+    until_s = clock.monotonic() + WITHIN_S
     for left in left_open:
         while True:
             try:
-                await ground.keys.by_id(key_id_of(left.accepted.request))
+                await keys.by_id(key_id_of(left.accepted.request))
             except KeyRootUnavailable as error:
-                if ground.clock.monotonic() >= until_s:
+                if clock.monotonic() >= until_s:
                     log.warning("keys.root-away", "Turns end without what they had said.",
                                 error__message=str(error))  # fmt: skip
                     return left_open

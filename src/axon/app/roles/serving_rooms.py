@@ -104,7 +104,7 @@ async def open_rooms(
     await ground.valkey.start()
     await conversations.open()
     await _keep_up(allowance)
-    await turns.recover(await when_openable(ground, left_open))
+    await turns.recover(await when_openable(ground.keys, ground.clock, left_open))
     tasks = TaskOwner(_task_failed)
     door = Door(
         accounts=accounts,
