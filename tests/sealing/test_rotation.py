@@ -301,6 +301,7 @@ async def test_nothing_is_unreadable_while_everything_rotates_under_load(
     node: Node, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rotation, "AT_ONCE", 7)
+    monkeypatch.setattr(rotation, "PAGE", 7)
     serving = [node.store(), node.store()]
     command = node.store()
     people = [(f"org_{number % 3}", number) for number in range(30)]
@@ -337,7 +338,7 @@ import asyncpg
 from axon.base import SystemClock, SystemRandomness
 from axon.sealing import Keyring, KeyStore, Rotation, rotation
 folder, database, steps = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-rotation.AT_ONCE = 3
+rotation.AT_ONCE = rotation.PAGE = 3
 random = SystemRandomness()
 class Killed(Rotation):
     told = 0

@@ -28,12 +28,12 @@ WHERE excluded.wrapped_us > there.wrapped_us
 
 # What an older key of its organization wraps, or the keyring itself; as in the table of a node.
 _LAGGING = """
-FROM sealing.data_keys AS d LEFT JOIN sealing.keks AS own ON own.kek_id = d.kek_id
-WHERE d.key_id > $1 AND ($3 = '' OR d.org_id = $3) AND coalesce(own.region, $2) = $2
-AND d.kek_id <> (
-    SELECT k.kek_id FROM sealing.keks AS k WHERE k.org_id = d.org_id AND k.region = $2
-    ORDER BY k.created_us DESC, k.kek_id DESC LIMIT 1
-)
+FROM sealing.data_keys AS d JOIN (
+    SELECT DISTINCT ON (org_id) org_id, kek_id FROM sealing.keks WHERE region = $1
+    ORDER BY org_id, created_us DESC, kek_id DESC
+) AS newest ON newest.org_id = d.org_id
+LEFT JOIN sealing.keks AS own ON own.kek_id = d.kek_id
+WHERE ($2 = '' OR d.org_id = $2) AND coalesce(own.region, $1) = $1 AND d.kek_id <> newest.kek_id
 """
 
 
@@ -138,20 +138,30 @@ async def orgs_with_keys(connection: asyncpg.Connection) -> list[str]:
     return [row[0] for row in rows]
 
 
-async def read_lagging(
-    connection: asyncpg.Connection, after: bytes, scope: tuple[str, str], count_max: int
-) -> list[WrappedKey]:
-    """Return data keys behind `after` that are not wrapped by their organization's newest key.
+async def end_of_page(connection: asyncpg.Connection, after: bytes, count_max: int) -> bytes | None:
+    """Return the last of so many data keys behind `after`; None when there is none."""
+    found: bytes | None = await connection.fetchval(
+        "SELECT key_id FROM (SELECT key_id FROM sealing.data_keys WHERE key_id > $1"
+        " ORDER BY key_id LIMIT $2) AS page ORDER BY key_id DESC LIMIT 1",
+        after,
+        count_max,
+    )
+    return found
 
-    `scope` is the region of those that the keyring itself has wrapped, and the organization, or ''
-    for all.
+
+async def read_lagging(
+    connection: asyncpg.Connection, page: tuple[bytes, bytes], scope: tuple[str, str]
+) -> list[WrappedKey]:
+    """Return data keys that are not wrapped by their organization's newest key.
+
+    `page` says behind which key they are, and up to which. `scope` is the region of those that the
+    keyring itself has wrapped, and the organization, or '' for all.
     """
     rows = await connection.fetch(
         "SELECT d.key_id, d.org_id, d.user_id, d.kek_id, d.wrapped, d.created_us"
-        f" {_LAGGING} ORDER BY d.key_id LIMIT $4",
-        after,
+        f" {_LAGGING} AND d.key_id > $3 AND d.key_id <= $4",
         *scope,
-        count_max,
+        *page,
     )
     return [WrappedKey(*row) for row in rows]
 
@@ -159,7 +169,7 @@ async def read_lagging(
 async def count_lagging(connection: asyncpg.Connection, scope: tuple[str, str]) -> int:
     """Return how many data keys `read_lagging` would return in all."""
     query = f"SELECT count(*) {_LAGGING}"
-    found: int = await connection.fetchval(query, b"", *scope)
+    found: int = await connection.fetchval(query, *scope)
     return found
 
 

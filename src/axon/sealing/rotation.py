@@ -17,7 +17,10 @@ from axon.sealing.key_store import KeyStore
 from axon.telemetry import log
 
 AT_ONCE = 256
-"""Data keys wrapped anew in one transaction: some ten milliseconds of it."""
+"""Data keys of this node wrapped anew in one transaction: some ten milliseconds of it."""
+
+PAGE = 1000
+"""PostgreSQL's data keys that are looked at, and wrapped anew if they lag, at a time."""
 
 KEKS = "keks"
 ROOT = "root"
@@ -149,11 +152,13 @@ async def rewrap_there(
     scope = (store.region, org_id)
     total = await kek_copy.count_lagging(connection, scope)
     after, done, left = b"", 0, 0
-    while some := await kek_copy.read_lagging(connection, after, scope, AT_ONCE):
+    while (end := await kek_copy.end_of_page(connection, after, PAGE)) is not None:
         progress("PostgreSQL", done, total)
+        some = await kek_copy.read_lagging(connection, (after, end), scope)
         rewrapped = await store.rewrapped(some)
-        await kek_copy.put_rewrapped(connection, some, rewrapped)
+        if some:
+            await kek_copy.put_rewrapped(connection, some, rewrapped)
         left += sum(old is new for old, new in zip(some, rewrapped, strict=True))
-        after, done = some[-1].key_id, done + len(some)
+        after, done = end, done + len(some)
     progress("PostgreSQL", total, total)
     return done - left, left
