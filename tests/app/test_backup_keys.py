@@ -29,7 +29,13 @@ async def test_the_content_holds_no_key_and_the_keys_no_content(scene: Scene) ->
     keys = await scene.verify(await scene.back_up("keys", "keys"))
     assert "sealing.data_keys" not in {table.place for table in content.manifest.tables}
     held = {table.place: table.rows for table in keys.manifest.tables}
-    assert held == {"sealing.erasures": 0, "sealing.data_keys": 1}
+    assert held == {
+        "sealing.erasures": 0,
+        "sealing.org_erasures": 0,
+        "sealing.keks": 1,
+        "sealing.data_keys": 1,
+    }
+    assert "sealing.keks" not in {table.place for table in content.manifest.tables}
 
 
 async def test_lost_keys_come_back_but_not_those_of_the_erased(scene: Scene) -> None:

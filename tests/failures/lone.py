@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class LoneServing:
     database: str
     valkey: str
     upstream: str
+    settings: dict[str, str] = field(default_factory=dict)
+    """More variables, by their names."""
     port: int = 0
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -46,6 +48,7 @@ class LoneServing:
             "AXON_VALKEY_URL": self.valkey,
             "AXON_UPSTREAM_URL": self.upstream,
             "AXON_HTTP_PORT": str(self.port),
+            **self.settings,
         }
 
     def new_key(self) -> str:

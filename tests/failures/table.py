@@ -30,6 +30,7 @@ DEPENDENCIES = (
     "retriever",
     "moderation",
     "archive",
+    "key-root",
 )
 FAULTS = (
     "down",

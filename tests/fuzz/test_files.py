@@ -16,7 +16,7 @@ from axon.base import SystemRandomness
 from axon.journal import Entry, JournalError, JournalReader
 from axon.journal.segments import segment_path
 from axon.sealing import Keyring, KeyringRefused, SealingError
-from axon.sealing.key_table import KeyTable
+from axon.sealing.key_file import KeyFile
 from tests.fuzz.mutations import near
 from tests.journal.journals import read_all, write_entries
 
@@ -110,7 +110,7 @@ def test_a_key_store_that_is_none_is_refused(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = private(folder, "keys.sqlite", data)
         with suppress(SealingError):
-            KeyTable(path, SystemRandomness()).close()
+            KeyFile(path, SystemRandomness()).close()
 
 
 @pytest.mark.failure("journal-disk", "corrupt")

@@ -14,8 +14,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from axon.journal import read_cursor, read_durable, verify
 from axon.sealing import DataKey, Keyring, item_context, open_sealed
+from axon.sealing.kek_table import KekTable
+from axon.sealing.key_file import KeyFile
 from axon.sealing.key_table import KeyTable
-from axon.sealing.keyring import WrappedBytes
+from axon.sealing.local_root import LocalRoot
+from axon.sealing.open_keks import OpenKek
 from tests.simulation.engine import MARK
 from tests.simulation.ledger import Added, Asked, Ledger
 from tests.simulation.machine import INSTANCE, Machine
@@ -99,13 +102,18 @@ class _Keys:
     """Opens what was sealed, with the machine's own keys."""
 
     def __init__(self, path: Path, keyring: Keyring) -> None:
-        self._table = KeyTable(path, WorldRandomness(0))
-        self._keyring = keyring
+        file = KeyFile(path, WorldRandomness(0))
+        self._table, self._keks = KeyTable(file), KekTable(file)
+        self._root = LocalRoot(keyring, WorldRandomness(0))
 
     def open(self, user: int, where: tuple[str, str, str], blob: bytes) -> str:
         wrapped = self._table.by_id(blob[2:18])
         assert wrapped is not None, "a key is lost"
-        secret = self._keyring.unwrap(WrappedBytes(wrapped.kek_id, wrapped.wrapped))
+        kek = self._keks.by_id(wrapped.kek_id)
+        assert kek is not None, "an organization's key is lost"
+        cipher = AESGCM(self._root.opened(kek.by_root, kek.context))
+        opened = OpenKek(wrapped=kek, cipher=cipher, opened_s=0.0)
+        secret = opened.unwrap(wrapped.wrapped, wrapped.bound_to)
         key = DataKey(key_id=wrapped.key_id, org_id=ORG, user=user, cipher=AESGCM(secret))
         return open_sealed(key, item_context(ORG, user, *where), blob).decode()
 

@@ -37,6 +37,7 @@ WITHOUT_CONTENT = {
     "metering.usage_months": "sums under a number",
     "metering.usage_quarters": "sums under a number",
     "sealing.data_keys": "destroyed by the key store",
+    "sealing.renewals": "since when a number has new keys",
     "sealing.erasures": "the tombstones themselves",
     "subjects.purged": "whose rows are gone",
     "subjects.receipts": "that and why, by number",

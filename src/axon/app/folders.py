@@ -38,6 +38,11 @@ class DataFolder:
         return self.root / "keyring-backup.json"
 
     @property
+    def keys_backup_note(self) -> Path:
+        """Return the file that says when the data keys were last backed up."""
+        return self.root / "keys-backup.json"
+
+    @property
     def key_store(self) -> Path:
         """Return the SQLite file of the wrapped data keys."""
         return self.root / "keys.sqlite"

@@ -1,4 +1,4 @@
-"""Copies the keyring to a safe place and remembers that it was done, for `axon doctor`."""
+"""Copies the keyring to a safe place, and remembers when it and the data keys were backed up."""
 
 import hashlib
 import os
@@ -54,6 +54,20 @@ def last_backup(folder: DataFolder) -> BackupNote | None:
     except (FileNotFoundError, msgspec.DecodeError):
         return None
     return note if note.sha256 == present else None
+
+
+def note_keys_backup(folder: DataFolder, now_us: int) -> None:
+    """Remember that the data keys were backed up."""
+    note = BackupNote(backed_up_us=now_us, sha256="")
+    folder.keys_backup_note.write_bytes(msgspec.json.encode(note))
+
+
+def last_keys_backup(folder: DataFolder) -> BackupNote | None:
+    """Return when the data keys were last backed up from this folder, or None for never."""
+    try:
+        return msgspec.json.decode(folder.keys_backup_note.read_bytes(), type=BackupNote)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
 
 
 def _private(path: str | Path, flags: int) -> int:

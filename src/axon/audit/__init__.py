@@ -21,7 +21,7 @@ from axon.audit.errors import (
     UnknownRequest,
     UnknownTurn,
 )
-from axon.audit.holding import Hold, ReadRequest, exclude_erasing, refuse_held
+from axon.audit.holding import Hold, ReadRequest, exclude_erasing, refuse_any_held, refuse_held
 from axon.audit.opening import Opened, OpenedItem, open_kept
 from axon.audit.projector import AuditProjector
 from axon.audit.retention import Retention
@@ -61,6 +61,7 @@ __all__ = [
     "last_checkpoint",
     "open_kept",
     "read_checkpoints",
+    "refuse_any_held",
     "refuse_held",
     "verify_journal",
     "write_checkpoints",

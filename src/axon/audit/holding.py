@@ -94,6 +94,13 @@ async def refuse_held(connection: asyncpg.Connection, org_id: str, user: int) ->
         raise LegalHold(f"{row['hold_id']}: {row['reason']}")
 
 
+async def refuse_any_held(connection: asyncpg.Connection, org_id: str) -> None:
+    """Return when nothing of an organization's people is held; raises LegalHold with the reason."""
+    found = await list_holds(connection, org_id)
+    if found:
+        raise LegalHold(f"{found[0].hold_id}: {found[0].reason}")
+
+
 async def insert_request(connection: asyncpg.Connection, org_id: str, request: ReadRequest) -> None:
     """Keep a request."""
     await connection.execute(

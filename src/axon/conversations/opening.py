@@ -7,7 +7,15 @@ from axon.conversations.history import HistoryItem, HistoryTurn, WindowTurn
 from axon.conversations.store import ItemRow
 from axon.conversations.values import Owner, StoredItem
 from axon.records import SealedItem
-from axon.sealing import DataKey, KeyGone, KeyStore, item_context, key_id_of, open_sealed
+from axon.sealing import (
+    DataKey,
+    KeyGone,
+    KeyRootUnavailable,
+    KeyStore,
+    item_context,
+    key_id_of,
+    open_sealed,
+)
 from axon.stores import Postgres, PostgresAway
 
 FETCH_TIMEOUT_S = 2.0
@@ -26,7 +34,7 @@ class Opener:
         """Return the content sealed for (conversation, turn, item); None when its key is gone.
 
         Raises SealBroken for a damaged blob, HistoryAway when the key is another node's
-        and PostgreSQL is away.
+        and PostgreSQL is away, or the root of the keys.
         """
         key = await self.key_of(blob)
         if key is None:
@@ -90,6 +98,8 @@ class Opener:
             return await self._keys.by_id(key_id)
         except KeyGone:
             pass
+        except KeyRootUnavailable as away:
+            raise HistoryAway("the root of the keys is away") from away
         try:
             async with self._postgres.connection(FETCH_TIMEOUT_S) as connection:
                 await self._keys.fetch(connection, key_id)
@@ -98,6 +108,8 @@ class Opener:
             return None
         except PostgresAway as away:
             raise HistoryAway("a key is on another node") from away
+        except KeyRootUnavailable as away:
+            raise HistoryAway("the root of the keys is away") from away
 
 
 def _history_item(item: SealedItem, content: bytes) -> HistoryItem:

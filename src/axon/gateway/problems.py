@@ -82,7 +82,7 @@ from axon.metering import (
     UsageUnavailable,
 )
 from axon.privacy import Redactor
-from axon.sealing import ContentTooLarge, KeyStoreBusy, KeyStoreFailed
+from axon.sealing import ContentTooLarge, KeyRootUnavailable, KeyStoreBusy, KeyStoreFailed
 from axon.subjects import ExportTooLarge, SubjectsUnavailable
 from axon.turns import (
     CompactionFailed,
@@ -225,6 +225,7 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
     TurnAlreadySubmitted: "server_overloaded",
     KeyStoreBusy: "key_store_busy",
     KeyStoreFailed: "key_store_unavailable",
+    KeyRootUnavailable: "key_root_unavailable",
     JournalError: "journal_unavailable",
     UsageUnavailable: "usage_unavailable",
     BillingUnavailable: "billing_unavailable",

@@ -29,3 +29,19 @@ class KeyStoreBusy(SealingError):
 
 class KeyStoreFailed(SealingError):
     """The file of data keys cannot be read or written."""
+
+
+class KeyRootUnavailable(SealingError):
+    """The root of the keys could not be asked: no key that is not at hand can be opened."""
+
+
+class KeyRootAway(KeyRootUnavailable):
+    """The root of the keys does not answer."""
+
+
+class KeyRootRefused(KeyRootUnavailable):
+    """The root of the keys says no: its key, our token or a permission is wrong."""
+
+
+class KeyRefused(SealingError):
+    """The root of the keys did not wrap this key, or wrapped it for another place."""

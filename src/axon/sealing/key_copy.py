@@ -21,7 +21,9 @@ async def send_keys(connection: asyncpg.Connection, keys: list[WrappedKey]) -> l
     await connection.execute(
         "INSERT INTO sealing.data_keys (key_id, org_id, user_id, kek_id, wrapped, created_us)"
         " SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::text[], $5::bytea[],"
-        " $6::bigint[]) ON CONFLICT DO NOTHING",
+        " $6::bigint[]) AS mine (key_id, org_id, user_id, kek_id, wrapped, created_us)"
+        " WHERE NOT EXISTS (SELECT FROM sealing.org_erasures AS e"
+        " WHERE e.org_id = mine.org_id AND mine.created_us <= e.erased_us) ON CONFLICT DO NOTHING",
         *columns,
     )
     return [row["key_id"] for row in rows]
@@ -85,7 +87,9 @@ async def read_erasures(connection: asyncpg.Connection, since_us: int) -> list[E
 
 _INCOMING = """
 CREATE TEMP TABLE incoming_erasures (LIKE sealing.erasures) ON COMMIT DROP;
-CREATE TEMP TABLE incoming_data_keys (LIKE sealing.data_keys) ON COMMIT DROP
+CREATE TEMP TABLE incoming_data_keys (LIKE sealing.data_keys) ON COMMIT DROP;
+CREATE TEMP TABLE incoming_org_erasures (LIKE sealing.org_erasures) ON COMMIT DROP;
+CREATE TEMP TABLE incoming_keks (LIKE sealing.keks) ON COMMIT DROP
 """
 
 _TAKE_ERASURES = """
@@ -101,19 +105,49 @@ WHERE gone.user_id = came.user_id AND gone.org_id = came.org_id
     AND gone.created_us <= came.erased_us
 """
 
+_TAKE_ORG_ERASURES = """
+INSERT INTO sealing.org_erasures AS there SELECT org_id, erased_us FROM incoming_org_erasures
+ON CONFLICT (org_id) DO UPDATE SET erased_us = greatest(there.erased_us, excluded.erased_us)
+"""
+
+_BURY_ORGS = """
+DELETE FROM sealing.data_keys AS gone USING sealing.org_erasures AS e
+WHERE gone.org_id = e.org_id AND gone.created_us <= e.erased_us;
+DELETE FROM sealing.keks AS gone USING sealing.org_erasures AS e
+WHERE gone.org_id = e.org_id AND gone.created_us <= e.erased_us
+"""
+
+# One that is there was wrapped later, or is the same.
+_TAKE_KEKS = """
+INSERT INTO sealing.keks SELECT * FROM incoming_keks AS came
+WHERE NOT EXISTS (
+    SELECT FROM sealing.org_erasures AS e
+    WHERE e.org_id = came.org_id AND came.created_us <= e.erased_us
+)
+ON CONFLICT DO NOTHING
+"""
+
 _TAKE_KEYS = """
 INSERT INTO sealing.data_keys (key_id, org_id, user_id, kek_id, wrapped, created_us)
 SELECT key_id, org_id, user_id, kek_id, wrapped, created_us FROM incoming_data_keys AS came
 WHERE NOT EXISTS (
     SELECT FROM sealing.erasures AS e WHERE e.user_id = came.user_id AND e.org_id = came.org_id
     AND came.created_us <= e.erased_us
+) AND NOT EXISTS (
+    SELECT FROM sealing.org_erasures AS e
+    WHERE e.org_id = came.org_id AND came.created_us <= e.erased_us
 )
 ON CONFLICT DO NOTHING
 """
 
 _BURIED = """
-SELECT count(*) FROM incoming_data_keys AS came JOIN sealing.erasures AS e
-    ON e.user_id = came.user_id AND e.org_id = came.org_id AND came.created_us <= e.erased_us
+SELECT count(*) FROM incoming_data_keys AS came WHERE EXISTS (
+    SELECT FROM sealing.erasures AS e
+    WHERE e.user_id = came.user_id AND e.org_id = came.org_id AND came.created_us <= e.erased_us
+) OR EXISTS (
+    SELECT FROM sealing.org_erasures AS e
+    WHERE e.org_id = came.org_id AND came.created_us <= e.erased_us
+)
 """
 
 
@@ -127,7 +161,7 @@ class TakenIn(NamedTuple):
 
 
 async def open_incoming(connection: asyncpg.Connection) -> None:
-    """Make the temporary tables `incoming_erasures` and `incoming_data_keys` for a backup's rows.
+    """Make the temporary tables for a backup's rows, each `incoming_` and its table's name.
 
     They live as long as the open transaction.
     """
@@ -137,6 +171,9 @@ async def open_incoming(connection: asyncpg.Connection) -> None:
 async def take_in(connection: asyncpg.Connection) -> TakenIn:
     """Take over what the incoming tables hold, tombstones first: no erased key comes back."""
     await connection.execute(_TAKE_ERASURES)
+    await connection.execute(_TAKE_ORG_ERASURES)
+    await connection.execute(_BURY_ORGS)
+    await connection.execute(_TAKE_KEKS)
     new = int((await connection.execute(_TAKE_KEYS)).split()[-1])
     buried = await connection.fetchval(_BURIED)
     return TakenIn(new, buried)

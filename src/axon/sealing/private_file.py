@@ -1,7 +1,9 @@
 """Files that hold keys: for their owner's eyes, there whole or not at all, durable before use."""
 
+import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from axon.base import Randomness
@@ -31,17 +33,48 @@ def create_private(path: Path, content: bytes, randomness: Randomness) -> None:
 
     Of several processes that do this at once one wins, and none ever sees half a file.
     """
+    # Where another process was faster its file counts.
+    with _draft_of(path, content, randomness) as draft, suppress(FileExistsError):
+        os.link(draft, path)
+    fsync_directory(path.parent)
+
+
+def replace_private(path: Path, content: bytes, randomness: Randomness) -> None:
+    """Put this content in the file's place, 0600 and its owner's; durable on return. Blocks.
+
+    Who reads meanwhile reads the old one or the new one, whole.
+    """
+    owner = path.stat()
+    with _draft_of(path, content, randomness) as draft:
+        if owner.st_uid != os.geteuid():  # root did it for the user whom Axon runs as
+            os.chown(draft, owner.st_uid, owner.st_gid)
+        draft.replace(path)
+    fsync_directory(path.parent)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the directory against all others who do so too; blocks until it is free."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _draft_of(path: Path, content: bytes, randomness: Randomness) -> Iterator[Path]:
+    """Lend a durable file of this content beside `path`; what is left of it goes."""
     draft = path.with_name(f"{path.name}.{randomness.bytes(8).hex()}")
     try:
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was faster, and its file counts
-            os.link(draft, path)
+        yield draft
     finally:
         draft.unlink(missing_ok=True)
-    fsync_directory(path.parent)
 
 
 def fsync_directory(directory: Path) -> None:

@@ -2,7 +2,7 @@
 
 from axon.app.backup.errors import BackupError
 from axon.app.backup.making import Made, make_backup
-from axon.app.backup.manifest import CONTENT, KEYS, Header
+from axon.app.backup.manifest import CONTENT, KEYS, KEYS_LIVE_US, Header
 from axon.app.backup.place import Place, database_in_use, database_to_replace
 from axon.app.backup.replaying import Replay, replay_journals
 from axon.app.backup.restoring import Allowed, Restored, restore_content
@@ -12,6 +12,7 @@ from axon.app.backup.verifying import Verified, verify_backup
 __all__ = [
     "CONTENT",
     "KEYS",
+    "KEYS_LIVE_US",
     "Allowed",
     "BackupError",
     "Header",

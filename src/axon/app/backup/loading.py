@@ -15,6 +15,8 @@ from axon.sealing import TakenIn, open_incoming, take_in
 
 _INCOMING = {
     "sealing.erasures": "incoming_erasures",
+    "sealing.org_erasures": "incoming_org_erasures",
+    "sealing.keks": "incoming_keks",
     "sealing.data_keys": "incoming_data_keys",
 }
 """Rows that join what is there instead of replacing it: see axon.sealing.take_in."""

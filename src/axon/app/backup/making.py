@@ -19,6 +19,7 @@ from axon.app.backup.archive import (
     PIECE_BYTES,
     ArchiveWriter,
 )
+from axon.app.backup.ended import delete_ended
 from axon.app.backup.errors import BackupNotWritten, DatabaseAway
 from axon.app.backup.manifest import (
     CONTENT,
@@ -32,7 +33,7 @@ from axon.app.backup.manifest import (
 from axon.app.backup.place import Place
 from axon.app.backup.tables import Table, schemas, sequences_of, tables_of
 from axon.app.backup.verifying import Progress
-from axon.app.keyring_backup import BackupExists
+from axon.app.keyring_backup import BackupExists, note_keys_backup
 from axon.base import Randomness, utc_from_us
 from axon.journal import SystemDisk
 
@@ -59,8 +60,9 @@ class Made(NamedTuple):
 async def make_backup(place: Place, target: Path, kind: str, progress: Progress) -> Made:
     """Write a backup of this kind to `target`, a file or a folder, and return what it is.
 
-    Axon may run. The file is readable by its owner only, whole and on disk, or absent. Raises
-    BackupExists, BackupNotWritten, DatabaseAway, NoKeyring.
+    Axon may run. The file is readable by its owner only, whole and on disk, or absent. Beside a
+    backup of the keys, those that have ended are deleted. Raises BackupExists, BackupNotWritten,
+    DatabaseAway, NoKeyring.
     """
     now_us = place.clock.now_us()
     header = Header(
@@ -85,6 +87,9 @@ async def make_backup(place: Place, target: Path, kind: str, progress: Progress)
                 archive.finish()
         except OSError as error:
             raise BackupNotWritten(f"{path}: {error}") from error
+    if kind == KEYS:
+        note_keys_backup(place.folder, now_us)
+        delete_ended(path.parent, now_us)
     rows = sum(table.rows for table in manifest.tables)
     return Made(path, header, rows, path.stat().st_size)
 

@@ -13,6 +13,7 @@ from axon.app.backup.errors import DatabaseAway, DatabaseInUse, KeyringDiffers
 from axon.app.backup.manifest import Header, fingerprint
 from axon.app.embedded import EmbeddedPostgres, EmbeddedServer
 from axon.app.folders import DataFolder
+from axon.app.key_roots import open_keys
 from axon.app.keyring_backup import NoKeyring
 from axon.app.settings import Settings
 from axon.app.up.folder_lock import AlreadyRunning, FolderLock
@@ -50,7 +51,7 @@ class Place:
 
     def key_store(self) -> KeyStore:
         """Return the folder's data keys, to be closed; blocks."""
-        return KeyStore(self.folder.key_store, self.keyring(), self.clock, self.randomness)
+        return open_keys(self.settings, self.keyring(), self.clock, self.randomness).store
 
     def refuse_other_keyring(self, header: Header) -> None:
         """Return when the backup belongs to the keyring of this folder; raises KeyringDiffers."""

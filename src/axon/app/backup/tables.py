@@ -8,11 +8,19 @@ import asyncpg
 from axon.app.backup.manifest import CONTENT
 from axon.app.migrations import rooms_with_migrations
 
-KEY_TABLES = ("sealing.erasures", "sealing.data_keys")
+KEY_TABLES = (
+    "sealing.erasures",
+    "sealing.org_erasures",
+    "sealing.keks",
+    "sealing.data_keys",
+)
 """What a backup of the keys holds: the tombstones come first."""
 
 LEFT_OUT = {
     "sealing.data_keys": "erasing a key must erase what it sealed in every backup of the content",
+    "sealing.keks": "erasing an organization's keys must erase its content in every backup too",
+    "sealing.renewals": "which keys seal nothing new; without it older ones do",
+    "sealing.rotations": "how far rotations are, of keys that are not in it",
     "conversations.leases": "who runs a turn now, and for some seconds; no process runs then",
 }
 

@@ -43,6 +43,14 @@ class _Sum:
         self.bytes += len(data)
 
 
+def read_header(path: Path) -> Header:
+    """Return what the backup says of itself, and nothing else is read; raises as `verify_backup`.
+
+    Blocks."""
+    with path.open("rb") as file:
+        return _header(read_members(file))
+
+
 def verify_backup(path: Path, progress: Progress) -> Verified:
     """Return what the backup says of itself, every byte checked; blocks for as long as that takes.
 

@@ -75,6 +75,8 @@ class Dependencies:
             found["flags-folder"] = rooms.door.flags.folder_health
         if rooms.retriever is not None:
             found["retriever"] = rooms.retriever.health
+        if rooms.key_root is not None:
+            found["key-root"] = rooms.key_root.health
         if rooms.moderator is not None:
             found["moderation"] = rooms.moderator.health
         found["archive"] = rooms.archive.health

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from axon.app.bound_stores import bound_database
 from axon.app.folders import DataFolder
 from axon.app.instances import own_instance
+from axon.app.key_roots import open_keys
 from axon.app.settings import Settings
 from axon.base import Clock, IdMint, Randomness, SystemClock, SystemRandomness, instance_mark
 from axon.sealing import Keyring, KeyStore
-from axon.stores import Postgres, PostgresOptions, Valkey
+from axon.stores import Breaker, Postgres, PostgresOptions, Valkey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,8 @@ class Ground:
     keyring: Keyring
     mint: IdMint
     keys: KeyStore
+    key_root: Breaker | None
+    """How the root of the keys is; None where it is the keyring."""
     postgres: Postgres
     valkey: Valkey
 
@@ -43,13 +46,15 @@ async def open_ground(settings: Settings, folder: DataFolder) -> Ground:
         ),
         clock,
     )
+    keys = open_keys(settings, keyring, clock, randomness)
     await postgres.start()
     return Ground(
         clock=clock,
         randomness=randomness,
         keyring=keyring,
         mint=IdMint(keyring.identity, clock, randomness, instance_mark(own_instance(settings))),
-        keys=KeyStore(folder.key_store, keyring, clock, randomness),
+        keys=keys.store,
+        key_root=keys.gate,
         postgres=postgres,
         valkey=Valkey(settings.valkey.url, settings.valkey.timeout_ms, clock),
     )

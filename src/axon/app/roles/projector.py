@@ -10,8 +10,10 @@ import uvloop
 
 from axon.app.bound_stores import bound_database
 from axon.app.folders import DataFolder
+from axon.app.key_roots import open_keys
 from axon.app.roles.burying import Burying
 from axon.app.roles.checkpointing import Checkpointing
+from axon.app.roles.following_keys import FollowingKeys
 from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.scrubbing import Scrubbing
 from axon.app.roles.told_state import ToldStates
@@ -28,7 +30,7 @@ from axon.limits import LimitsProjector
 from axon.metering import MeteringProjector
 from axon.privacy import Redactor
 from axon.projection import Projection
-from axon.sealing import Keyring, KeyStore
+from axon.sealing import Keyring
 from axon.stores import Health, Postgres, PostgresOptions
 from axon.telemetry import configure_log, log
 
@@ -70,10 +72,11 @@ async def _project(settings: Settings) -> int:
         beside.start(telling, "tell how it is")
         beside.start(scrubbing.keep_scrubbing(), "scrub the journals")
         keyring = await asyncio.to_thread(Keyring.open, folder.keyring, SystemRandomness())
-        keys = KeyStore(folder.key_store, keyring, clock, SystemRandomness())
+        keys = open_keys(settings, keyring, clock, SystemRandomness()).store
         signing = Checkpointing(folder.journals, postgres, Signer(keyring), clock)
         beside.start(signing.keep_signing(), "sign checkpoints")
         beside.start(Burying(postgres, keys, clock).keep_burying(), "follow erasures")
+        beside.start(FollowingKeys(postgres, keys, clock).keep_following(), "follow keys")
         log.info("projector.started", "Projecting.")
         try:
             await found.run(stop)
@@ -122,7 +125,7 @@ async def _projection_into(postgres: Postgres, settings: Settings) -> AsyncItera
     folder = DataFolder.of(settings)
     clock, randomness = SystemClock(), SystemRandomness()
     keyring = Keyring.open(folder.keyring, randomness)
-    keys = KeyStore(folder.key_store, keyring, clock, randomness)
+    keys = open_keys(settings, keyring, clock, randomness).store
     try:
         yield Projection(
             postgres,

@@ -73,6 +73,7 @@ async def _serve(settings: Settings) -> int:
     rooms.tasks.start(upkeep.keep_up(), "upkeep")
     journaling = DeedsJournaling(rooms.postgres, rooms.journal)
     rooms.tasks.start(journaling.keep_journaling(), "journal deeds")
+    rooms.tasks.start(rooms.keys.keks.keep_fresh(), "keys of organizations")
     if isinstance(rooms.worker, Worker):  # else those who drive the engines read theirs
         reading = EngineMetrics(rooms.models, rooms.engines).keep_reading()
         rooms.tasks.start(reading, "metrics of engines")

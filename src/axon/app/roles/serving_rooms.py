@@ -10,6 +10,7 @@ from axon.alerts import AdminParts, OwnAlerts
 from axon.app.alerting import allowed_by
 from axon.app.archiving import archive_objects
 from axon.app.folders import DataFolder
+from axon.app.roles.awaiting_root import when_openable
 from axon.app.roles.ground import Ground, open_ground
 from axon.app.roles.inference_rooms import InferenceRooms, open_inference
 from axon.app.roles.metered_events import outside_events
@@ -47,7 +48,7 @@ from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollow
 from axon.privacy import Policies
 from axon.safety import SafetyPolicy
 from axon.sealing import Keyring, KeyStore
-from axon.stores import Objects, Postgres, Valkey
+from axon.stores import Breaker, Objects, Postgres, Valkey
 from axon.telemetry import log
 from axon.turns import TurnOptions, TurnRooms, Turns
 
@@ -67,6 +68,8 @@ class ServingRooms:
     postgres: Postgres
     valkey: Valkey
     keys: KeyStore
+    key_root: Breaker | None
+    """None where it is the keyring, which cannot be away."""
     worker: Worker | Dispatcher
     engines: Engines
     models: ModelTable
@@ -113,7 +116,7 @@ async def open_rooms(
     await ground.valkey.start()
     await conversations.open()
     await _keep_up(allowance)
-    await turns.recover(left_open)
+    await turns.recover(await when_openable(ground.keys, ground.clock, left_open))
     tasks = TaskOwner(_task_failed)
     tasks.start(objects.keep_looking(), "look for the archive")
     door = Door(
@@ -144,6 +147,7 @@ async def open_rooms(
         postgres=ground.postgres,
         valkey=ground.valkey,
         keys=ground.keys,
+        key_root=ground.key_root,
         worker=serving.worker,
         engines=serving.engines,
         models=serving.models,

@@ -4,6 +4,7 @@ from axon.app.settings.alerts import AlertsSettings
 from axon.app.settings.archive import ArchiveSettings
 from axon.app.settings.audit import AuditSettings
 from axon.app.settings.flags import FlagsSettings
+from axon.app.settings.keys import KeysSettings
 from axon.app.settings.loading import SettingsWrong, load_settings
 from axon.app.settings.metering import (
     EntitlementSettings,
@@ -51,6 +52,7 @@ __all__ = [
     "FlagsSettings",
     "HttpSettings",
     "JournalSettings",
+    "KeysSettings",
     "LogSettings",
     "MeterSettings",
     "MeteringSettings",

@@ -8,6 +8,7 @@ from axon.app.settings.alerts import AlertsSettings
 from axon.app.settings.archive import ArchiveSettings
 from axon.app.settings.audit import AuditSettings
 from axon.app.settings.flags import FlagsSettings, origins_of
+from axon.app.settings.keys import KeysSettings
 from axon.app.settings.metering import MeteringSettings
 from axon.app.settings.privacy import PrivacySettings
 from axon.app.settings.residency import ResidencySettings
@@ -282,6 +283,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     scheduler: SchedulerSettings = SchedulerSettings()
     journal: JournalSettings = JournalSettings()
     accounts: AccountsSettings = AccountsSettings()
+    keys: KeysSettings = KeysSettings()
     conversations: ConversationsSettings = ConversationsSettings()
     turns: TurnsSettings = TurnsSettings()
     billing: BillingSettings = BillingSettings()

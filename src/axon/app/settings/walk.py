@@ -8,7 +8,19 @@ import msgspec
 
 from axon.app.settings.wanted import wanted
 
-SECRET_FIELDS = frozenset({"url", "key", "base_url", "password", "webhook_secret"})
+SECRET_FIELDS = frozenset(
+    {
+        "url",
+        "key",
+        "base_url",
+        "password",
+        "webhook_secret",
+        "vault_token",
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "aws_session_token",
+    }
+)
 """Settings whose value may contain a secret; never shown."""
 
 SomeStruct = TypeVar("SomeStruct", bound=msgspec.Struct)
