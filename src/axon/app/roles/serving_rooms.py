@@ -66,6 +66,7 @@ class ServingRooms:
     retriever: Retriever | None
     moderator: Moderator | None
     archive: Objects
+    thawing: Thawing
     unfinished: Mark
     prices: PriceFollower
     tasks: TaskOwner
@@ -143,6 +144,7 @@ async def open_rooms(
         retriever=serving.retriever,
         moderator=serving.moderator,
         archive=objects,
+        thawing=thawing,
         unfinished=unfinished,
         prices=allowance.follower,
         tasks=tasks,
@@ -359,6 +361,7 @@ def _task_failed(name: str, error: BaseException) -> None:
 async def close_rooms(rooms: ServingRooms) -> None:
     """Let go of everything, what is durable first; every turn has ended."""
     await rooms.tasks.cancel()
+    await rooms.thawing.stop()
     if rooms.door.relay is not None:
         rooms.door.relay.siblings.close()
     await rooms.worker.stop(_JOBS_END_S)

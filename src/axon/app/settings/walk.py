@@ -8,7 +8,9 @@ import msgspec
 
 from axon.app.settings.wanted import wanted
 
-SECRET_FIELDS = frozenset({"url", "key", "base_url", "password", "webhook_secret"})
+SECRET_FIELDS = frozenset(
+    {"url", "key", "base_url", "password", "webhook_secret", "secret_access_key"}
+)
 """Settings whose value may contain a secret; never shown."""
 
 SomeStruct = TypeVar("SomeStruct", bound=msgspec.Struct)
