@@ -1,5 +1,6 @@
 """The object store fails in every way there is: cold conversations wait, all others go on."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -86,6 +87,23 @@ async def test_it_may_be_away_when_a_process_starts(scene: Scene, server: Faulty
     await server.start()
     assert await process.heard(name) == SAID
     await process.close()
+
+
+async def test_who_waits_for_too_long_is_told_and_finds_it_later(
+    scene: Scene, server: FaultyS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, other = await scene.old("one"), await scene.old("two")
+    await scene.cool()
+    server.fault = "slow"
+    monkeypatch.setattr("axon.archive.thawing.WAIT_S", 0.001)
+    monkeypatch.setattr("axon.archive.thawing.WAITING_MAX", 1)
+    with pytest.raises(ColdAway, match="still"):
+        await scene.heard(name)
+    with pytest.raises(ColdAway, match="too many"):
+        await scene.heard(other)
+    while await scene.is_cold(name):
+        await asyncio.sleep(0.01)
+    assert await scene.heard(name) == SAID
 
 
 @pytest.mark.failure("archive", "slow")

@@ -97,6 +97,7 @@ class Process:
                 randomness=RANDOMNESS,
             )
         )
+        self.thawing = Thawing(self.archive) if self.archive else None
         self.conversations = Conversations(
             ConversationsParts(
                 postgres=self.postgres,
@@ -108,7 +109,7 @@ class Process:
                 randomness=RANDOMNESS,
                 instance=instance,
                 epoch_path=epoch_path,
-                thaw=Thawing(self.archive).thaw if self.archive else without_archive,
+                thaw=self.thawing.thaw if self.thawing else without_archive,
             )
         )
         self.limits = Limits(
@@ -146,6 +147,8 @@ class Process:
     async def close(self) -> None:
         """Stop as a process that dies does: nothing is given back."""
         await self.limits.stop()
+        if self.thawing is not None:
+            await self.thawing.stop()
         await self.conversations.stop()
         await self.journal.close()
         await self.valkey.stop()

@@ -173,11 +173,17 @@ async def keep_object(connection: asyncpg.Connection, path: str, now_us: int) ->
     return str(done) == "UPDATE 1"
 
 
-async def give_up_unfinished(connection: asyncpg.Connection, begun_before_us: int) -> int:
-    """Let go of objects whose writer is gone; return how many. Nothing ever referred to them."""
+async def give_up_unfinished(
+    connection: asyncpg.Connection, begun_before_us: int, now_us: int
+) -> int:
+    """Let go of objects whose writer is gone; return how many.
+
+    Nothing refers to them here; after an old backup was restored, a later one may.
+    """
     done = await connection.execute(
-        "UPDATE archive.objects SET state = $1, since_us = 0 WHERE state = $2 AND since_us < $3",
+        "UPDATE archive.objects SET state = $1, since_us = $4 WHERE state = $2 AND since_us < $3",
         DROPPED, WRITING, begun_before_us,
+        now_us,
     )  # fmt: skip
     return int(done.rpartition(" ")[2])
 

@@ -71,7 +71,7 @@ class Sweeping:
         now_us = self._parts.clock.now_us()
         expired = await self._expire(now_us) if self._retention_us else 0
         async with self._connected() as connection:
-            await give_up_unfinished(connection, now_us - UNFINISHED_FOR_US)
+            await give_up_unfinished(connection, now_us - UNFINISHED_FOR_US, now_us)
             frayed = await list_frayed(connection, OBJECTS_AT_ONCE)
         rewritten = 0
         for path in frayed:

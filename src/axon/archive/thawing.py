@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from weakref import WeakValueDictionary
 
 from axon.archive.errors import FrameBroken, UnknownConversation
 from axon.archive.frames import decode_frame
@@ -10,6 +9,7 @@ from axon.archive.parts import ArchiveParts
 from axon.archive.store import find_frame
 from axon.archive.writing import QUERY_TIMEOUT_S
 from axon.audit import exclude_erasing
+from axon.base import TaskOwner
 from axon.conversations import (
     ColdAway,
     ColdBroken,
@@ -25,7 +25,14 @@ from axon.stores import ObjectMissing, ObjectsAway, PostgresAway
 from axon.telemetry import counter, log
 
 THAWS_AT_ONCE = 8
-"""Of one process: each holds a conversation in memory. Others wait, as their clients do."""
+"""Of one process: each holds a conversation in memory."""
+
+WAITING_MAX = 256
+"""Conversations that may wait for that; who asks for one more is told to come back."""
+
+WAIT_S = 8.0
+"""How long a caller waits; then the conversation comes back without them, and their next try finds
+it. A turn that begins has a lease by then, which lasts for 15 s."""
 
 _PAGE = 100
 
@@ -40,16 +47,34 @@ class Thawing:
         """Nothing is read yet."""
         self._parts = parts
         self._free = asyncio.Semaphore(THAWS_AT_ONCE)
-        self._one_by_one: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._tasks = TaskOwner(lambda name, error: None)  # whoever waits is told of it
+        self._running: dict[str, asyncio.Task[None]] = {}
 
     async def thaw(self, user: int, conversation_id: str) -> None:
         """Return once everything the conversation says is in PostgreSQL, whoever brought it.
 
-        Callers of the same moment share one read. Raises ColdAway while the archive cannot be
-        read, ColdBroken, and HistoryAway while PostgreSQL is away.
+        Callers of the same moment share one read, which goes on without those who go away. Raises
+        ColdAway while the archive cannot be read, and after WAIT_S; ColdBroken; HistoryAway while
+        PostgreSQL is away.
         """
-        lock = self._one_by_one.setdefault(conversation_id, asyncio.Lock())
-        async with lock, self._free:
+        running = self._running.get(conversation_id)
+        if running is None:
+            if len(self._running) >= WAITING_MAX:
+                raise ColdAway("too many conversations are being brought back")
+            running = self._tasks.start(self._take_turns(user, conversation_id), "thaw")
+            self._running[conversation_id] = running
+            running.add_done_callback(lambda _: self._running.pop(conversation_id, None))
+        await asyncio.wait({running}, timeout=WAIT_S)
+        if not running.done() or running.cancelled():
+            raise ColdAway("it is still being brought back")
+        running.result()
+
+    async def stop(self) -> None:
+        """Give up what is under way: it stays in the archive."""
+        await self._tasks.cancel()
+
+    async def _take_turns(self, user: int, conversation_id: str) -> None:
+        async with self._free:
             try:
                 await self._bring_back((user, conversation_id))
             except PostgresAway as away:
@@ -64,7 +89,7 @@ class Thawing:
             frame = await find_frame(connection, conversation_id)
         if frame is None:
             raise UnknownConversation(conversation_id[:100])
-        await self.thaw(frame.user, conversation_id)
+        await self._take_turns(frame.user, conversation_id)
         return frame
 
     async def contents(self, user: int) -> AsyncIterator[tuple[str, ColdContent]]:

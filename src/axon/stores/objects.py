@@ -51,6 +51,9 @@ client's own default goes on for three minutes."""
 _REASON_CHARS_MAX = 200
 """The client's messages hold whole answers of the server."""
 
+_FOR_THE_OWNER = 0o600
+"""What is clear in an object, ids and times, is nobody else's on this machine either."""
+
 _TOO_SHORT = ("range was invalid", "invalid range", "416 range not satisfiable")
 """How a store says that an object ends before what was asked for."""
 
@@ -279,6 +282,8 @@ def _make_durable(folder: Path, path: str) -> None:
 def _flush(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
     try:
+        if not flags & os.O_DIRECTORY:
+            os.fchmod(descriptor, _FOR_THE_OWNER)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

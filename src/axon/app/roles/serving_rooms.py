@@ -76,6 +76,7 @@ class ServingRooms:
     retriever: Retriever | None
     moderator: Moderator | None
     archive: Objects
+    thawing: Thawing
     unfinished: Mark
     prices: PriceFollower
     tasks: TaskOwner
@@ -154,6 +155,7 @@ async def open_rooms(
         retriever=serving.retriever,
         moderator=serving.moderator,
         archive=objects,
+        thawing=thawing,
         unfinished=unfinished,
         prices=allowance.follower,
         tasks=tasks,
@@ -373,6 +375,7 @@ def _task_failed(name: str, error: BaseException) -> None:
 async def close_rooms(rooms: ServingRooms) -> None:
     """Let go of everything, what is durable first; every turn has ended."""
     await rooms.tasks.cancel()
+    await rooms.thawing.stop()
     if rooms.door.relay is not None:
         rooms.door.relay.siblings.close()
     await rooms.worker.stop(_JOBS_END_S)

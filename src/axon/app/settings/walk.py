@@ -15,6 +15,7 @@ SECRET_FIELDS = frozenset(
         "base_url",
         "password",
         "webhook_secret",
+        "secret_access_key",
         "vault_token",
         "aws_access_key_id",
         "aws_secret_access_key",
