@@ -9,6 +9,9 @@ from axon.base import MICROS_PER_SECOND
 from axon.deeds import Actor
 from axon.gateway.feedback_shapes import FeedbackShown
 
+Members = dict[str, str | int | bool | list[str] | None]
+"""The columns of a row that was changed, as JSON has them."""
+
 
 class TurnShown(msgspec.Struct):
     """A turn without what was said in it."""
@@ -89,9 +92,9 @@ class AccessShown(msgspec.Struct):
     """Of the account that gave a command, or of whom PostgreSQL knows."""
     place: str
     """Where a change was made: a client's address, or a host."""
-    before: msgspec.Raw
+    before: Members | None
     """What was changed, without secrets; null for what is no change of configuration."""
-    after: msgspec.Raw
+    after: Members | None
 
 
 class AccessPage(msgspec.Struct):
@@ -214,9 +217,13 @@ def access_shown(access: Access) -> AccessShown:
         origin=actor.origin,
         name=actor.name,
         place=actor.place,
-        before=msgspec.Raw(((deed and deed.was) or "null").encode()),
-        after=msgspec.Raw(((deed and deed.became) or "null").encode()),
+        before=None if deed is None else _members(deed.was),
+        after=None if deed is None else _members(deed.became),
     )
+
+
+def _members(text: str) -> Members | None:
+    return msgspec.json.decode(text, type=Members) if text else None
 
 
 def request_shown(request: ReadRequest) -> RequestShown:

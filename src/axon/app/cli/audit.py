@@ -147,8 +147,8 @@ def show_log(running: Running, after: str, limit: int) -> None:
 
 def _changed(one: AccessShown) -> str:
     """Return what a change of configuration was, on one line."""
-    was, became = bytes(one.before).decode(), bytes(one.after).decode()
-    return "" if was == became else became if was == "null" else f"{was} -> {became}"
+    parts = [msgspec.json.encode(part).decode() for part in (one.before, one.after) if part]
+    return " -> ".join(parts)
 
 
 @audit.command("verify", examples=["axon audit verify", "axon audit verify --json"])
