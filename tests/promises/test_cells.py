@@ -7,6 +7,7 @@ are searched for the canaries, for the EU's ids, and for what the EU cell has se
 
 import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -33,6 +34,7 @@ from tests.promises.two_cells import (
     run_command,
     running_cells,
 )
+from tests.stores.tls_proxy import make_certificate
 
 CANARY = "zugspitze-canary"
 """In everything a client can say: bodies, names, headers, paths and queries."""
@@ -200,7 +202,7 @@ def _sealed(cell: Cell) -> list[bytes]:
     return [row["blob"][-BLOB_PIECE_BYTES - 8 : -8] for row in rows]
 
 
-def test_axon_speaks_tls_13_by_itself(cells: dict[str, Cell]) -> None:
+def test_axon_speaks_tls_13_by_itself(cells: dict[str, Cell], tmp_path: Path) -> None:
     us = cells["us"]
     assert us.axon.base_url.startswith("https://")
     with us.asked("GET", "/v1/models") as answer:
@@ -218,6 +220,18 @@ def test_axon_speaks_tls_13_by_itself(cells: dict[str, Cell]) -> None:
     kept.close()
     assert not _speaks_tls_12(netloc)
     stream_one_by_one(us, netloc, us.certificate)
+    certificate = us.certificate
+    assert certificate is not None
+    begun = connect(netloc, certificate)
+    begun.request("GET", "/healthz")
+    begun.getresponse().read()
+    for renewed in make_certificate(tmp_path):
+        certificate.with_name(renewed.name).write_bytes(renewed.read_bytes())
+    os.kill(us.axon.pids["serving"][0], signal.SIGHUP)
+    soon(lambda: _answers(netloc, certificate))
+    begun.request("GET", "/healthz")
+    assert begun.getresponse().read() == b'{"status":"alive"}', "open connections stay"
+    begun.close()
 
 
 def _speaks_tls_12(netloc: str) -> bool:
