@@ -196,8 +196,8 @@ def test_an_organization_is_destroyed_unless_it_is_held(commands: Commands, data
         ["--kek", "--no-new-version"],
     ],
 )
-def test_what_does_not_go_together_is_refused(commands: Commands, arguments: list[str]) -> None:
-    refused = commands.run("keyring", "rotate", *arguments)
+def test_what_does_not_go_together_is_refused(arguments: list[str]) -> None:
+    refused = CliRunner().invoke(axon, ["keyring", "rotate", *arguments])
     assert refused.exit_code == 2 and "--" in refused.output
 
 
