@@ -59,10 +59,15 @@ def open_keys(
     """
     roots, gate = key_roots(settings.keys, keyring, clock, randomness)
     options = KeyStoreOptions(
-        region=settings.keys.region, roots=roots, outage_max_s=settings.keys.outage_max_s
+        region=region_of(settings), roots=roots, outage_max_s=settings.keys.outage_max_s
     )
     path = DataFolder.of(settings).key_store
     return OpenedKeys(store=KeyStore(path, keyring, clock, randomness, options), gate=gate)
+
+
+def region_of(settings: Settings) -> str:
+    """Return the region that an organization's keys of this installation are of."""
+    return settings.residency.region or "local"
 
 
 def key_roots(

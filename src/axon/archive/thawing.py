@@ -21,7 +21,7 @@ from axon.conversations import (
     read_frames,
     warm,
 )
-from axon.stores import ObjectMissing, ObjectsAway, PostgresAway
+from axon.stores import Health, ObjectMissing, ObjectsAway, PostgresAway
 from axon.telemetry import counter, log
 
 THAWS_AT_ONCE = 8
@@ -49,6 +49,15 @@ class Thawing:
         self._free = asyncio.Semaphore(THAWS_AT_ONCE)
         self._tasks = TaskOwner(lambda name, error: None)  # whoever waits is told of it
         self._running: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def health(self) -> Health:
+        """Return how the object store is."""
+        return self._parts.objects.health
+
+    def start(self) -> None:
+        """Begin to look for an object store that is away; `stop` ends it."""
+        self._tasks.start(self._parts.objects.keep_looking(), "look for the archive")
 
     async def thaw(self, user: int, conversation_id: str) -> None:
         """Return once everything the conversation says is in PostgreSQL, whoever brought it.

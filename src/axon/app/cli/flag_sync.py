@@ -34,7 +34,13 @@ class FlagdExtraMissing(AxonError):
         "axon flags sync --base-url https://axon.example/v1 --api-key sk-axon-...",
     ],
 )
-@click.option("--listen", default="127.0.0.1:8015", show_default=True, metavar="HOST:PORT")
+@click.option(
+    "--listen",
+    default="127.0.0.1:8015",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where clients reach it.",
+)
 @click.option(
     "--hashing",
     type=click.Choice(["v2", "v3"]),

@@ -5,7 +5,7 @@ import shutil
 import stat
 
 from axon.app.doctor.finding import Examined, Finding, broken, ok, warning
-from axon.app.key_roots import KeyRootNotSet, key_roots
+from axon.app.key_roots import KeyRootNotSet, key_roots, region_of
 from axon.app.keyring_backup import last_backup
 from axon.base import GIB, SystemClock, SystemRandomness, utc_from_us
 from axon.sealing import KeyContext, Keyring, KeyringRefused, SealingError
@@ -71,7 +71,7 @@ async def _check_root(examined: Examined) -> list[Finding]:
         )
         if gate is None:
             return []
-        root, place = roots.wrapping, KeyContext(examined.settings.keys.region, "", "doctor")
+        root, place = roots.wrapping, KeyContext(region_of(examined.settings), "", "doctor")
         secret = randomness.bytes(_SECRET_BYTES)
         if await root.unwrap(await root.wrap(secret, place), place) != secret:
             return [broken("root of the keys", "it gives back another key", _ROOT_ADVICE)]

@@ -79,7 +79,7 @@ class Dependencies:
             found["key-root"] = rooms.key_root.health
         if rooms.moderator is not None:
             found["moderation"] = rooms.moderator.health
-        found["archive"] = rooms.archive.health
+        found["archive"] = rooms.thawing.health
         found["clock"] = self._since("clock", self._clock_reason())
         if self._looked:
             found["projector"] = self._since("projector", self._projector_reason())

@@ -48,7 +48,7 @@ from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollow
 from axon.privacy import Policies
 from axon.safety import SafetyPolicy
 from axon.sealing import Keyring, KeyStore
-from axon.stores import Breaker, Objects, Postgres, Valkey
+from axon.stores import Breaker, Postgres, Valkey
 from axon.telemetry import log
 from axon.turns import TurnOptions, TurnRooms, Turns
 
@@ -75,7 +75,6 @@ class ServingRooms:
     models: ModelTable
     retriever: Retriever | None
     moderator: Moderator | None
-    archive: Objects
     thawing: Thawing
     unfinished: Mark
     prices: PriceFollower
@@ -106,20 +105,16 @@ async def open_rooms(
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = await _accounts(settings, folder, ground)
     allowance = await _allowance(settings, folder, ground, journal)
-    objects = archive_objects(settings, folder, ground.clock)
-    thawing = _thawing(ground, objects)
+    thawing = _thawing(settings, folder, ground)
     conversations = _conversations(settings, folder, ground, journal, thawing)
     serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
     rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
     turns = Turns(rooms, _turn_options(settings.turns, settings.traces), unfinished)
     left_open = await asyncio.to_thread(read_journal, journal, unfinished, conversations, turns)
-    await ground.valkey.start()
-    await conversations.open()
-    await _keep_up(allowance)
+    await _keep_up(ground, conversations, allowance)
     await turns.recover(await when_openable(ground.keys, ground.clock, left_open))
     tasks = TaskOwner(_task_failed)
-    tasks.start(objects.keep_looking(), "look for the archive")
     door = Door(
         accounts=accounts,
         conversations=conversations,
@@ -154,7 +149,6 @@ async def open_rooms(
         models=serving.models,
         retriever=serving.retriever,
         moderator=serving.moderator,
-        archive=objects,
         thawing=thawing,
         unfinished=unfinished,
         prices=allowance.follower,
@@ -178,7 +172,9 @@ async def _allowance(
     )
 
 
-async def _keep_up(allowance: _Allowance) -> None:
+async def _keep_up(ground: Ground, conversations: Conversations, allowance: _Allowance) -> None:
+    await ground.valkey.start()
+    await conversations.open()
     await allowance.limits.start()
     await allowance.flags.start()
 
@@ -281,15 +277,17 @@ def _prices(folder: DataFolder, ground: Ground, book: PriceBook) -> PriceFollowe
     return PriceFollower(ground.postgres, book, ground.randomness, options)
 
 
-def _thawing(ground: Ground, objects: Objects) -> Thawing:
-    return Thawing(
+def _thawing(settings: Settings, folder: DataFolder, ground: Ground) -> Thawing:
+    thawing = Thawing(
         ArchiveParts(
             postgres=ground.postgres,
-            objects=objects,
+            objects=archive_objects(settings, folder, ground.clock),
             clock=ground.clock,
             randomness=ground.randomness,
         )
     )
+    thawing.start()
+    return thawing
 
 
 def _conversations(

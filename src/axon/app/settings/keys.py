@@ -19,15 +19,6 @@ class KeysSettings(Struct, frozen=True, kw_only=True):
             "them."
         ),
     ] = "local"
-    region: Annotated[
-        str,
-        Meta(
-            pattern="^[A-Za-z0-9._-]{1,64}$",
-            extra={"form": "1 to 64 of letters, digits, '.', '_' and '-'"},
-            description="Where this installation is: organizations have keys of their own in each "
-            "region.",
-        ),
-    ] = "local"
     timeout_ms: Annotated[
         int, Meta(ge=10, le=60_000, description="Longest wait for an answer of Vault or KMS.")
     ] = 2000
