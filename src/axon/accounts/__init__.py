@@ -17,6 +17,7 @@ from axon.accounts.passes import UserPass
 from axon.accounts.principal import Principal
 from axon.accounts.replica import AccountsOptions
 from axon.accounts.restored import revoke_again
+from axon.accounts.signups import Signups, signups
 
 __all__ = [
     "PASS_LIFETIME_S_MAX",
@@ -33,10 +34,12 @@ __all__ = [
     "NotPermitted",
     "Org",
     "Principal",
+    "Signups",
     "UnknownAccount",
     "UnusableName",
     "UnusableSecret",
     "User",
     "UserPass",
     "revoke_again",
+    "signups",
 ]

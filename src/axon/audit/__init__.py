@@ -20,7 +20,14 @@ from axon.audit.errors import (
     UnknownRequest,
     UnknownTurn,
 )
-from axon.audit.holding import Hold, ReadRequest, exclude_erasing, refuse_held
+from axon.audit.holding import (
+    Hold,
+    ReadRequest,
+    StandingHolds,
+    exclude_erasing,
+    refuse_held,
+    standing_holds,
+)
 from axon.audit.opening import Opened, OpenedItem, open_kept
 from axon.audit.projector import AuditProjector
 from axon.audit.retention import Retention
@@ -49,6 +56,7 @@ __all__ = [
     "Retention",
     "SecondAuditorNeeded",
     "Signer",
+    "StandingHolds",
     "UnknownHold",
     "UnknownRequest",
     "UnknownTurn",
@@ -60,6 +68,7 @@ __all__ = [
     "open_kept",
     "read_checkpoints",
     "refuse_held",
+    "standing_holds",
     "verify_journal",
     "write_checkpoints",
 ]

@@ -10,6 +10,7 @@ import sys
 import uvloop
 
 from axon.app.alerting import alert_watch, deliveries
+from axon.app.business import LOOK_EVERY_S, BusinessFigures
 from axon.app.folders import DataFolder
 from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.scheduled import Schedule, ScheduledTask
@@ -96,6 +97,7 @@ def tasks_of(
     retention = Retention(postgres, clock, settings.audit.retention_days)
     purge_again = PurgeAgain(postgres, clock)
     experiments = ExperimentsWatch(postgres, keyring.identity, clock)
+    business = BusinessFigures(postgres, clock)
     delivering = deliveries(settings.alerts, postgres, keyring, clock)
     tasks = [
         ScheduledTask(name="alerts", every_s=settings.alerts.look_every_s, work=watch.look),
@@ -103,6 +105,7 @@ def tasks_of(
         ScheduledTask(name="webhooks", every_s=_DELIVER_EVERY_S, work=delivering.deliver_due),
         ScheduledTask(name="audit-retention", every_s=_EXPIRE_EVERY_S, work=retention.expire),
         ScheduledTask(name="erasures", every_s=_PURGE_EVERY_S, work=purge_again.look),
+        ScheduledTask(name="business", every_s=LOOK_EVERY_S, work=business.look),
     ]
     if settings.usage_stream.brokers:
         stream = usage_stream(settings, postgres, keyring, clock)
