@@ -26,7 +26,10 @@ FORGOTTEN_AFTER_S = 3600.0
 FILES_MAX = 128
 """Twice the worker processes of a node; what is beyond is litter of many crashes."""
 
-_TOLD_AT_ZERO = ("axon_dependency_up", "axon_business_", "axon_experiment_units_moved")
+_TOLD_AT_ZERO = (
+    *("axon_dependency_up", "axon_business_"),
+    *("axon_experiment_units_moved", "axon_projection_parked_records"),
+)
 """Metrics with series in those processes alone that know them, whose 0 says something."""
 
 _BYTES_MAX = 4 << 20
