@@ -54,6 +54,11 @@ ATTRIBUTES: dict[str, str] = {
 }
 """Types as the receiver of traces prints them."""
 
+RESOURCE = {"service.name": "Str", "service.version": "Str"}
+"""What traces say of the process that made them."""
+
+_OF_JSON: dict[str, Type] = {"Str": str, "Int": int, "Double": float}
+
 OPERATIONS = {
     *("chat", "create_agent", "embeddings", "execute_tool", "generate_content", "invoke_agent"),
     *("invoke_workflow", "retrieval", "text_completion"),
@@ -76,7 +81,7 @@ def line_mistakes(line: dict[str, object]) -> list[str]:
         name for name in ("@timestamp", "log.level", "event.action", "message") if name not in line
     ]
     for name, value in line.items():
-        wanted = ECS.get(name)
+        wanted = ECS.get(name) or _OF_JSON.get(ATTRIBUTES.get(name, ""))
         if wanted is None and not name.startswith("axon."):
             found.append(f"{name} is no field")
         elif wanted is not None and value is not None and type(value) is not wanted:
@@ -90,7 +95,7 @@ def attribute_mistakes(attributes: dict[str, tuple[str, str]]) -> list[str]:
     """Return what in a received span's attributes, types and values, is not the conventions'."""
     found = []
     for name, (kind, value) in attributes.items():
-        wanted = ATTRIBUTES.get(name)
+        wanted = ATTRIBUTES.get(name) or RESOURCE.get(name)
         if wanted is None and not name.startswith("axon."):
             found.append(f"{name} is no attribute")
         elif wanted is not None and kind != wanted:

@@ -73,8 +73,7 @@ def _turns(client: OpenAI) -> str:
 
 
 def _faults(client: OpenAI) -> None:
-    with pytest.raises(openai.InternalServerError):
-        client.responses.create(model="m", input="[[fault:500]]")
+    fail(client)
     with pytest.raises(openai.AuthenticationError):
         client.with_options(api_key="sk-axon-nobody").models.list()
     refused = 0
@@ -84,6 +83,12 @@ def _faults(client: OpenAI) -> None:
         except openai.RateLimitError:
             refused += 1
     assert refused
+
+
+def fail(client: OpenAI) -> None:
+    """Take a turn whose engine answers with an error."""
+    with pytest.raises(openai.InternalServerError):
+        client.responses.create(model="m", input="[[fault:500]]")
 
 
 def renew_scheduler(observed: Observed) -> None:

@@ -29,6 +29,9 @@ METRIC = re.compile(r"\b(?:axon|gen_ai_(?:client|server)|http_server)_\w+")
 LABELS = {"gen_ai_request_model", "gen_ai_token_type", "gen_ai_operation_name", "axon_tier"}
 WAIT_S = 60
 
+FAILING = 5
+"""More than one in twenty of all turns of the script, also as rates of few scrapes say it."""
+
 
 def exported() -> set[str]:
     metrics_page()  # imports every role
@@ -245,6 +248,9 @@ def test_alerts_of_real_conditions_get_to_whoever_is_to_be_told(
     """Turns without a price, failing turns, and a Valkey that does not answer."""
     until(lambda: ("/ticket", "AxonTurnsWithoutPrice") in hook.told)
     pending = "ALERTS{alertname='%s',alertstate='pending'}"
+    with observed.axon.sync_client() as client:
+        for _ in range(FAILING):
+            script.fail(client)
     until(lambda: watched.ask(pending % "AxonTurnsFail"))
     [valkey] = observed.axon.pids["valkey"]
     os.kill(valkey, signal.SIGSTOP)
