@@ -9,13 +9,14 @@ compared with those of while it was well.
 import argparse
 import contextlib
 import json
+import math
 import os
 import signal
 import statistics
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,6 +31,8 @@ from bench.run import scratch
 
 CONNECTIONS = 16
 SCRAPE_EVERY_S = 1.0
+
+CONFIDENCE = 0.95
 
 _SINK = """
 import http.server
@@ -47,6 +50,9 @@ server.serve_forever()
 """
 
 
+Pair = tuple[float, float]
+
+
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """CPU time of a turn, serving process and projector together, in microseconds."""
 
@@ -54,6 +60,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     on_us: float
     percent: float
     """The median of the rounds' ratios, in percent more."""
+    interval: tuple[float, float]
+    """Where that median lies with a confidence of CONFIDENCE; of less than six rounds with less."""
 
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +152,30 @@ def _cpu_us(gateway: Gateway, pace: Pace, place: tuple[Path, Cores]) -> float:
     return (cpu_seconds(gateway.measured_pids) - before) / found.report.answered * 1e6
 
 
+def _cost(off: Gateway, on: Gateway, order: int, run: tuple[Pace, tuple[Path, Cores]]) -> Pair:
+    """Measure both, one after the other; who is first changes with the round."""
+    found = {}
+    for gateway in (off, on) if order % 2 == 0 else (on, off):
+        with _scraped(gateway) if gateway is on else contextlib.nullcontext():
+            found[gateway.name] = _cpu_us(gateway, *run)
+    return found[off.name], found[on.name]
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return between which two of the values their median lies: of any distribution.
+
+    Each value is above the median or below, so how many are is binomial.
+    """
+    ranked, count = sorted(values), len(values)
+    place, tail = 0, 1.0
+    while (place + 1) * 2 < count and tail + math.comb(count, place + 1) <= (
+        (1 - CONFIDENCE) / 2 * 2**count
+    ):
+        place += 1
+        tail += math.comb(count, place)
+    return ranked[place], ranked[count - 1 - place]
+
+
 def _phase(reports: list[LoadReport]) -> Phase:
     return Phase(
         p50_ms=statistics.median(one.p50_us for one in reports) / 1e3,
@@ -168,33 +200,36 @@ def measure_all(rounds: int, pace: Pace, ratio: float, folder: Path) -> Telemetr
         on = held.enter_context(_axon(folder, "on", port, traced))
         for gateway in (off, on):
             measure(gateway, TURN, replace(pace, seconds=pace.seconds / 2), place)  # warm
-        offs, ons = [], []
+        pairs: list[Pair] = []
         waited: dict[str, list[LoadReport]] = {"well": [], "frozen": [], "killed": []}
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-            offs.append(_cpu_us(off, pace, place))
             with _sink(folder, sink_port) as sink_pid:
-                with _scraped(on):
-                    ons.append(_cpu_us(on, pace, place))
+                pairs.append(_cost(off, on, number, (pace, place)))
                 waited["well"].append(measure(on, TURN, pace, place).report)
                 os.kill(sink_pid, signal.SIGSTOP)
                 waited["frozen"].append(measure(on, TURN, pace, place).report)
             waited["killed"].append(measure(on, TURN, pace, place).report)
-        percents = [(more / less - 1) * 100 for less, more in zip(offs, ons, strict=True)]
         return Telemetry(
             rounds=rounds,
             rate_per_s=pace.rate_per_s,
             ratio=ratio,
-            cost=Cost(
-                off_us=statistics.median(offs),
-                on_us=statistics.median(ons),
-                percent=statistics.median(percents),
-            ),
+            cost=_cost_of(pairs),
             well=_phase(waited["well"]),
             killed=_phase(waited["killed"]),
             frozen=_phase(waited["frozen"]),
             dropped=_dropped(_page(on)),
         )
+
+
+def _cost_of(pairs: Sequence[Pair]) -> Cost:
+    percents = [(on / off - 1) * 100 for off, on in pairs]
+    return Cost(
+        off_us=statistics.median(off for off, _ in pairs),
+        on_us=statistics.median(on for _, on in pairs),
+        percent=statistics.median(percents),
+        interval=median_interval(percents),
+    )
 
 
 def _dropped(page: str) -> float:
@@ -209,7 +244,8 @@ def render(found: Telemetry) -> str:
     lines = [
         f"{found.rounds} rounds of turns at {found.rate_per_s:g}/s, traces of {found.ratio:.0%}",
         f"CPU of a turn, serving process and projector, in microseconds: {cost.off_us:.0f} without",
-        f"telemetry, {cost.on_us:.0f} with it, {cost.percent:+.1f} % (median of the rounds)",
+        f"telemetry, {cost.on_us:.0f} with it, {cost.percent:+.1f} % (median of the rounds,",
+        f"with {CONFIDENCE:.0%} confidence {cost.interval[0]:+.1f} to {cost.interval[1]:+.1f} %)",
         f"{'collector':12}{'p50 ms':>9}{'p99 ms':>9}{'p99 to well':>13}",
     ]
     for name, one in (("well", found.well), ("frozen", found.frozen), ("killed", found.killed)):

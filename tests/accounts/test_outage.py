@@ -6,6 +6,7 @@ import pytest
 from axon.accounts import Accounts, AccountsUnavailable, InvalidCredential
 from axon.app.embedded import EmbeddedServer
 from axon.stores import PostgresAway
+from axon.telemetry.metrics import registry
 from tests.accounts.scene import STALENESS_S, Office, Scene, bearer, until
 
 UNKNOWN = b"Bearer sk-axon-nobody-has-ever-seen-this-one"
@@ -48,6 +49,7 @@ async def test_what_it_knows_counts_for_a_bounded_time(
     scene.clock.turn(STALENESS_S)
     await accounts.refresh()
     assert accounts.known(bearer(created.secret))
+    assert (registry.get_sample_value("axon_accounts_age_seconds") or 0) >= STALENESS_S
     scene.clock.turn(1.0)
     await accounts.refresh()
     assert accounts.known(bearer(created.secret)) is None

@@ -9,6 +9,7 @@ import pytest
 from axon.app.roles.scheduled import Schedule, ScheduledTask
 from axon.app.roles.task_locks import TaskLocks
 from axon.base import SystemClock
+from axon.telemetry.metrics import registry
 
 WITHIN_S = 30
 
@@ -128,3 +129,17 @@ async def test_without_postgresql_nothing_runs(tmp_path: pytest.TempPathFactory)
     await eventually(lambda: not running.health[0])
     assert counting.runs == 0
     await running.stop()
+
+
+async def test_a_task_that_fails_on_has_a_lag_that_grows(database: str) -> None:
+    counting = Counting()
+    counting.fails = "nobody listens"
+    one = Scheduler(database, counting.task())
+    await eventually(lambda: counting.runs > 0 and bool(one.health) and lag_s() > 0)
+    before_s = lag_s()
+    await eventually(lambda: bool(one.health) and lag_s() > before_s)
+    await one.stop()
+
+
+def lag_s() -> float:
+    return registry.get_sample_value("axon_task_lag_seconds", {"task": "counting"}) or 0

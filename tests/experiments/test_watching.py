@@ -1,10 +1,13 @@
 """Results are kept for whoever asks, and a guardrail switches a flag off: once, and says why."""
 
+import json
 from typing import Any
 
 import asyncpg
 import pytest
 
+from axon.app.alerting import alert_watch
+from axon.app.settings import AlertsSettings
 from axon.experiments import Killing, NoResults
 from tests.experiments.scene import DOING, NAME, Trying
 
@@ -95,5 +98,35 @@ async def test_what_is_over_is_not_switched_off(trying: Trying) -> None:
     connection = await asyncpg.connect(trying.node.database)
     try:
         assert await connection.fetchval("SELECT number FROM experiments.kills") == -1
+    finally:
+        await connection.close()
+
+
+async def test_a_guardrail_and_an_end_are_told_as_alerts_once(trying: Trying) -> None:
+    await trying.started(**KILLS)
+    postgres, clock = trying.process.postgres, trying.node.clock
+    watch = alert_watch(AlertsSettings(), postgres, clock)
+    await watch.look()
+    assert await raised_by(trying) == []
+    await trying.serve(turns(2))
+    await trying.watch.look()
+    await watch.look()
+    await trying.experiments.stop(DOING, NAME, "it does harm")
+    for _ in range(2):
+        await watch.look()
+    guardrail, end = await raised_by(trying)
+    assert (guardrail["kind"], end["kind"]) == ("experiment.guardrail", "experiment.stopped")
+    assert {guardrail["subject"], end["subject"]} == {NAME}
+    assert {guardrail["org_id"], end["org_id"]} == {DOING.author.org_id}
+    told = json.loads(guardrail["data"])
+    assert (told["experiment"], told["flag"], told["metric"]) == (NAME, "tone", "error_rate")
+    assert told["why"].startswith('guardrail error_rate: "on" is worse')
+    assert json.loads(end["data"])["why"] == "to see"
+
+
+async def raised_by(trying: Trying) -> list[Any]:
+    connection = await asyncpg.connect(trying.node.database)
+    try:
+        return await connection.fetch("SELECT * FROM alerts.raised ORDER BY raised_us, kind")
     finally:
         await connection.close()

@@ -26,6 +26,7 @@ from axon.accounts.principal import Principal
 from axon.accounts.replica import AccountsOptions
 from axon.accounts.residency import NO_REGIONS, REGION_FORM, Cells
 from axon.accounts.restored import revoke_again
+from axon.accounts.signups import Signups, signups
 
 __all__ = [
     "NO_REGIONS",
@@ -48,6 +49,7 @@ __all__ = [
     "Org",
     "Principal",
     "RegionDiffers",
+    "Signups",
     "StillHere",
     "TooManyPlaced",
     "UnknownAccount",
@@ -59,4 +61,5 @@ __all__ = [
     "WrongCell",
     "refusal_of_other_cells",
     "revoke_again",
+    "signups",
 ]

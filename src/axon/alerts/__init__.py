@@ -1,7 +1,7 @@
-"""Who is told of budgets and spending: alerts, and the signed webhooks that carry them."""
+"""Who is told of budgets, spending and experiments: alerts, and webhooks that carry them."""
 
 from axon.alerts.admin import AdminParts, AlertsAdmin, CreatedEndpoint
-from axon.alerts.alert import Alert
+from axon.alerts.alert import GUARDRAIL, STOPPED, Alert, instant
 from axon.alerts.delivering import Deliveries, DeliveryOptions
 from axon.alerts.errors import (
     AlertsError,
@@ -15,12 +15,15 @@ from axon.alerts.errors import (
 from axon.alerts.guard import Allowed
 from axon.alerts.own import AlertPage, OwnAlerts
 from axon.alerts.store import Attempt, Endpoint, Raised
-from axon.alerts.watching import AlertWatch
+from axon.alerts.watching import AlertSource, AlertWatch
 
 __all__ = [
+    "GUARDRAIL",
+    "STOPPED",
     "AdminParts",
     "Alert",
     "AlertPage",
+    "AlertSource",
     "AlertWatch",
     "AlertsAdmin",
     "AlertsError",
@@ -38,4 +41,5 @@ __all__ = [
     "UnknownAlert",
     "UnknownEndpoint",
     "UnusableUrl",
+    "instant",
 ]

@@ -9,12 +9,17 @@ from axon.base import utc_from_us
 OVERAGE = "limit.overage"
 PROJECTED = "budget.projected"
 ANOMALY = "spend.anomaly"
+GUARDRAIL = "experiment.guardrail"
+STOPPED = "experiment.stopped"
 TEST = "alert.test"
 
 THRESHOLDS = (50, 80, 100)
 """Percent of a limit; the kinds are `limit.used.50` and so on."""
 
-KINDS = (*(f"limit.used.{percent}" for percent in THRESHOLDS), OVERAGE, PROJECTED, ANOMALY, TEST)
+KINDS = (
+    *(f"limit.used.{percent}" for percent in THRESHOLDS),
+    *(OVERAGE, PROJECTED, ANOMALY, GUARDRAIL, STOPPED, TEST),
+)
 
 Facts = dict[str, str | int | None]
 
@@ -27,9 +32,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     org_id: str
     subject: str
-    """The counter of a limit, or a currency."""
+    """The counter of a limit, a currency, or an experiment."""
     period_us: int
-    """When the period began."""
+    """When the period began; for what happens once, when it happened."""
     data: Facts
     """What its receiver is told; amounts of money are in nano-units."""
 

@@ -1,5 +1,7 @@
 """Looks at what was used and spent, and raises what is due: each alert once for its period."""
 
+from collections.abc import Awaitable, Callable, Sequence
+
 import msgspec
 
 from axon.alerts.alert import KINDS, Alert
@@ -10,6 +12,9 @@ from axon.limits import standings
 from axon.metering import spending
 from axon.stores import Postgres
 from axon.telemetry import counter, log
+
+AlertSource = Callable[[int], Awaitable[list[Alert]]]
+"""Returns what else is due at an instant; the same again until it is raised, and after."""
 
 TIMEOUT_S = 30.0
 
@@ -27,11 +32,21 @@ for _kind in KINDS:
 class AlertWatch:
     """One look reads sums that others keep; nothing of a turn waits for it."""
 
-    def __init__(self, postgres: Postgres, clock: Clock, floor_nano: int) -> None:
-        """`floor_nano` is what a day's spending must come to before it can be an anomaly."""
+    def __init__(
+        self,
+        postgres: Postgres,
+        clock: Clock,
+        floor_nano: int,
+        sources: Sequence[AlertSource] = (),
+    ) -> None:
+        """`floor_nano` is what a day's spending must come to before it can be an anomaly.
+
+        `sources` know what else there is to tell; one that raises fails the look.
+        """
         self._postgres = postgres
         self._clock = clock
         self._floor_nano = floor_nano
+        self._sources = sources
 
     async def look(self) -> None:
         """Raise what is due now; raises PostgresAway and LimitsUnavailable, and may be repeated."""
@@ -62,6 +77,8 @@ class AlertWatch:
             alert = alert_of_spending(spent, today, today_us)
             if alert is not None:
                 found.append(alert)
+        for source in self._sources:
+            found += await source(now_us)
         return found
 
 

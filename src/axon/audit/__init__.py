@@ -21,7 +21,15 @@ from axon.audit.errors import (
     UnknownRequest,
     UnknownTurn,
 )
-from axon.audit.holding import Hold, ReadRequest, exclude_erasing, refuse_any_held, refuse_held
+from axon.audit.holding import (
+    Hold,
+    ReadRequest,
+    StandingHolds,
+    exclude_erasing,
+    refuse_any_held,
+    refuse_held,
+    standing_holds,
+)
 from axon.audit.opening import Opened, OpenedItem, open_kept
 from axon.audit.projector import AuditProjector
 from axon.audit.retention import Retention
@@ -50,6 +58,7 @@ __all__ = [
     "Retention",
     "SecondAuditorNeeded",
     "Signer",
+    "StandingHolds",
     "UnknownHold",
     "UnknownPerson",
     "UnknownRequest",
@@ -63,6 +72,7 @@ __all__ = [
     "read_checkpoints",
     "refuse_any_held",
     "refuse_held",
+    "standing_holds",
     "verify_journal",
     "write_checkpoints",
 ]

@@ -51,6 +51,8 @@ MANY = -1
 """The subject of what is about many people."""
 
 _reads = counter("axon_audit_accesses_total", "What auditors and officers did.", ("action",))
+for _action in ("read", "requested", "approved", "held", "released", "exported", "erased"):
+    _reads.labels(_action)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

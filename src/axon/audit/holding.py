@@ -4,8 +4,12 @@ import asyncpg
 import msgspec
 
 from axon.audit.errors import LegalHold, OwnRequest, UnknownHold, UnknownRequest
+from axon.stores import Postgres
 
 LISTED_MAX = 1000
+
+COUNT_TIMEOUT_S = 10.0
+"""Those in force have an index of their own, and are few."""
 
 APPROVED_FOR_US = 24 * 3_600_000_000
 """How long an approval lets read: a working day."""
@@ -20,6 +24,13 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: everything of the person."""
     reason: str
     held_us: int
+
+
+class StandingHolds(msgspec.Struct, frozen=True, kw_only=True):
+    """How many are in force, over everything of a person and over one conversation."""
+
+    people: int
+    conversations: int
 
 
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +86,17 @@ async def list_holds(connection: asyncpg.Connection, org_id: str) -> list[Hold]:
         LISTED_MAX,
     )
     return [Hold(**row) for row in rows]
+
+
+async def standing_holds(postgres: Postgres) -> StandingHolds:
+    """Return how many holds are in force, of all organizations; raises PostgresAway."""
+    async with postgres.connection(COUNT_TIMEOUT_S) as connection:
+        rows = await connection.fetch(
+            "SELECT count(*) FILTER (WHERE conversation_id = '') AS people,"
+            " count(*) FILTER (WHERE conversation_id <> '') AS conversations"
+            " FROM audit.holds WHERE released_us = 0"
+        )
+    return StandingHolds(**rows[0])
 
 
 async def exclude_erasing(connection: asyncpg.Connection, user: int) -> None:

@@ -14,6 +14,7 @@ from axon.experiments.flag_side import Doing
 from axon.experiments.killing import Killing
 from axon.experiments.measuring import Measured, measure
 from axon.experiments.metrics import COUNTED
+from axon.experiments.news import News, news
 from axon.experiments.projector import ExperimentsProjector
 from axon.experiments.store import Calculated, Standing, Step
 from axon.experiments.watching import ExperimentsWatch
@@ -35,9 +36,11 @@ __all__ = [
     "Guardrail",
     "Killing",
     "Measured",
+    "News",
     "NoResults",
     "Standing",
     "Step",
     "UnknownExperiment",
     "measure",
+    "news",
 ]

@@ -220,4 +220,6 @@ def _expect(standing: Standing, state: str) -> None:
 
 
 def _task_failed(name: str, error: BaseException) -> None:
-    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
+    log.error(
+        "task.failed", "A background task failed.", axon__task=name, error__message=repr(error)
+    )

@@ -14,6 +14,7 @@ from axon.journal import Journal
 from axon.records import FeedbackGiven, encode
 from axon.sealing import KeyStore, item_context, seal
 from axon.stores import Postgres, PostgresAway
+from axon.telemetry import counter
 
 QUERY_TIMEOUT_S = 2.0
 
@@ -23,6 +24,15 @@ FEEDBACK_PREFIX = "fdb"
 COMMENT_ITEM = "feedback.comment"
 EDITED_ITEM = "feedback.edited"
 """What the seals are bound to, beside the answer."""
+
+_WORDS = "words"
+_WITHDRAWN = "withdrawn"
+_given = counter(
+    "axon_feedback_total", "What was said of answers: a rating, words alone, or nothing any more.",
+    ("rating",),
+)  # fmt: skip
+for _rating in ("up", "down", _WORDS, _WITHDRAWN):
+    _given.labels(_rating)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +135,7 @@ class FeedbackRoom:
             withdrawn=given is None,
         )
         await until_done(parts.journal.append(*encode(record)))
+        _given.labels(_WITHDRAWN if given is None else said.rating or _WORDS).inc()
         return record.at_us
 
     async def _sealed(self, owner: Owner, turn_id: str, item: str, text: str) -> bytes:

@@ -44,6 +44,8 @@ TIMEOUT_S = 10.0
 WHY_CHARS_MAX = 1000
 
 _changes = counter("axon_flags_changes_total", "Changes of flags that took effect.", ("origin",))
+for _origin in ("api", "folder", "schedule", "experiments"):
+    _changes.labels(_origin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,9 @@ async def _close_when_gone(call: Call, followed: Followed) -> None:
 
 
 def _watcher_failed(name: str, error: BaseException) -> None:
-    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
+    log.error(
+        "task.failed", "A background task failed.", axon__task=name, error__message=repr(error)
+    )
 
 
 def _line(conversation_id: str, event: ConversationEvent) -> bytes:

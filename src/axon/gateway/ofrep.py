@@ -141,7 +141,9 @@ async def _send(door: Door, call: Call, number: int | None) -> None:
 
 
 def _watcher_failed(name: str, error: BaseException) -> None:
-    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
+    log.error(
+        "task.failed", "A background task failed.", axon__task=name, error__message=repr(error)
+    )
 
 
 async def _context(door: Door, call: Call, key: str) -> EvaluationContext:

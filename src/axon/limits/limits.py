@@ -21,7 +21,7 @@ from axon.limits.overage import hold_of, with_overage
 from axon.limits.own_turns import OwnTurns
 from axon.limits.parts import LimitsParts
 from axon.limits.replica import RulesReplica
-from axon.limits.rules import AMOUNT_MAX, QueueShare, Rule
+from axon.limits.rules import AMOUNT_MAX, KINDS, MEASURES, QueueShare, Rule
 from axon.limits.shared_counters import RENEW_EVERY_S, SharedCounters
 from axon.limits.values import Admission, Asked, RuleState
 from axon.records import Hold, Record, TurnCompleted, TurnHead, TurnInterrupted
@@ -35,6 +35,10 @@ _refused = counter("axon_limits_refused_total", "Turns refused by a limit.", ("m
 _exceeded = counter(
     "axon_limits_exceeded_total", "Turns admitted beyond a limit that allows it.", ("kind",)
 )
+for _measure in MEASURES:
+    _refused.labels(_measure)
+for _kind in KINDS:
+    _exceeded.labels(_kind)
 _alone = counter("axon_limits_alone_total", "Turns admitted or refused without Valkey.")
 
 

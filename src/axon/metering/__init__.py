@@ -1,5 +1,6 @@
 """What turns consume and cost, and outside events: prices, charges, meters, sums of usage."""
 
+from axon.metering.activity import Activity, activity
 from axon.metering.book import PriceBook
 from axon.metering.entitlements import Entitlement, Entitlements, EntitlementValue, Holder
 from axon.metering.errors import (
@@ -45,6 +46,7 @@ __all__ = [
     "PATH_PATTERN",
     "ROLLUPS",
     "SUBJECT",
+    "Activity",
     "Aggregation",
     "BatchTooLarge",
     "ClosingPolicy",
@@ -92,6 +94,7 @@ __all__ = [
     "UsageSum",
     "UsageUnavailable",
     "Width",
+    "activity",
     "all_prices",
     "check_prices",
     "is_owed",

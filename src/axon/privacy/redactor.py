@@ -11,9 +11,17 @@ from axon.privacy.kind import Kind
 from axon.privacy.personal import PERSONAL
 from axon.privacy.scanner import Scanner, Span
 from axon.privacy.secret_kinds import SECRETS
+from axon.telemetry import counter
 
 KINDS: tuple[Kind, ...] = (*SECRETS, *PERSONAL)
 """All kinds; where two begin at one place and are equally long, the first counts."""
+
+_hits = counter(
+    "axon_redaction_hits_total", "Values that were hidden in log lines, errors, exports and turns.",
+    ("kind",),
+)  # fmt: skip
+for _kind in KINDS:
+    _hits.labels(_kind.name)
 
 HIDDEN_MAX = 4_096
 """Different values hidden in one turn; a text with more is hidden for good from there on."""
@@ -136,6 +144,8 @@ def hidden_again(text: str, values: Mapping[str, str]) -> str:
 
 def _replaced(data: bytes, spans: Sequence[Span], names: Sequence[str]) -> str:
     parts, place = [], 0
+    for span in spans:
+        _hits.labels(span.name).inc()
     for span, name in zip(spans, names, strict=True):
         parts += [data[place : span.start], name.encode()]
         place = span.end

@@ -8,6 +8,7 @@ from axon.records import SealedItem, TokenUsage, TurnCompleted, TurnInterrupted,
 from axon.sealing import item_context, seal
 from axon.turns.answer import Closing, Ending, OutputItem
 from axon.turns.failures import BROKEN, LEASE_LOST, NOT_DURABLE
+from axon.turns.measures import measure_verdicts
 from axon.turns.request import ANSWER_ITEM, EVENTS_ITEM, REQUEST_ITEM, RunningTurn, TurnEnd
 from axon.turns.reserving import within_reservation
 from axon.turns.rooms import TurnRooms
@@ -100,6 +101,8 @@ def _end_record(
     times = turn.times(rooms.clock.monotonic())
     charge = turn.charge = rooms.prices.charge(head, ending.status, usage)
     verdicts = turn.verdicts if turn.guard is None else turn.verdicts + turn.guard.verdicts()
+    if verdicts:
+        measure_verdicts(verdicts)
     if completed:
         return TurnCompleted(
             head=head,

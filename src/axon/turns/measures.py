@@ -1,11 +1,12 @@
 """What is counted of every turn."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 from axon.base import MICROS_PER_SECOND, NANOS_PER_UNIT, Clock
 from axon.inference import WILDCARD_LANE
-from axon.records import TokenUsage
+from axon.records import TokenUsage, Verdict
 from axon.telemetry import (
     OTHER,
     TOKEN_BUCKETS,
@@ -50,6 +51,13 @@ _charged = CounterTallies(
 _evaluations = CounterTallies(
     "axon_flag_evaluations_total", "Answers of flags for turns that ended.", ("flag", "variant")
 )
+
+_verdicts = CounterTallies(
+    "axon_safety_verdicts_total", "What safety decided about turns, and who.", ("stage", "action")
+)
+for _stage in ("input", "output"):
+    for _action in ("passed", "flagged", "redacted", "blocked", "unchecked"):
+        _verdicts.series(_stage, _action)
 
 
 class _Series(NamedTuple):
@@ -107,6 +115,12 @@ def measure(turn: RunningTurn, clock: Clock) -> None:
         charged.count += turn.charge.cost_nano / NANOS_PER_UNIT
     for one in turn.assignments:
         _evaluations.series(one.flag, one.variant).count += 1
+
+
+def measure_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """Count what safety decided about a turn that is about to end."""
+    for one in verdicts:
+        _verdicts.series(one.stage, one.action).count += 1
 
 
 def _measure_engine(turn: RunningTurn, model: str) -> None:

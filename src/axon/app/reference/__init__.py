@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from axon.app.reference.dashboards import DASHBOARDS, Dashboard, dashboard_json
+from axon.app.reference.dashboards import DASHBOARDS
 from axon.app.reference.metrics_page import metrics_page
+from axon.app.reference.panels import Dashboard, dashboard_json
 from axon.app.reference.records_page import records_page
 from axon.app.reference.routes_page import routes_page
 from axon.app.reference.settings_page import settings_page

@@ -1,64 +1,55 @@
 """Grafana's dashboards, in deploy/observability/grafana, made from the panels named here."""
 
-from dataclasses import dataclass
+from axon.app.reference.panels import WINDOW, Dashboard, Panel, quantiles, rate
 
-import msgspec
-
-_WIDTH, _HEIGHT, _COLUMNS = 12, 8, 2
-_WINDOW = "$__rate_interval"
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One question to Prometheus, by a graph; several lines of one unit."""
-
-    title: str
-    unit: str
-    queries: tuple[tuple[str, str], ...]
-    """PromQL and the legend of its lines."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dashboard:
-    """What one person wants to see at once."""
-
-    name: str
-    title: str
-    panels: tuple[Panel, ...]
-
-
-def _quantiles(metric: str, by: str = "") -> tuple[tuple[str, str], ...]:
-    labels = f"le, {by}" if by else "le"
-    legend = f" {{{{{by}}}}}" if by else ""
-    return tuple(
+_FAILED = tuple(
+    (
         (
-            f"histogram_quantile({quantile}, sum by ({labels}) (rate({metric}_bucket[{_WINDOW}])))",
-            f"p{int(quantile * 100)}{legend}",
-        )
-        for quantile in (0.5, 0.99)
+            f'sum(rate(axon_http_requests_total{{status=~"{wrong}.."}}[{WINDOW}]))'
+            f" / sum(rate(axon_http_requests_total[{WINDOW}]))"
+        ),
+        f"{wrong}xx",
     )
-
-
-def _rate(metric: str, by: str, chosen: str = "") -> tuple[str, str]:
-    query = f"sum by ({by}) (rate({metric}{chosen}[{_WINDOW}]))"
-    return query, " ".join(f"{{{{{one.strip()}}}}}" for one in by.split(","))
-
+    for wrong in (4, 5)
+)
+_HITS = f"sum(rate(axon_embedding_cache_hits_total[{WINDOW}]))"
+_MISSES = f"sum(rate(axon_embedding_cache_misses_total[{WINDOW}]))"
 
 SERVICE = Dashboard(
     "service",
     "Axon: service",
     (
-        Panel("Requests", "reqps", (_rate("axon_http_requests_total", "status"),)),
-        Panel("Turns by how they ended", "ops", (_rate("axon_turns_total", "status"),)),
-        Panel("Time of requests", "s", _quantiles("http_server_request_duration_seconds", "route")),
-        Panel("Time to first token", "s", _quantiles("gen_ai_server_time_to_first_token_seconds")),
+        Panel("Requests", "reqps", (rate("axon_http_requests_total", "status"),)),
+        Panel("Turns by how they ended", "ops", (rate("axon_turns_total", "status"),)),
+        Panel("Time of requests", "s", quantiles("http_server_request_duration_seconds", "route")),
+        Panel("Time to first token", "s", quantiles("gen_ai_server_time_to_first_token_seconds")),
         Panel(
             "Time for each token behind it",
             "s",
-            _quantiles("gen_ai_server_time_per_output_token_seconds"),
+            quantiles("gen_ai_server_time_per_output_token_seconds"),
         ),
-        Panel("Axon's own share of a turn", "s", _quantiles("axon_overhead_seconds")),
+        Panel("Axon's own share of a turn", "s", quantiles("axon_overhead_seconds")),
         Panel("Turns running", "short", (("sum(axon_turns_running)", "turns"),)),
+        Panel("Share of requests that failed", "percentunit", _FAILED),
+        Panel(
+            "Where histories came from", "ops", (rate("axon_conversation_windows_total", "from"),)
+        ),
+        Panel(
+            "Embeddings found in memory",
+            "percentunit",
+            ((f"{_HITS} / ({_HITS} + {_MISSES})", "hits"),),
+        ),
+        Panel("Processor time", "percentunit", (rate("process_cpu_seconds_total", "instance"),)),
+        Panel(
+            "Memory",
+            "bytes",
+            (("sum by (instance) (process_resident_memory_bytes)", "{{instance}}"),),
+        ),
+        Panel(
+            "Starts in the last hour",
+            "short",
+            (("sum by (instance) (changes(process_start_time_seconds[1h]))", "{{instance}}"),),
+        ),
         Panel("Connections", "short", (("sum(axon_http_connections)", "connections"),)),
         Panel(
             "Dependencies done without",
@@ -66,7 +57,7 @@ SERVICE = Dashboard(
             (("max by (dependency) (axon_degraded_mode)", "{{dependency}}"),),
         ),
         Panel(
-            "Telemetry that nobody got", "ops", (_rate("axon_telemetry_dropped_total", "signal"),)
+            "Telemetry that nobody got", "ops", (rate("axon_telemetry_dropped_total", "signal"),)
         ),
     ),
 )
@@ -74,13 +65,13 @@ DURABILITY = Dashboard(
     "durability",
     "Axon: durability",
     (
-        Panel("One flush to the disk", "s", _quantiles("axon_journal_fsync_seconds")),
+        Panel("One flush to the disk", "s", quantiles("axon_journal_fsync_seconds")),
         Panel(
             "Entries made durable",
             "ops",
-            ((f"sum(rate(axon_journal_appends_total[{_WINDOW}]))", "entries"),),
+            ((f"sum(rate(axon_journal_appends_total[{WINDOW}]))", "entries"),),
         ),
-        Panel("Entries in one flush", "short", _quantiles("axon_journal_batch_entries")),
+        Panel("Entries in one flush", "short", quantiles("axon_journal_batch_entries")),
         Panel("Journal failed", "short", (("max(axon_journal_failed)", "failed"),)),
         Panel(
             "Entries PostgreSQL lacks", "short", (("sum(axon_projection_lag_records)", "entries"),)
@@ -100,14 +91,14 @@ WORKERS = Dashboard(
     "workers",
     "Axon: workers and engines",
     (
-        Panel("Waiting for an engine", "s", _quantiles("axon_queue_wait_seconds")),
+        Panel("Waiting for an engine", "s", quantiles("axon_queue_wait_seconds")),
         Panel(
             "Jobs that wait", "short", (("sum by (queue) (axon_queue_jobs_waiting)", "{{queue}}"),)
         ),
         Panel(
             "Answers of upstreams",
             "ops",
-            (_rate("axon_upstream_answers_total", "upstream, outcome"),),
+            (rate("axon_upstream_answers_total", "upstream, outcome"),),
         ),
         Panel(
             "Free slots",
@@ -117,7 +108,7 @@ WORKERS = Dashboard(
         Panel(
             "Time of operations",
             "s",
-            _quantiles("gen_ai_client_operation_duration_seconds", "gen_ai_request_model"),
+            quantiles("gen_ai_client_operation_duration_seconds", "gen_ai_request_model"),
         ),
         Panel(
             "Engines: requests",
@@ -142,8 +133,8 @@ WORKERS = Dashboard(
             (
                 (
                     (
-                        f"sum(rate(vllm:prefix_cache_hits_total[{_WINDOW}])) / "
-                        f"sum(rate(vllm:prefix_cache_queries_total[{_WINDOW}]))"
+                        f"sum(rate(vllm:prefix_cache_hits_total[{WINDOW}])) / "
+                        f"sum(rate(vllm:prefix_cache_queries_total[{WINDOW}]))"
                     ),
                     "hits",
                 ),
@@ -169,104 +160,107 @@ MONEY = Dashboard(
         Panel(
             "Tokens by model",
             "short",
-            (_rate("gen_ai_client_token_usage_sum", "gen_ai_request_model, gen_ai_token_type"),),
+            (rate("gen_ai_client_token_usage_sum", "gen_ai_request_model, gen_ai_token_type"),),
         ),
-        Panel("Tokens by tier", "short", (_rate("gen_ai_client_token_usage_sum", "axon_tier"),)),
-        Panel("Turns refused by a limit", "ops", (_rate("axon_limits_refused_total", "measure"),)),
-        Panel("Turns beyond a limit", "ops", (_rate("axon_limits_exceeded_total", "kind"),)),
+        Panel("Tokens by tier", "short", (rate("gen_ai_client_token_usage_sum", "axon_tier"),)),
+        Panel(
+            "Active users",
+            "short",
+            (("max by (window) (axon_business_active_users)", "in a {{window}}"),),
+        ),
+        Panel(
+            "Signups",
+            "short",
+            (("max by (kind, window) (axon_business_signups)", "{{kind}} in a {{window}}"),),
+        ),
+        Panel("Accounts", "short", (("max by (kind) (axon_business_accounts)", "{{kind}}"),)),
+        Panel(
+            "Revenue",
+            "short",
+            (
+                (
+                    "max by (currency, window) (axon_business_revenue_nano) / 1e9",
+                    "{{currency}} in a {{window}}",
+                ),
+            ),
+        ),
+        Panel("Turns refused by a limit", "ops", (rate("axon_limits_refused_total", "measure"),)),
+        Panel("Turns beyond a limit", "ops", (rate("axon_limits_exceeded_total", "kind"),)),
         Panel(
             "Turns without a price",
             "ops",
-            ((f"sum(rate(axon_metering_turns_without_price_total[{_WINDOW}]))", "turns"),),
+            ((f"sum(rate(axon_metering_turns_without_price_total[{WINDOW}]))", "turns"),),
         ),
         Panel(
             "Usage events that wait",
             "short",
             (("sum(axon_usage_stream_waiting_events)", "events"),),
         ),
-        Panel("Alerts raised", "ops", (_rate("axon_alerts_raised_total", "kind"),)),
+        Panel("Alerts raised", "ops", (rate("axon_alerts_raised_total", "kind"),)),
     ),
 )
 EXPERIMENTS = Dashboard(
     "experiments",
     "Axon: flags and experiments",
     (
+        Panel("Answers by variant", "ops", (rate("axon_flag_evaluations_total", "flag, variant"),)),
+        Panel("Feedback", "ops", (rate("axon_feedback_total", "rating"),)),
         Panel(
-            "Answers by variant", "ops", (_rate("axon_flag_evaluations_total", "flag, variant"),)
+            "Guardrails that wanted a flag off",
+            "short",
+            (
+                ("sum(increase(axon_experiment_guardrails_total[1h]))", "wanted"),
+                ("sum(increase(axon_experiment_kills_total[1h]))", "switched off"),
+            ),
         ),
+        Panel("Units with two variants", "short", (("max(axon_experiment_units_moved)", "units"),)),
         Panel("Newest change", "short", (("max(axon_flags_number)", "number"),)),
-        Panel("Changes", "ops", (_rate("axon_flags_changes_total", "origin"),)),
+        Panel("Changes", "ops", (rate("axon_flags_changes_total", "origin"),)),
         Panel("Flags that are off", "short", (("max(axon_flags_unusable)", "unusable"),)),
-        Panel("Looking for passages", "s", _quantiles("axon_retrieval_seconds")),
-        Panel("What came of it", "ops", (_rate("axon_retrieval_seconds_count", "outcome"),)),
+        Panel("Looking for passages", "s", quantiles("axon_retrieval_seconds")),
+        Panel("What came of it", "ops", (rate("axon_retrieval_seconds_count", "outcome"),)),
     ),
 )
 PRIVACY = Dashboard(
     "privacy",
     "Axon: privacy",
     (
+        Panel(
+            "Reads and other acts of auditors",
+            "ops",
+            (rate("axon_audit_accesses_total", "action"),),
+        ),
+        Panel("Values hidden", "ops", (rate("axon_redaction_hits_total", "kind"),)),
+        Panel(
+            "What safety decided",
+            "ops",
+            (rate("axon_safety_verdicts_total", "stage, action"),),
+        ),
+        Panel(
+            "People forgotten",
+            "short",
+            (("sum(increase(axon_subjects_erased_total[1d]))", "people"),),
+        ),
+        Panel("Legal holds", "short", (("max by (kind) (axon_business_legal_holds)", "{{kind}}"),)),
+        Panel(
+            "Journals whose chain is broken",
+            "short",
+            (("max(axon_audit_broken_chains)", "journals"),),
+        ),
         Panel("Ages of the keys believed", "s", (("max(axon_accounts_age_seconds)", "oldest"),)),
         Panel(
             "Requests refused",
             "reqps",
-            (_rate("axon_http_requests_total", "route", '{status=~"401|403|404"}'),),
+            (rate("axon_http_requests_total", "route", '{status=~"401|403|404"}'),),
         ),
         Panel(
             "Segments read again",
             "Bps",
-            ((f"sum(rate(axon_journal_scrubbed_bytes_total[{_WINDOW}]))", "bytes"),),
+            ((f"sum(rate(axon_journal_scrubbed_bytes_total[{WINDOW}]))", "bytes"),),
         ),
         Panel(
-            "Telemetry that nobody got", "ops", (_rate("axon_telemetry_dropped_total", "signal"),)
+            "Telemetry that nobody got", "ops", (rate("axon_telemetry_dropped_total", "signal"),)
         ),
     ),
 )
 DASHBOARDS = (SERVICE, DURABILITY, WORKERS, MONEY, EXPERIMENTS, PRIVACY)
-
-
-def dashboard_json(dashboard: Dashboard) -> bytes:
-    """Return the dashboard as Grafana imports it."""
-    panels = [_panel(number, panel) for number, panel in enumerate(dashboard.panels)]
-    shown: dict[str, object] = {
-        "title": dashboard.title,
-        "uid": f"axon-{dashboard.name}",
-        "schemaVersion": 39,
-        "tags": ["axon"],
-        "editable": True,
-        "refresh": "30s",
-        "time": {"from": "now-3h", "to": "now"},
-        "templating": {
-            "list": [
-                {
-                    "name": "datasource",
-                    "label": "Prometheus",
-                    "type": "datasource",
-                    "query": "prometheus",
-                }
-            ]
-        },
-        "panels": panels,
-    }
-    return msgspec.json.format(msgspec.json.encode(shown), indent=2) + b"\n"
-
-
-def _panel(number: int, panel: Panel) -> dict[str, object]:
-    source = {"type": "prometheus", "uid": "${datasource}"}
-    row, column = divmod(number, _COLUMNS)
-    return {
-        "id": number + 1,
-        "type": "timeseries",
-        "title": panel.title,
-        "datasource": source,
-        "gridPos": {"x": column * _WIDTH, "y": row * _HEIGHT, "w": _WIDTH, "h": _HEIGHT},
-        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
-        "targets": [
-            {
-                "refId": chr(ord("A") + place),
-                "datasource": source,
-                "expr": query,
-                "legendFormat": legend,
-            }
-            for place, (query, legend) in enumerate(panel.queries)
-        ],
-    }

@@ -88,7 +88,9 @@ async def _project(settings: Settings) -> int:
 
 
 def _task_failed(name: str, error: BaseException) -> None:
-    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
+    log.error(
+        "task.failed", "A background task failed.", axon__task=name, error__message=repr(error)
+    )
 
 
 @asynccontextmanager

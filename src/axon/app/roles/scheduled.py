@@ -116,7 +116,7 @@ class Schedule:
             kept.mine = lost is not None
             kept.succeeded_us = self._clock.now_us()  # its lag is counted from here
             what = "runs here" if kept.mine else "runs elsewhere"
-            log.info("task.moved", f"The task {kept.task.name} {what}.", task=kept.task.name)
+            log.info("task.moved", f"The task {kept.task.name} {what}.", axon__task=kept.task.name)
         if lost is None:
             kept.breaker.succeeded()
             return STANDBY_S
@@ -146,4 +146,6 @@ async def _awaited(task: ScheduledTask) -> None:
 
 
 def _keeper_failed(name: str, error: BaseException) -> None:
-    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
+    log.error(
+        "task.failed", "A background task failed.", axon__task=name, error__message=repr(error)
+    )

@@ -12,6 +12,7 @@ import uvloop
 from axon.app.alerting import alert_watch, deliveries
 from axon.app.archiving import Archiving
 from axon.app.bound_stores import bound_database
+from axon.app.business import LOOK_EVERY_S, BusinessFigures
 from axon.app.folders import DataFolder
 from axon.app.roles.log_level import follow_level_signal
 from axon.app.roles.scheduled import Schedule, ScheduledTask
@@ -103,6 +104,7 @@ def tasks_of(
     retention = Retention(postgres, clock, settings.audit.retention_days)
     purge_again = PurgeAgain(postgres, clock)
     experiments = ExperimentsWatch(postgres, keyring.identity, clock)
+    business = BusinessFigures(postgres, clock)
     delivering = deliveries(settings.alerts, postgres, keyring, clock)
     archiving = Archiving.of(settings, postgres, clock, SystemRandomness())
     tasks = [
@@ -112,6 +114,7 @@ def tasks_of(
         ScheduledTask(name="audit-retention", every_s=_EXPIRE_EVERY_S, work=retention.expire),
         ScheduledTask(name="archive", every_s=_ARCHIVE_EVERY_S, work=archiving.work),
         ScheduledTask(name="erasures", every_s=_PURGE_EVERY_S, work=purge_again.look),
+        ScheduledTask(name="business", every_s=LOOK_EVERY_S, work=business.look),
     ]
     if settings.usage_stream.brokers:
         stream = usage_stream(settings, postgres, keyring, clock)
@@ -133,4 +136,6 @@ def tasks_of(
 
 
 def _task_failed(name: str, error: BaseException) -> None:
-    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
+    log.error(
+        "task.failed", "A background task failed.", axon__task=name, error__message=repr(error)
+    )

@@ -367,7 +367,9 @@ def _watched(folder: str) -> Path | None:
 
 
 def _task_failed(name: str, error: BaseException) -> None:
-    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
+    log.error(
+        "task.failed", "A background task failed.", axon__task=name, error__message=repr(error)
+    )
 
 
 async def close_rooms(rooms: ServingRooms) -> None:

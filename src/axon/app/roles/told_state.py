@@ -26,8 +26,11 @@ FORGOTTEN_AFTER_S = 3600.0
 FILES_MAX = 128
 """Twice the worker processes of a node; what is beyond is litter of many crashes."""
 
-_UP = "axon_dependency_up"
-"""The one metric whose 0 says something of a process that never counted anything."""
+_TOLD_AT_ZERO = (
+    *("axon_dependency_up", "axon_business_"),
+    *("axon_experiment_units_moved", "axon_projection_parked_records"),
+)
+"""Metrics with series in those processes alone that know them, whose 0 says something."""
 
 _BYTES_MAX = 4 << 20
 """A page of metrics has some tens of kilobytes."""
@@ -123,11 +126,15 @@ def _counted(page: str) -> str:
     for line in [*page.splitlines(), "# HELP"]:
         if line.startswith("# HELP"):
             samples = [one for one in family if not one.startswith("#")]
-            if any(one.startswith(_UP) or float(one.rpartition(" ")[2]) for one in samples):
+            if any(_says(one) for one in samples):
                 kept += family
             family = []
         family.append(line)
     return "".join(f"{line}\n" for line in kept)
+
+
+def _says(sample: str) -> bool:
+    return sample.startswith(_TOLD_AT_ZERO) or float(sample.rpartition(" ")[2]) != 0
 
 
 def _write(path: Path, state: ToldState) -> None:

@@ -79,4 +79,6 @@ def upstreams_health(models: ModelTable, engines: Engines) -> dict[str, Health]:
 
 
 def _task_failed(name: str, error: BaseException) -> None:
-    log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
+    log.error(
+        "task.failed", "A background task failed.", axon__task=name, error__message=repr(error)
+    )

@@ -292,6 +292,8 @@ class Dispatcher:
 
     def _task_failed(self, name: str, error: BaseException) -> None:
         """Do without workers from now on: a mistake of ours must not leave turns waiting."""
-        log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
+        log.error(
+            "task.failed", "A background task failed.", axon__task=name, error__message=repr(error)
+        )
         self._broken = True
         self._bear_with(float("inf"))

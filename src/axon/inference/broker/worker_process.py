@@ -101,6 +101,8 @@ class WorkerProcess:
         await self._valkey.stop()
 
     def _task_failed(self, name: str, error: BaseException) -> None:
-        log.error("task.failed", "A background task failed.", task=name, error__message=repr(error))
+        log.error(
+            "task.failed", "A background task failed.", axon__task=name, error__message=repr(error)
+        )
         self.broken = True
         self.over.set()
