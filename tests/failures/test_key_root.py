@@ -35,7 +35,6 @@ def lone(
                 "AXON_KEYS_VAULT_URL": url,
                 "AXON_KEYS_VAULT_TOKEN_PATH": str(token),
                 "AXON_KEYS_VAULT_NAMESPACE": "team",
-                "AXON_KEYS_REGION": "eu",
             },
         )
         yield serving

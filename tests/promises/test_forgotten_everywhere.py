@@ -17,9 +17,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from axon.app.cli.main import axon as axon_command
 from axon.app.embedded import EmbeddedPostgres, EmbeddedValkey
 from axon.app.folders import DataFolder
-from axon.base import SystemRandomness
-from axon.sealing import Keyring, item_context, key_id_of
-from axon.sealing.keyring import WrappedBytes
+from axon.base import SystemClock, SystemRandomness
+from axon.sealing import Keyring, KeyStore, item_context, key_id_of
 from axon.stores import Valkey
 from tests.app.test_backup_running import until_projected
 from tests.gateway.audited import Client, client_of, command
@@ -91,10 +90,19 @@ def canary(user: str, number: int = 0) -> str:
 
 def keys_left(data: Path) -> list[AESGCM]:
     """Return every data key that is anywhere and can be unwrapped."""
-    keyring = Keyring.open(DataFolder(data).keyring, SystemRandomness())
-    with sqlite3.connect(DataFolder(data).key_store) as connection:
-        rows = connection.execute("SELECT kek_id, wrapped FROM data_keys").fetchall()
-    return [AESGCM(keyring.unwrap(WrappedBytes(kek, wrapped))) for kek, wrapped in rows]
+    path, randomness = DataFolder(data).key_store, SystemRandomness()
+    keyring = Keyring.open(DataFolder(data).keyring, randomness)
+    with sqlite3.connect(path) as connection:
+        ids = [row[0] for row in connection.execute("SELECT key_id FROM data_keys")]
+
+    async def opened() -> list[AESGCM]:
+        keys = KeyStore(path, keyring, SystemClock(), randomness)
+        try:
+            return [(await keys.by_id(key_id)).cipher for key_id in ids]
+        finally:
+            await keys.close()
+
+    return asyncio.run(opened())
 
 
 def can_be_read(sealed: Sealed, keys: list[AESGCM]) -> bool:
