@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from axon.accounts import AccountsAdmin, NewKey
+from axon.accounts import AccountsAdmin, Cells, NewKey
 from axon.alerts import AdminParts, AlertsAdmin
 from axon.base import MIB, SystemClock, SystemRandomness
 from axon.deeds import Actor, Deed, DeedsJournaling, DeedsProjector, actor_text, read_deeds
@@ -81,6 +81,16 @@ async def test_keys_users_and_organizations_leave_deeds_without_secrets_and_name
     everything = str(found)
     for hidden in ("ada", "laptop", made.secret, made.secret[-4:], "mac", "hint"):
         assert hidden not in everything.replace(made.key.credential_id, ""), hidden
+
+
+async def test_where_a_person_is_kept_leaves_a_deed(postgres: Postgres, keyring: Keyring) -> None:
+    cells = Cells(region="us", base_urls={"eu": "https://eu.example.com/v1"})
+    admin = AccountsAdmin(postgres, keyring, CLOCK, RANDOMNESS, cells)
+    org = await admin.create_org("acme", "gold")
+    await admin.place_user(org.org_id, "ada@example.com", "eu")
+    [*_, placed] = await deeds(postgres, org.org_id)
+    assert placed.action == "placement.created" and json.loads(placed.became)["region"] == "eu"
+    assert "ada" not in str(placed)
 
 
 async def test_limits_tiers_zones_prices_and_webhooks_leave_deeds(
