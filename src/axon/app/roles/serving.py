@@ -19,7 +19,7 @@ from axon.app.roles.http_server import (
     raise_file_limit,
 )
 from axon.app.roles.log_level import follow_level_signal
-from axon.app.roles.serving_rooms import close_rooms, open_rooms
+from axon.app.roles.serving_rooms import ServingRooms, close_rooms, open_rooms
 from axon.app.roles.tls import certificate_of
 from axon.app.roles.upkeep import Upkeep
 from axon.app.settings import Settings
@@ -71,12 +71,7 @@ async def _serve(settings: Settings) -> int:
     await prepared
     upkeep = Upkeep(rooms, folder, settings.scheduler)
     rooms.tasks.start(upkeep.keep_up(), "upkeep")
-    journaling = DeedsJournaling(rooms.postgres, rooms.journal)
-    rooms.tasks.start(journaling.keep_journaling(), "journal deeds")
-    rooms.tasks.start(rooms.keys.keks.keep_fresh(), "keys of organizations")
-    if isinstance(rooms.worker, Worker):  # else those who drive the engines read theirs
-        reading = EngineMetrics(rooms.models, rooms.engines).keep_reading()
-        rooms.tasks.start(reading, "metrics of engines")
+    _keep_working(rooms)
     operation = Operation(
         ready=upkeep.not_ready,
         status=upkeep.status,
@@ -112,6 +107,16 @@ async def _serve(settings: Settings) -> int:
     await close_rooms(rooms)
     log.info("serving.stopped", "Stopped.", axon__turns__interrupted=late)
     return EXIT_JOURNAL_FAILED if journal_failed.is_set() else 0
+
+
+def _keep_working(rooms: ServingRooms) -> None:
+    """Begin what is done beside requests."""
+    journaling = DeedsJournaling(rooms.postgres, rooms.journal)
+    rooms.tasks.start(journaling.keep_journaling(), "journal deeds")
+    rooms.tasks.start(rooms.keys.keks.keep_fresh(), "keys of organizations")
+    if isinstance(rooms.worker, Worker):  # else those who drive the engines read theirs
+        reading = EngineMetrics(rooms.models, rooms.engines).keep_reading()
+        rooms.tasks.start(reading, "metrics of engines")
 
 
 def _private_socket(settings: Settings, folder: DataFolder) -> socket.socket | None:
