@@ -65,7 +65,7 @@ def test_every_written_line_has_known_fields_of_their_types(observed: Observed) 
                 line = json.loads(text)
                 assert not names.line_mistakes(line), line
                 found.add(line["event.action"])
-    assert {"http.request", "task.moved"} <= found
+    assert {"http.request", "serving.ready"} <= found
 
 
 def test_every_received_span_has_known_attributes_of_their_types(observed: Observed) -> None:

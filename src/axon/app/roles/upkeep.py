@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from axon import __version__
 from axon.app.folders import DataFolder
 from axon.app.roles.dependencies import Dependencies
+from axon.app.roles.projection_lag import ProjectionLag
 from axon.app.roles.serving_rooms import ServingRooms
 from axon.app.roles.told_state import SILENT_AFTER_S
 from axon.app.settings import SchedulerSettings
@@ -42,10 +43,12 @@ class Upkeep:
     scheduler: SchedulerSettings
     draining: bool = False
     dependencies: Dependencies = field(init=False)
+    lag: ProjectionLag = field(init=False)
 
     def __post_init__(self) -> None:
         """Look at everything from now on."""
         self.dependencies = Dependencies(self.rooms, self.folder, self.scheduler)
+        self.lag = ProjectionLag(self.rooms.door.clock)
 
     async def keep_up(self) -> None:
         """Forget what PostgreSQL has: in the tail at once, on disk after its retention."""
@@ -54,6 +57,7 @@ class Upkeep:
         while True:
             projected = self._projected()
             self.rooms.door.conversations.tail.prune(projected)
+            self.lag.look(self.rooms.journal.durable_through, projected)
             if clock.monotonic() >= look_at_s:
                 look_at_s = clock.monotonic() + _LOOK_EVERY_S
                 await self.dependencies.refresh()
@@ -85,8 +89,9 @@ class Upkeep:
 
     def measure(self) -> None:
         """Bring the gauges up to date, for a scrape."""
-        _lag.set(self.rooms.journal.durable_through - self._projected())
-        _lag_s.set(self.dependencies.projection_lag_s)
+        durable, projected = self.rooms.journal.durable_through, self._projected()
+        _lag.set(durable - projected)
+        _lag_s.set(max(self.lag.look(durable, projected), self.dependencies.projection_lag_s))
         _running.set(len(self.rooms.door.turns))
         for dependency, health in self.dependencies.health().items():
             _degraded.labels(dependency).set(not health.up)
