@@ -25,7 +25,7 @@ EXAMPLES = 6
 UNREACHED_MAX = 4
 """Operations that no made-up request of so few was right for."""
 
-FORBIDDEN = ("/v1/limit_rules", "/v1/tiers", "/v1/webhooks", "/v1/alerts/")
+FORBIDDEN = ("/v1/limit_rules", "/v1/prices", "/v1/tiers", "/v1/webhooks", "/v1/alerts/")
 """Want permissions the made-up requests do not have: a made-up rule would refuse the others, and a
 made-up webhook would have names looked up."""
 
@@ -122,7 +122,7 @@ def test_the_examples_of_the_document_work(fuzzed: RunningAxon) -> None:
     of_it = ("--org", "exemplary", "--user", "ada")
     permitted = [
         word
-        for name in ("limits", "alerts", "flags", "auditor", "privacy_officer")
+        for name in ("limits", "prices", "alerts", "flags", "auditor", "privacy_officer")
         for word in ("--permission", name)
     ]
     axon_command(fuzzed, "users", "create", "ada", *of_it[:2], *permitted)

@@ -13,7 +13,6 @@ from axon.gateway.problems import Problem
 from axon.gateway.relay import Owners, Relay, RelayOptions
 from axon.gateway.routing import openapi_document, routes
 from axon.gateway.sibling import SiblingAway, Siblings
-from axon.gateway.streaming import Streams
 
 __all__ = [
     "PERMISSIONS",
@@ -38,7 +37,6 @@ __all__ = [
     "SiblingAway",
     "Siblings",
     "Status",
-    "Streams",
     "TurnShown",
     "openapi_document",
     "routes",

@@ -78,10 +78,13 @@ JUDGED = Access(acting=True, permissions=frozenset({"auditor", "operator", "trai
 """That answers of the whole organization were good or bad. What people wrote is shown to the keys
 that act for them alone, and to auditors with the turn."""
 
+PRICES = Access(permissions=frozenset({"prices"}))
+"""What models cost everybody, and each organization."""
+
 MONITOR = Access(permissions=frozenset({"monitor"}))
 """How the installation is, with its metrics: sums over all organizations."""
 
-_ALL = (USAGE, INVOICES, WEBHOOKS, EVENTS, FLAGS, LIMITS, TURNS, WATCHED, JUDGED, MONITOR)
+_ALL = (USAGE, INVOICES, WEBHOOKS, EVENTS, FLAGS, LIMITS, PRICES, TURNS, WATCHED, JUDGED, MONITOR)
 
 PERMISSIONS: frozenset[str] = frozenset().union(*(one.permissions for one in _ALL))
 """Every permission there is. A user can be given no other, which would be a mistyped one."""

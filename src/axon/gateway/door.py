@@ -24,7 +24,7 @@ from axon.gateway.sibling import EARLIER_TRY_PATH
 from axon.gateway.streaming import Streams
 from axon.inference import ModelDirectory
 from axon.limits import Limits, LimitsAdmin
-from axon.metering import OutsideEvents, Usage
+from axon.metering import OutsideEvents, Prices, Usage
 from axon.subjects import Erasing, Exporting
 from axon.turns import EmbeddingCache, Fields, RunningTurn, TurnRequest, Turns
 
@@ -91,13 +91,14 @@ class Door:
     experiments: Experiments
     limits: Limits
     limits_admin: LimitsAdmin
+    prices: Prices
     invoices: Invoices
     alerts: OwnAlerts
     people: PeopleRooms
     mint: IdMint
     clock: Clock
-    streams: Streams
     options: GatewayOptions
+    streams: Streams = field(default_factory=Streams)
     embedding_cache: EmbeddingCache = field(
         default_factory=lambda: EmbeddingCache(SystemRandomness())
     )

@@ -21,6 +21,7 @@ from axon.gateway.openapi_audit import AUDIT_ANSWERS
 from axon.gateway.openapi_conversations import CONVERSATION_ANSWERS
 from axon.gateway.openapi_events import EVENTS_ANSWERS
 from axon.gateway.openapi_turns import TURN_ANSWERS
+from axon.gateway.price_shapes import PricePage, PriceSet
 
 
 class ErrorDetail(msgspec.Struct):
@@ -219,6 +220,8 @@ ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "limits.set_rule": LimitRule,
     "limits.remove_rule": Deleted,
     "stripe_events.take_event": StripeEvent,
+    "prices.list_prices": PricePage,
+    "prices.set_price": PriceSet,
     "tiers.list_tiers": Tiers,
     "tiers.get_tier": Tier,
     "tiers.set_tier": Tier,

@@ -25,6 +25,7 @@ from axon.gateway.members import (
 )
 from axon.gateway.openapi_audit import AUDIT_BODIES
 from axon.gateway.openapi_events import EVENT_EXAMPLE, EVENT_TYPES, QUERY_TYPES
+from axon.gateway.price_shapes import PriceRates, PriceTier
 from axon.gateway.prompts import PROMPTS_MAX
 
 Schema = dict[str, Any]
@@ -302,6 +303,24 @@ BODIES: dict[str, Body] = {
     "tiers.set_tier": Body(
         types={"description": str, "queue_share": int},
         example={"description": "first in the queue", "queue_share": 20},
+    ),
+    "prices.set_price": Body(
+        types={
+            "model": str,
+            "org_id": str,
+            "effective_from": int,
+            "effective_to": int,
+            "currency": str,
+            "rates": PriceRates,
+            "per_request_nano": int,
+            "tiers": list[PriceTier],
+            "source": str,
+        },
+        needed=("model", "rates"),
+        example={
+            "model": "small",
+            "rates": {"input_nano": 250_000_000, "output_nano": 2_000_000_000},
+        },
     ),
     "limits.set_rule": Body(
         types={

@@ -76,6 +76,7 @@ from axon.limits import (
 from axon.metering import (
     BatchTooLarge,
     EventWrong,
+    PriceWrong,
     RangeWrong,
     UnknownEntitlement,
     UnknownMeter,
@@ -243,6 +244,7 @@ _WRONG: Mapping[type[AxonError], str] = {
     ExportTooLarge: "export_too_large",
     InvalidParameter: "invalid_type",
     MonthWrong: "invalid_value",
+    PriceWrong: "invalid_value",
     RangeWrong: "invalid_value",
     SignatureWrong: "invalid_signature",
     TooManyEndpoints: "too_many_webhooks",

@@ -28,6 +28,7 @@ from axon.gateway import (
     ofrep,
     outside_events,
     passes,
+    prices,
     response_items,
     responses,
     stored_chat,
@@ -91,6 +92,7 @@ _LET_IN: tuple[tuple[Access, tuple[Route, ...]], ...] = (
         experiments.decide_experiment, experiments.get_results, experiments.experiment_history,
     )),
     (access.TURNS, (audit.search_turns, audit.get_turn)),
+    (access.PRICES, (prices.list_prices, prices.set_price)),
     (access.CONTENT, (
         audit.read_content, audit.request_reading, audit.list_requests, audit.approve_request,
     )),

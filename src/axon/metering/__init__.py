@@ -27,7 +27,7 @@ from axon.metering.meters import (
 )
 from axon.metering.outside_events import OutsideEvents
 from axon.metering.periods import Width, zone_named
-from axon.metering.price import Price, Rates, Tier, is_owed, rate, rate_at_most
+from axon.metering.price import Nano, Price, Rates, Tier, is_owed, rate, rate_at_most
 from axon.metering.price_store import all_prices
 from axon.metering.pricing import PriceChange, PriceFault, Prices, check_prices
 from axon.metering.projecting import MeteringProjector
@@ -68,6 +68,7 @@ __all__ = [
     "MeteringError",
     "MeteringProjector",
     "Meters",
+    "Nano",
     "OutsideEvents",
     "Price",
     "PriceBook",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from axon.base import Clock, Randomness
+from axon.deeds import Actor, acting
 from axon.metering.errors import PriceWrong
 from axon.metering.price import Price
 from axon.metering.price_store import (
@@ -45,11 +46,22 @@ class Prices:
     Every method may raise PostgresAway, and then the change may or may not have been made.
     """
 
-    def __init__(self, postgres: Postgres, clock: Clock, randomness: Randomness) -> None:
-        """`postgres` is started and stopped by its owner."""
+    def __init__(
+        self,
+        postgres: Postgres,
+        clock: Clock,
+        randomness: Randomness,
+        actor: Actor | None = None,
+    ) -> None:
+        """`postgres` is started and stopped by its owner; `actor` is who makes the changes."""
         self._postgres = postgres
         self._clock = clock
         self._randomness = randomness
+        self._actor = actor
+
+    def by(self, actor: Actor) -> "Prices":
+        """Return the same in the hands of somebody, whose changes they are."""
+        return Prices(self._postgres, self._clock, self._randomness, actor)
 
     async def list_all(self) -> list[Price]:
         """Return every price there ever was, by model, organization and beginning."""
@@ -74,6 +86,8 @@ class Prices:
             _check(price)
         done = []
         async with self._postgres.connection(TIMEOUT_S) as connection, connection.transaction():
+            if self._actor is not None:
+                await acting(connection, self._actor)
             version = await exclude_others(connection)
             lines = await prices_of(connection, {(one.org_id, one.model) for one in wanted})
             for price in wanted:
@@ -115,8 +129,10 @@ def _check(price: Price) -> None:
         raise PriceWrong("it begins before 1970")
     if price.effective_to_us and price.effective_to_us <= price.effective_from_us:
         raise PriceWrong("it ends before it begins")
-    if not price.model or "\0" in price.model:
+    if not price.model:
         raise PriceWrong("it names no model")
+    if any("\0" in text for text in (price.model, price.org_id, price.source)):
+        raise PriceWrong("a name holds the character 0")
 
 
 def _fit(price: Price, line: Sequence[Price]) -> PriceChange:

@@ -32,7 +32,7 @@ from axon.billing import Invoices, StripeWebhook
 from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
 from axon.experiments import Experiments, ExperimentsParts
 from axon.flags import Flags, FlagsParts
-from axon.gateway import Door, GatewayOptions, Streams
+from axon.gateway import Door, GatewayOptions
 from axon.inference import (
     Dispatcher,
     Engines,
@@ -44,7 +44,14 @@ from axon.inference import (
 )
 from axon.journal import Journal, Mark, read_cursor
 from axon.limits import Limits, LimitsAdmin, LimitsParts
-from axon.metering import FollowerOptions, OutsideEvents, PriceBook, PriceFollower, Usage
+from axon.metering import (
+    FollowerOptions,
+    OutsideEvents,
+    PriceBook,
+    PriceFollower,
+    Prices,
+    Usage,
+)
 from axon.privacy import Policies
 from axon.safety import SafetyPolicy
 from axon.sealing import Keyring, KeyStore
@@ -126,13 +133,13 @@ async def open_rooms(
         experiments=_experiments(ground, journal, allowance.flags),
         limits=allowance.limits,
         limits_admin=LimitsAdmin(ground.postgres),
+        prices=Prices(ground.postgres, ground.clock, ground.randomness),
         invoices=Invoices(ground.postgres),
         alerts=_alerts(settings, ground),
         people=people_rooms(settings, ground, journal, conversations, thawing),
         stripe_webhook=_stripe_webhook(settings, ground),
         mint=ground.mint,
         clock=ground.clock,
-        streams=Streams(),
         options=_gateway_options(settings, ground.keyring),
         relay=relay_between(settings, folder, ground.mint, ground.clock, tasks),
         without_postgresql=lambda: not ground.postgres.available,
