@@ -18,11 +18,9 @@ from axon.app.flag_sync.wire import (
 )
 from axon.base import AxonError
 
-STREAMS_MAX = 256
-"""At once; each has a thread. A process of a service opens one."""
-
-_CALLS_MAX = STREAMS_MAX + 16
-"""Streams, and calls that end at once; one more is refused."""
+CALLS_MAX = 256
+"""At once, streams among them; each has a thread, and one more is refused. A process of a service
+opens one stream."""
 
 STOP_WITHIN_S = 2.0
 
@@ -46,13 +44,13 @@ class SyncServer:
         """Listen at `address`, `host:port`, in clear without a certificate; raise AddressTaken."""
         self._source = source
         self._server = grpc.server(
-            ThreadPoolExecutor(_CALLS_MAX, "flag-sync"),
+            ThreadPoolExecutor(CALLS_MAX, "flag-sync"),
             handlers=[grpc.method_handlers_generic_handler(SERVICE, self._handlers())],
             options=[
                 ("grpc.max_receive_message_length", REQUEST_BYTES_MAX),
                 ("grpc.so_reuseport", 0),
             ],
-            maximum_concurrent_rpcs=_CALLS_MAX,
+            maximum_concurrent_rpcs=CALLS_MAX,
         )
         try:
             self.port = self._listen(address, certificate)
