@@ -250,7 +250,7 @@ def _speaks_tls_12(netloc: str) -> bool:
 def stream_one_by_one(cell: Cell, netloc: str, certificate: Path | None) -> None:
     """Read a streamed chat of which the engine holds the end back: what it said is there first."""
     gate = f"gate-{netloc}"
-    text = f"[[text:one two]][[chunks:2]][[delay_ms:5]][[usage_held:{gate}]]"
+    text = f"[[text:one two]][[chunks:2]][[usage_held:{gate}]]"
     body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": text}]}
     headers = {"authorization": f"Bearer {cell.key}"}
     connection = connect(netloc, certificate)

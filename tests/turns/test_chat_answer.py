@@ -58,6 +58,21 @@ def test_the_terminal_event_is_held_until_the_turn_is_closed() -> None:
     assert closing.shown.count(b"[DONE]") == 1
 
 
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize(
+    ("said", "end"), [("data: [DONE]", chunk("", "stop") + DONE), ("data: ", DONE)]
+)
+def test_text_is_not_held_because_the_end_came_in_the_same_read(
+    said: str, end: bytes, line_end: bytes
+) -> None:
+    text, end = (data.replace(b"\n", line_end) for data in (chunk(said), end))
+    answer, alone = new_answer(), new_answer()
+    assert alone.feed(chunk("hi") + text) == answer.feed(chunk("hi") + text + end) != b""
+    assert alone.feed(end) == b""
+    closings = [one.close(one.ending(), USAGE) for one in (alone, answer)]
+    assert closings[0] == closings[1]
+
+
 @pytest.mark.parametrize("show_usage", [True, False])
 def test_usage_is_shown_only_when_asked_for(show_usage: bool) -> None:
     answer = new_answer(show_usage=show_usage)

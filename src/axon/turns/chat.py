@@ -45,10 +45,12 @@ class ChatAnswer:
         done = False
         usage_only = False
         first = None
+        end = b""
         events = split_events(data)
         for event in events:
             if event == DONE:
                 done = True
+                end = end or event
                 continue
             chunk = read_completion(event)
             if first is None:
@@ -61,17 +63,24 @@ class ChatAnswer:
                 if said is None:
                     said = self.choices[choice.index] = Said()
                 said.hear(choice)
+                if choice.finish_reason is not None:
+                    end = end or event
         if first is not None:
             if not self.upstream_id:
                 self.upstream_id = first.id
             if usage_only and not self._show_usage:
                 data = b"".join(b"data: %b\n\n" % event for event in events if _shown(event))
             data = self._relabel(data, first)
-        self.complete = self.complete or done or self._all_finished()
+            end = end and self._relabel(end, first)
         if self.complete:
             self._held += data
-            data = b""
-        return data
+            return b""
+        self.complete = done or self._all_finished()
+        if not self.complete:
+            return data
+        begin = _line_begin(data, data.index(end))
+        self._held = data[begin:]
+        return data[:begin]
 
     def take_whole(self, data: bytes) -> None:
         """Keep the engine's answer under our labels."""
@@ -189,6 +198,11 @@ def usage_members(usage: TokenUsage) -> dict[str, object]:
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
+
+
+def _line_begin(data: bytes, place: int) -> int:
+    """Return where the line begins that `place` is in."""
+    return max(data.rfind(b"\n", 0, place), data.rfind(b"\r", 0, place)) + 1
 
 
 def _shown(event: bytes) -> bool:
