@@ -83,7 +83,7 @@ def test_more_values_than_can_come_back_are_hidden_for_good() -> None:
 def test_log_lines_are_redacted_text_by_text_behind_an_escape_too() -> None:
     secret = {"message": f'said "\t{_CARD}" twice', "jane@example.com": ["10.0.0.1", 7, None]}
     line, plain = msgspec.json.encode(secret).decode() + "\n", '{"message":"all\\nwell"}\n'
-    done = Redactor().redact_lines(line + plain + "not json jane@example.com\n")
+    done = Redactor().redact_lines([line, plain, "not json jane@example.com\n"])
     assert done.splitlines() == [
         '{"message":"said \\"\\t[card]\\" twice","[email]":["10.0.0.1",7,null]}',
         plain.strip(),

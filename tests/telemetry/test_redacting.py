@@ -1,9 +1,13 @@
 """Lines are led through what redacts them, whole; where that fails, none leaves as it came."""
 
 import io
+from collections.abc import Sequence
+
+import msgspec
 
 from axon.base import SystemClock
 from axon.privacy import Redactor
+from axon.privacy.scanner import Span
 from axon.telemetry import Log, render_metrics
 
 FLUSH_S = 60.0
@@ -29,8 +33,25 @@ def test_values_in_any_field_are_hidden() -> None:
     assert '"turn":"x1"' in first and "nothing to hide" in second
 
 
+def test_all_is_looked_at_but_when_the_line_was_written() -> None:
+    looked_at: list[bytes] = []
+
+    class Watched(Redactor):
+        def find(self, text: bytes) -> list[Span]:
+            looked_at.append(text)
+            return super().find(text)
+
+    stream, events = io.StringIO(), Log(SystemClock())
+    events.configure(stream, "axon", "info", Watched().redact_lines)
+    events.info("a.b", "nothing to hide")
+    assert events.flush(FLUSH_S)
+    written = msgspec.json.decode(stream.getvalue(), type=dict[str, str])
+    del written["@timestamp"]
+    assert looked_at == [b"," + msgspec.json.encode(written)[1:] + b"\n"]
+
+
 def test_lines_that_cannot_be_redacted_are_dropped_and_counted() -> None:
-    def broken(lines: str) -> str:
+    def broken(lines: Sequence[str]) -> str:
         raise ValueError(lines)
 
     stream, events = io.StringIO(), Log(SystemClock())

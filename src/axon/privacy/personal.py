@@ -116,7 +116,7 @@ def _phone(text: bytes, start: int, end: int) -> tuple[int, int] | None:
             return None
     elif not apart(text, start, end):
         return None
-    digits = re.sub(rb"\D", b"", found)
+    digits = found.translate(None, b" +()./-")
     if found.startswith((b"+", b"00")):
         bare = digits.removeprefix(b"00") if found.startswith(b"00") else digits
         separated = found.startswith(b"+") or b" " in found or _said_phone(text, start)
@@ -221,5 +221,6 @@ PERSONAL = (
           _bitcoin),
     Kind("ethereum", r"\b0x[0-9a-fA-F]{40}\b", stands_alone),
     Kind("coordinates", r"-?\d{1,2}\.\d{4,10}, ?-?\d{1,3}\.\d{4,10}\b", stands_alone),
-    Kind("phone", r"(\+|\b00|\b|\()[(]?\d[\d ()./-]{5,20}\d", _phone),
+    Kind("phone", r"(\+|\b00|\b|\()[(]?\d[\d ()./-]{5}", _phone,
+         rest=re.compile(rb"[\d ()./-]{0,15}\d")),
 )  # fmt: skip

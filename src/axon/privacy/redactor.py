@@ -75,11 +75,18 @@ class Redactor:
         """Return what was decoded from JSON with every text in it redacted, names included."""
         return walked(value, self.redact_text, names=True)
 
-    def redact_lines(self, lines: str) -> str:
-        """Return lines of JSON with every text in them redacted: log lines."""
-        if "\\" not in lines and not self.find(lines.encode("utf-8", "surrogatepass")):
-            return lines
-        return "".join([self._line(line) for line in lines.splitlines(keepends=True)])
+    def redact_lines(self, lines: Sequence[str]) -> str:
+        """Return log lines, each one JSON, with every text in them redacted.
+
+        When a line was written is not looked at: half the cost of a line would be to find that an
+        instant is no telephone number.
+        """
+        text = "".join(
+            [line[_OF_INSTANT:] if line.startswith(_INSTANT) else line for line in lines]
+        )
+        if "\\" not in text and not self.find(text.encode("utf-8", "surrogatepass")):
+            return "".join(lines)
+        return "".join([self._line(line) for line in lines])
 
     def _line(self, line: str) -> str:
         try:
@@ -169,6 +176,10 @@ def walked(
         }
     return value
 
+
+_INSTANT = '{"@timestamp":"2'
+_OF_INSTANT = len('{"@timestamp":"2026-11-23T06:56:06.240943+00:00"')
+"""Every line of ours begins like this; see `axon.telemetry.lines`."""
 
 _BUILT_IN = Scanner(KINDS)
 """Compiled once for all who add nothing of their own."""

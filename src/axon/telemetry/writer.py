@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from axon.telemetry.metrics import counter
@@ -12,8 +12,8 @@ from axon.telemetry.metrics import counter
 LINES_QUEUED_MAX = 4096
 """Lines that may wait for the stream: 64 MiB at worst, about a second of a burst usually."""
 
-Redact = Callable[[str], str]
-"""Takes whole lines and returns them without what nobody may read in them."""
+Redact = Callable[[Sequence[str]], str]
+"""Takes lines and returns them in one text, without what nobody may read in them."""
 
 _GATHER_S = 0.02
 """How long the thread lets lines gather after it wakes: under load the callers then pay for 50
@@ -82,13 +82,11 @@ class LineWriter:
 
     def _write(self, lines: list[str]) -> None:
         stream = self._stream or sys.stderr
-        text = "".join(lines)
-        if self._redact is not None and lines:
-            try:
-                text = self._redact(text)
-            except Exception:  # noqa: BLE001 - whatever it is, no line leaves as it came
-                _dropped.inc(len(lines))
-                return
+        try:
+            text = "".join(lines) if self._redact is None else self._redact(lines)
+        except Exception:  # noqa: BLE001 - whatever it is, no line leaves as it came
+            _dropped.inc(len(lines))
+            return
         try:
             stream.write(text)
             stream.flush()
