@@ -63,6 +63,8 @@ async def test_a_node_that_lost_its_keys_finds_them_again(scene: Scene) -> None:
     await scene.query("DELETE FROM sealing.data_keys")
     restored = await restore_keys(scene.place, await scene.verify(backup), quiet)
     assert restored == (1, 0)
+    deeds = await scene.query("SELECT action, object FROM deeds.deeds")
+    assert ("keys.restored", backup.name) in deeds
     keys = scene.place.key_store()
     async with scene.place.connection() as connection:
         assert isinstance(key_id, bytes)

@@ -62,6 +62,8 @@ async def test_what_the_backup_lacks_comes_from_the_journal(scene: Scene) -> Non
     await scene.restore(backup, REPLACE)
     assert await scene.items() == places(1, 5)
     assert read_cursor(scene.journal) == 5
+    restored = "SELECT actor::json ->> 'origin', action, object FROM deeds.deeds"
+    assert await scene.query(restored) == [("command", "content.restored", backup.name)]
     assert await scene.project() == 0
     assert await scene.items() == places(1, 9)
     assert read_cursor(scene.journal) == 9

@@ -12,16 +12,21 @@ import pytest
 from axon.accounts import AccountsAdmin, Cells, NewKey
 from axon.alerts import AdminParts, AlertsAdmin
 from axon.base import MIB, SystemClock, SystemRandomness
+from axon.billing import Billing
 from axon.deeds import Actor, Deed, DeedsJournaling, DeedsProjector, actor_text, read_deeds
 from axon.journal import Journal, JournalOptions
 from axon.limits import LimitsAdmin, Rule, Tier
 from axon.metering import Price, Prices, Rates
 from axon.projection import Positioned
-from axon.records import AdminAction, decode
+from axon.records import AdminAction, TokenUsage, decode
 from axon.sealing import Keyring
+from axon.sealing.kek_copy import note_begun, note_ended
 from axon.stores import Postgres, PostgresOptions
 from tests.alerts.receiver import LOOPBACK
+from tests.billing.scene import PRICE, SetClock
+from tests.billing.scene import Journal as Turns
 from tests.journal.journals import SMALL, Opened, read_all
+from tests.metering.scene import ORG
 
 COMMAND = Actor(origin="command", name="carl", place="tower")
 ROUTE = Actor(origin="api", place="192.0.2.7", org_id="org_9", user=9, credential_id="key_9")
@@ -126,6 +131,44 @@ async def test_limits_tiers_zones_prices_and_webhooks_leave_deeds(
     assert [one.action for one in rest] == ["price.created", "webhook.created", "webhook.changed"]
     assert [one.actor for one in rest] == [COMMAND, ROUTE, COMMAND]
     assert "hidden" not in str(rest) and "secret" not in str(rest)
+
+
+async def test_what_an_organization_is_asked_to_pay_leaves_deeds(
+    database: str, postgres: Postgres
+) -> None:
+    billing = Billing(postgres, SetClock("2026-12-15T12:00"), RANDOMNESS)
+    journal = Turns(database, [PRICE])
+    journal.turn("2026-10-05", usage=TokenUsage(input_tokens=10_000_000))
+    await journal.project()
+    await billing.draft("2026-10", ORG)
+    assert await deeds(postgres) == [], "a draft is asked of nobody"
+    ((invoice,),) = [done.invoices for done in await billing.close("2026-10", ORG)]
+    await billing.void(invoice.name, "wrong price")
+    ((again,),) = [done.invoices for done in await billing.close("2026-10", ORG)]
+    await billing.credit(again.name, 1, "a penny", "one")
+    found = await deeds(postgres)
+    assert [one.action for one in found] == [
+        "close.created", "invoice.changed", "invoice.changed", "close.changed",
+        "close.created", "invoice.changed", "credit_note.created",
+    ]  # fmt: skip
+    assert told(found[1])[2] == {
+        "state": "final", "number": 1, "close_id": found[0].object, "final_us": invoice.made_us
+    }  # fmt: skip
+    assert json.loads(found[2].became)["void_reason"] == "wrong price"
+    assert json.loads(found[6].became)["invoice_id"] == again.invoice_id
+    assert all(one.actor == COMMAND for one in found)
+
+
+async def test_rotating_and_destroying_keys_leaves_deeds(postgres: Postgres) -> None:
+    async with postgres.connection(10.0) as connection:
+        await note_begun(connection, "kek", "org_1", 5)
+        await note_ended(connection, "kek", "org_1", 9)
+        await connection.execute("INSERT INTO sealing.org_erasures VALUES ('org_2', 7)")
+    assert [(one.action, one.org_id, one.actor) for one in await deeds(postgres)] == [
+        ("rotation.created", "org_1", COMMAND),
+        ("rotation.changed", "org_1", COMMAND),
+        ("destruction.created", "org_2", COMMAND),
+    ]
 
 
 async def test_a_statement_of_a_persons_own_leaves_a_deed_and_one_undone_leaves_none(

@@ -41,11 +41,15 @@ def database_address(settings: Settings) -> str:
 
 def command_options(statement_timeout_s: float = 60.0) -> PostgresOptions:
     """Return the options of a command's one connection, which say who gave the command."""
-    account = pwd.getpwuid(os.getuid()).pw_name
-    actor = Actor(origin="command", name=account, place=socket.gethostname())
     return PostgresOptions(
-        connections_max=1, statement_timeout_s=statement_timeout_s, actor=actor_text(actor)
+        connections_max=1, statement_timeout_s=statement_timeout_s, actor=command_actor()
     )
+
+
+def command_actor() -> str:
+    """Return who gave this command, as ACTOR_SETTING says it."""
+    account = pwd.getpwuid(os.getuid()).pw_name
+    return actor_text(Actor(origin="command", name=account, place=socket.gethostname()))
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from axon.deeds.actor import Actor, acting, actor_text
 from axon.deeds.journaling import DeedsJournaling
 from axon.deeds.projector import DeedsProjector
-from axon.deeds.store import Deed, read_deeds
+from axon.deeds.store import Deed, note_deed, read_deeds
 
 __all__ = [
     "Actor",
@@ -12,5 +12,6 @@ __all__ = [
     "DeedsProjector",
     "acting",
     "actor_text",
+    "note_deed",
     "read_deeds",
 ]

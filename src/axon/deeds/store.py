@@ -54,6 +54,23 @@ async def take_waiting(connection: asyncpg.Connection, limit: int) -> list[Deed]
     return [_deed(row) for row in rows]
 
 
+async def note_deed(connection: asyncpg.Connection, action: str, thing: str, became: str) -> None:
+    """Write down what no trigger sees, within the transaction in which it is done.
+
+    `became` is JSON, or empty. It is done by whomever the connection names.
+    """
+    await connection.execute(_NOTE, action, thing, became, actor_text(Actor(origin="database")))
+
+
+_NOTE = """
+INSERT INTO deeds.deeds (deed_id, org_id, at_us, actor, action, object, was, became) VALUES (
+    'deed_' || replace(gen_random_uuid()::text, '-', ''), '',
+    (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+    coalesce(nullif(current_setting('axon.actor', true), ''), $4), $1, $2, '', $3
+)
+"""
+
+
 async def mark_journaled(connection: asyncpg.Connection, deeds: list[Deed]) -> None:
     """Say that these are durable in a journal."""
     await connection.execute(

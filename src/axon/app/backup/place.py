@@ -8,7 +8,7 @@ from pathlib import Path
 
 import asyncpg
 
-from axon.app.administration import database_address
+from axon.app.administration import command_actor, database_address
 from axon.app.backup.errors import DatabaseAway, DatabaseInUse, KeyringDiffers
 from axon.app.backup.manifest import Header, fingerprint
 from axon.app.embedded import EmbeddedPostgres, EmbeddedServer
@@ -20,7 +20,7 @@ from axon.app.up.folder_lock import AlreadyRunning, FolderLock
 from axon.base import Clock, Randomness, SystemClock, SystemRandomness
 from axon.journal import lock_journal
 from axon.sealing import Keyring, KeyStore
-from axon.stores import means_away
+from axon.stores import ACTOR_SETTING, means_away
 
 CONNECT_TIMEOUT_S = 10.0
 
@@ -61,7 +61,11 @@ class Place:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """Lend a connection for statements that take long; raises DatabaseAway."""
-        session = {"application_name": "axon backup", "statement_timeout": "0"}
+        session = {
+            "application_name": "axon backup",
+            "statement_timeout": "0",
+            ACTOR_SETTING: command_actor(),
+        }
         try:
             connection = await asyncpg.connect(
                 self.database_url,

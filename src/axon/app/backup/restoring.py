@@ -1,6 +1,7 @@
 """Restoring the content: one transaction, behind which the journals go on."""
 
 import asyncio
+import json
 from typing import NamedTuple
 
 import asyncpg
@@ -25,6 +26,7 @@ from axon.app.backup.schema import (
 from axon.app.backup.tables import tables_holding_data
 from axon.app.backup.verifying import Progress, Verified
 from axon.conversations import LostPlaces
+from axon.deeds import note_deed
 from axon.journal import SystemDisk
 
 _SET_CURSOR = """
@@ -84,10 +86,17 @@ async def restore_content(
             await bring_forward(connection)
             revoked = await revoke_again(connection, place.folder.accounts_snapshot)
             shortened = await _go_on_without(connection, lost, journals) if lost else 0
+            await note_restored(connection, backup)
             await asyncio.to_thread(_forget_what_was_known, place, journals)
         await _upload_keys(place, connection)
     rows = sum(table.rows for table in backup.manifest.tables)
     return Restored(rows, lost, shortened, revoked)
+
+
+async def note_restored(connection: asyncpg.Connection, backup: Verified) -> None:
+    """Write down who restored what, within the open transaction."""
+    made = json.dumps({"backup_made_us": backup.header.created_us})
+    await note_deed(connection, f"{backup.header.kind}.restored", backup.path.name, made)
 
 
 async def _go_on_without(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from axon.app.backup.errors import KeyBackupExpired
 from axon.app.backup.loading import load
 from axon.app.backup.place import Place
+from axon.app.backup.restoring import note_restored
 from axon.app.backup.schema import bring_forward, refuse_unknown_schema
 from axon.app.backup.verifying import Progress, Verified
 from axon.base import utc_from_us
@@ -41,4 +42,5 @@ async def restore_keys(place: Place, backup: Verified, progress: Progress) -> Re
             await keys.close()
         async with connection.transaction():
             taken = await load(connection, backup, progress)
+            await note_restored(connection, backup)
     return RestoredKeys(taken.keys, taken.buried)

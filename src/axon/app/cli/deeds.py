@@ -28,7 +28,7 @@ _LISTED_MAX = 10_000
 )
 @for_accounts
 def changes(asked: Asked, org: str, limit: int) -> None:
-    """List who changed keys, users, limits, tiers, prices and webhooks, the newest first.
+    """List who changed keys, users, limits, prices, webhooks, invoices and more, the newest first.
 
     Reads PostgreSQL itself, for whoever has the machine; `axon audit log` asks a running Axon for
     what an auditor of one organization may see. Each is also a record in a journal.

@@ -8,6 +8,7 @@ from axon.app.instances import own_instance
 from axon.app.key_roots import open_keys
 from axon.app.settings import Settings
 from axon.base import Clock, IdMint, Randomness, SystemClock, SystemRandomness, instance_mark
+from axon.deeds import Actor, actor_text
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Breaker, Postgres, PostgresOptions, Valkey
 
@@ -41,6 +42,7 @@ async def open_ground(settings: Settings, folder: DataFolder) -> Ground:
                 connections_max=settings.database.connections_max,
                 statement_timeout_s=settings.database.timeout_s,
                 schema_wanted=True,
+                actor=actor_text(Actor(name="serving")),
             ),
             settings.residency.region,
         ),

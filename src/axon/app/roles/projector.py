@@ -22,7 +22,7 @@ from axon.app.tracing import tracing
 from axon.audit import AuditProjector, Signer
 from axon.base import SystemClock, SystemRandomness, TaskOwner
 from axon.conversations import ConversationsProjector
-from axon.deeds import DeedsProjector
+from axon.deeds import Actor, DeedsProjector, actor_text
 from axon.experiments import ExperimentsProjector
 from axon.feedback import FeedbackProjector
 from axon.flags import FlagsProjector
@@ -102,7 +102,10 @@ async def _opened_postgres(database_url: str, region: str) -> AsyncIterator[Post
     that takes no writes would else refuse each batch anew.
     """
     options = PostgresOptions(
-        connections_max=_CONNECTIONS, schema_wanted=True, writable_wanted=True
+        connections_max=_CONNECTIONS,
+        schema_wanted=True,
+        writable_wanted=True,
+        actor=actor_text(Actor(name="projector")),
     )
     postgres = Postgres(database_url, bound_database(options, region), SystemClock())
     await postgres.start()

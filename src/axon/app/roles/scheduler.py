@@ -23,6 +23,7 @@ from axon.app.stripe_telling import StripeTelling
 from axon.app.usage_streaming import LateSink, usage_stream
 from axon.audit import Retention
 from axon.base import Clock, SystemClock, SystemRandomness, TaskOwner
+from axon.deeds import Actor, actor_text
 from axon.experiments import ExperimentsWatch
 from axon.privacy import Redactor
 from axon.sealing import Keyring
@@ -72,7 +73,10 @@ async def _schedule(settings: Settings) -> int:
     follow_level_signal()
     folder, clock = DataFolder.of(settings), SystemClock()
     options = PostgresOptions(
-        connections_max=_CONNECTIONS, schema_wanted=True, writable_wanted=True
+        connections_max=_CONNECTIONS,
+        schema_wanted=True,
+        writable_wanted=True,
+        actor=actor_text(Actor(name="scheduler")),
     )
     postgres = Postgres(
         settings.database.url, bound_database(options, settings.residency.region), clock
