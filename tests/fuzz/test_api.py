@@ -122,7 +122,7 @@ def test_the_examples_of_the_document_work(fuzzed: RunningAxon) -> None:
     of_it = ("--org", "exemplary", "--user", "ada")
     permitted = [
         word
-        for name in ("limits", "prices", "alerts", "flags", "auditor", "privacy_officer")
+        for name in ("limits", "prices", "alerts", "flags", "auditor", "privacy_officer", "trainer")
         for word in ("--permission", name)
     ]
     axon_command(fuzzed, "users", "create", "ada", *of_it[:2], *permitted)

@@ -27,6 +27,7 @@ from axon.records import (
     SealedItem,
     SubjectErased,
     TokenUsage,
+    TrainingConsent,
     TurnAccepted,
     TurnCompleted,
     TurnHead,
@@ -272,6 +273,7 @@ EXAMPLES: dict[int, Record] = {
         user=79,
         credential_id="key_80",
     ),
+    14: TrainingConsent(org_id="org_04", user=81, consent="opted_in", at_us=1_790_000_000_000_082),
 }
 
 

@@ -41,6 +41,7 @@ WITHOUT_CONTENT = {
     "sealing.erasures": "the tombstones themselves",
     "subjects.purged": "whose rows are gone",
     "subjects.receipts": "that and why, by number",
+    "training.consents": "a no under a number, which erasing makes of whatever was said",
 }
 """Tables that know persons, and why no statement of ours touches all of them."""
 

@@ -18,7 +18,7 @@ from axon.limits import LimitsAdmin
 from axon.sealing import Keyring
 from axon.stores import Postgres, PostgresOptions
 
-DEVELOPER_PERMISSIONS = ("auditor", "flags", "privacy_officer")
+DEVELOPER_PERMISSIONS = ("auditor", "flags", "privacy_officer", "trainer")
 """Of the development key, which is on this machine alone: what a developer wants to try."""
 
 

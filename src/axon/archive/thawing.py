@@ -111,12 +111,19 @@ class Thawing:
             async with self._parts.postgres.connection(QUERY_TIMEOUT_S) as connection:
                 frames = await read_frames(connection, user, after, _PAGE)
             for frame in frames:
-                content = await self.read(frame)
-                kept = tuple(one for one in content.items if one.item_id not in frame.gone)
-                yield frame.conversation_id, ColdContent(kept, content.answers, content.events)
+                yield frame.conversation_id, _kept(frame, await self.read(frame))
             if len(frames) < _PAGE:
                 return
             after = frames[-1].conversation_id
+
+    async def content(self, user: int, conversation_id: str) -> ColdContent | None:
+        """Return what one cold conversation says, without bringing it back; None where it is not.
+
+        Raises as `contents` does.
+        """
+        async with self._parts.postgres.connection(QUERY_TIMEOUT_S) as connection:
+            frame = await read_frame(connection, (user, conversation_id))
+        return None if frame is None else _kept(frame, await self.read(frame))
 
     async def read(self, frame: ColdFrame) -> ColdContent:
         """Return a cold conversation's content: one ranged read. Raises ColdAway, ColdBroken."""
@@ -154,3 +161,9 @@ class Thawing:
             came = await warm(connection, frame, content, self._parts.clock.now_us())
         if came:
             _thawed.inc()
+
+
+def _kept(frame: ColdFrame, content: ColdContent) -> ColdContent:
+    """Return the content without what was deleted since."""
+    items = tuple(one for one in content.items if one.item_id not in frame.gone)
+    return ColdContent(items, content.answers, content.events)

@@ -51,7 +51,10 @@ MANY = -1
 """The subject of what is about many people."""
 
 _reads = counter("axon_audit_accesses_total", "What auditors and officers did.", ("action",))
-for _action in ("read", "requested", "approved", "held", "released", "exported", "erased"):
+for _action in (
+    "read", "requested", "approved", "held", "released", "exported", "erased", "trained",
+    "training_policy", "training_consent",
+):  # fmt: skip
     _reads.labels(_action)
 
 

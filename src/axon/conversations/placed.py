@@ -15,6 +15,7 @@ from axon.records import (
     Record,
     SealedItem,
     SubjectErased,
+    TrainingConsent,
     TurnCompleted,
     TurnInterrupted,
 )
@@ -38,6 +39,7 @@ _OF_NO_CONVERSATION = (
     | FeedbackGiven
     | AccessLogged
     | AdminAction
+    | TrainingConsent
 )
 
 Placed = TurnCompleted | TurnInterrupted | ItemsAppended | ConversationChanged

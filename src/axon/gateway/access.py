@@ -78,6 +78,12 @@ JUDGED = Access(acting=True, permissions=frozenset({"auditor", "operator", "trai
 """That answers of the whole organization were good or bad. What people wrote is shown to the keys
 that act for them alone, and to auditors with the turn."""
 
+TRAINERS = Access(permissions=frozenset({"trainer"}))
+"""Examples for models, redacted, of people who agreed; nothing as it was said."""
+
+ALLOWING = Access(permissions=OFFICERS.permissions | {"admin"})
+"""Whether an organization's people can be in such examples at all."""
+
 PRICES = Access(permissions=frozenset({"prices"}))
 """What models cost everybody, and each organization."""
 

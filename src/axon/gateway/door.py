@@ -26,6 +26,7 @@ from axon.inference import ModelDirectory
 from axon.limits import Limits, LimitsAdmin
 from axon.metering import OutsideEvents, Prices, Usage
 from axon.subjects import Erasing, Exporting
+from axon.training import Consents, TrainingExports
 from axon.turns import EmbeddingCache, Fields, RunningTurn, TurnRequest, Turns
 
 _JSON = (b"content-type", b"application/json")
@@ -75,6 +76,8 @@ class PeopleRooms:
     audit: Audit
     erasing: Erasing
     exporting: Exporting
+    consents: Consents
+    training: TrainingExports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ from axon.gateway.audit_shapes import (
 )
 from axon.gateway.feedback_shapes import FeedbackDeleted, FeedbackPage, FeedbackShown
 from axon.gateway.subjects import ReceiptPage, ReceiptShown
+from axon.gateway.training import ConsentShown, ExportShown, PolicyShown
+from axon.training import Format, Policy
 
 AUDIT_ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "feedback.give_feedback": FeedbackShown,
@@ -35,6 +37,11 @@ AUDIT_ANSWERS: dict[str, type[msgspec.Struct] | None] = {
     "subjects.erase_person": ReceiptShown,
     "subjects.export_person": None,
     "subjects.list_receipts": ReceiptPage,
+    "training.get_policy": PolicyShown,
+    "training.set_policy": PolicyShown,
+    "training.get_consent": ConsentShown,
+    "training.say_consent": ConsentShown,
+    "training.export_examples": ExportShown,
 }
 
 AUDIT_SPECIAL: dict[str, tuple[int, ...]] = {
@@ -45,6 +52,8 @@ AUDIT_SPECIAL: dict[str, tuple[int, ...]] = {
     "audit.set_hold": (404,),
     "subjects.erase_person": (404, 409),
     "subjects.export_person": (404,),
+    "training.get_consent": (404,),
+    "training.say_consent": (404,),
 }
 
 _REASON: dict[str, Any] = {"reason": str}
@@ -83,5 +92,29 @@ AUDIT_BODIES: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, Any]]] 
     ),
     "subjects.erase_person": (_PERSON, ("reason",), {"user": "bob", "reason": "asked to be"}),
     "subjects.export_person": (_PERSON, ("reason",), {"user": "bob", "reason": "asked for it"}),
+    "training.set_policy": (
+        {"policy": Policy, **_REASON},
+        ("policy", "reason"),
+        {"policy": "opted_in", "reason": "the contract says so"},
+    ),
+    "training.say_consent": (
+        {"consent": bool, **_PERSON},
+        ("consent",),
+        {"consent": True, "user": "bob", "reason": "asked in the app"},
+    ),
+    "training.export_examples": (
+        {
+            "format": Format,
+            "since": int,
+            "until": int,
+            "model": str,
+            "liked": bool,
+            "after": str,
+            "limit": int,
+            **_REASON,
+        },
+        ("format", "reason"),
+        {"format": "preference", "reason": "the next version of our model"},
+    ),
 }
 """By operation: the members, those that are needed, an example."""

@@ -142,6 +142,10 @@ _QUERY: dict[str, Sequence[Parameter]] = {
         _AFTER,
     ],
     "audit.list_accesses": [_LIMIT, _AFTER],
+    "training.get_consent": [
+        _query("user", _TEXT, "Whose, by name, for who may ask for others'."),
+        _query("user_id", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "Or by number."),
+    ],
     "audit.release_hold": [
         _query("reason", {"type": "string", "maxLength": 1000}, "Why.", required=True)
     ],

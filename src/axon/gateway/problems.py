@@ -85,6 +85,7 @@ from axon.metering import (
 from axon.privacy import Redactor
 from axon.sealing import ContentTooLarge, KeyRootUnavailable, KeyStoreBusy, KeyStoreFailed
 from axon.subjects import ExportTooLarge, SubjectsUnavailable
+from axon.training import TrainingUnavailable
 from axon.turns import (
     CompactionFailed,
     ContextOverflow,
@@ -235,6 +236,7 @@ _UNAVAILABLE: Mapping[type[AxonError], str] = {
     FeedbackUnavailable: "feedback_unavailable",
     AuditUnavailable: "audit_unavailable",
     SubjectsUnavailable: "privacy_unavailable",
+    TrainingUnavailable: "training_unavailable",
     ExperimentsUnavailable: "experiments_unavailable",
 }
 """The first that fits; the journal's own kinds stand before it."""

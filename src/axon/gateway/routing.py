@@ -41,6 +41,7 @@ from axon.gateway import (
     subjects,
     sync,
     tiers,
+    training,
     usage,
 )
 from axon.gateway.access import MONITOR
@@ -96,6 +97,11 @@ _FIXED: dict[tuple[str, str], Route] = {
     ("POST", "/v1/privacy/erase"): subjects.erase_person,
     ("POST", "/v1/privacy/export"): subjects.export_person,
     ("GET", "/v1/privacy/receipts"): subjects.list_receipts,
+    ("GET", "/v1/training/policy"): training.get_policy,
+    ("PUT", "/v1/training/policy"): training.set_policy,
+    ("GET", "/v1/training/consent"): training.get_consent,
+    ("PUT", "/v1/training/consent"): training.say_consent,
+    ("POST", "/v1/training/export"): training.export_examples,
     ("POST", "/v1/stripe/events"): stripe_events.take_event,
     ("POST", "/api/v1/events"): outside_events.send_events,
     ("GET", "/api/v1/meters"): meters.list_meters,

@@ -1,6 +1,7 @@
 """`/v1/privacy`: all of a person's data for them, or none of it any more."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -46,9 +47,10 @@ async def erase_person(door: Door, call: Call) -> None:
     the permission `privacy_officer`. A legal hold refuses it with a 409.
     """
     _, fields = await call.fields(door.options.body_bytes_max)
-    owner, name = await _whom(door, call, fields)
+    names = _named(fields)
+    owner = await whom(door, call, names)
     officer = auditor_of(call, member(fields, "reason", str) or "")
-    receipt = await door.people.erasing.erase(officer, owner, name)
+    receipt = await door.people.erasing.erase(officer, owner, names.get("user", ""))
     await call.reply_value(receipt_shown(receipt))
 
 
@@ -58,7 +60,7 @@ async def export_person(door: Door, call: Call) -> None:
     Whom, is said as for erasing; that it was done, and why, is written down.
     """
     _, fields = await call.fields(door.options.body_bytes_max)
-    owner, _ = await _whom(door, call, fields)
+    owner = await whom(door, call, _named(fields))
     officer = auditor_of(call, member(fields, "reason", str) or "")
     await door.people.audit.log(officer, "exported", owner.user, [])
     async with door.people.exporting.export(owner) as archive:
@@ -87,17 +89,20 @@ def receipt_shown(receipt: SignedReceipt) -> ReceiptShown:
     )
 
 
-async def _whom(door: Door, call: Call, fields: Fields) -> tuple[Owner, str]:
-    """Return the person, and the name by which they were named; raises NotPermitted.
+def _named(fields: Fields) -> dict[str, str]:
+    return {name: text for name in ("user", "user_id") if (text := member(fields, name, str))}
 
-    A person may export and erase themself, and a key that acts for users whom it names.
+
+async def whom(door: Door, call: Call, names: Mapping[str, str]) -> Owner:
+    """Return the person whose data it is, as `user` or `user_id` names them; raises NotPermitted.
+
+    A person may decide about themself, and a key that acts for users about whom it names.
     """
-    names = {name: text for name in ("user", "user_id") if (text := member(fields, name, str))}
     caller = call.caller
     named = person_named(door, call, names)
     if named is None or named == caller.user:
-        return Owner(org_id=caller.org_id, user=caller.user), names.get("user", "")
+        return Owner(org_id=caller.org_id, user=caller.user)
     if not (caller.acts_for_users or OFFICERS.admits(caller)):
         raise NotPermitted
     await known_person(door, call, names)
-    return Owner(org_id=caller.org_id, user=named), names.get("user", "")
+    return Owner(org_id=caller.org_id, user=named)

@@ -37,6 +37,7 @@ from axon.gateway import (
     subjects,
     sync,
     tiers,
+    training,
     usage,
 )
 from axon.gateway.access import Access
@@ -65,6 +66,7 @@ _LET_IN: tuple[tuple[Access, tuple[Route, ...]], ...] = (
     # Of these everybody may ask for their own; who may ask for others' is said by `access` too.
     (access.PERSON, (
         feedback.list_feedback, subjects.erase_person, subjects.export_person,
+        training.get_consent, training.say_consent,
     )),
     (access.ACTING, (passes.create_pass,)),
     (access.USAGE, (
@@ -97,6 +99,8 @@ _LET_IN: tuple[tuple[Access, tuple[Route, ...]], ...] = (
         audit.read_content, audit.request_reading, audit.list_requests, audit.approve_request,
     )),
     (access.WATCHED, (audit.list_accesses, audit.list_holds)),
+    (access.TRAINERS, (training.export_examples,)),
+    (access.ALLOWING, (training.get_policy, training.set_policy)),
     (access.OFFICERS, (audit.set_hold, audit.release_hold, subjects.list_receipts)),
 )  # fmt: skip
 

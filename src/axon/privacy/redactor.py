@@ -50,6 +50,11 @@ class Redactor:
         """`custom` patterns count before the built-in ones."""
         self._scanner = Scanner((*custom, *KINDS)) if custom else _BUILT_IN
 
+    @property
+    def version(self) -> str:
+        """Return what tells these patterns from others; the same for the same ones."""
+        return self._scanner.version
+
     def prepare(self) -> None:
         """Compile the patterns now; raise PatternInvalid."""
         self._scanner.prepare()

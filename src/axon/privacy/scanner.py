@@ -4,6 +4,7 @@ It cannot backtrack, so no pattern, a custom one included, makes a text expensiv
 then checked in Python, on the few bytes found.
 """
 
+import hashlib
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -55,6 +56,12 @@ class Scanner:
         except hyperscan.error as error:
             raise PatternInvalid(str(error)) from error
         return database
+
+    @cached_property
+    def version(self) -> str:
+        """Return a digest of all patterns in their order."""
+        told = [f"{one.name}\0{one.pattern}\0{one.caseless}" for one in self._kinds]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
     def prepare(self) -> None:
         """Compile now; raise PatternInvalid for a pattern that the automaton cannot hold."""

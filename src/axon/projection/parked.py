@@ -16,6 +16,7 @@ from axon.records import (
     ItemsAppended,
     Record,
     SubjectErased,
+    TrainingConsent,
     UnknownRecord,
     decode,
 )
@@ -97,8 +98,9 @@ def _head(record: Record) -> dict[str, str | int]:
             origin_id = record.feedback_id
         at_us, sequence, fence = record.at_us, 0, 0
         org_id, user = record.org_id, record.user
-    elif isinstance(record, AdminAction):
-        origin_id, at_us, sequence, fence = record.deed_id, record.at_us, 0, 0
+    elif isinstance(record, AdminAction | TrainingConsent):
+        origin_id = record.deed_id if isinstance(record, AdminAction) else record.consent
+        at_us, sequence, fence = record.at_us, 0, 0
         org_id, user = record.org_id, record.user
     elif isinstance(record, ItemsAppended | ConversationChanged):
         origin_id, at_us = record.change_id, record.at_us

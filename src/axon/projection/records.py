@@ -20,6 +20,7 @@ from axon.records import (
     ItemsAppended,
     Record,
     SubjectErased,
+    TrainingConsent,
     UnknownRecord,
     decode,
 )
@@ -121,6 +122,7 @@ def conversation_of(record: Record) -> str:
             | FeedbackGiven()
             | AccessLogged()
             | AdminAction()
+            | TrainingConsent()
         ):
             return ""
         case ItemsAppended() | ConversationChanged():

@@ -1,6 +1,6 @@
 """What the journal says: versioned frozen records, their kinds and their codec."""
 
-from axon.records.audit import AccessLogged, AdminAction, FeedbackGiven
+from axon.records.audit import AccessLogged, AdminAction, FeedbackGiven, TrainingConsent
 from axon.records.codec import KINDS, Record, UnknownRecord, decode, encode
 from axon.records.content import Charge, SealedItem, TokenUsage, Verdict
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
@@ -40,6 +40,7 @@ __all__ = [
     "SealedItem",
     "SubjectErased",
     "TokenUsage",
+    "TrainingConsent",
     "TurnAccepted",
     "TurnCompleted",
     "TurnHead",

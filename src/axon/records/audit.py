@@ -38,12 +38,27 @@ class AccessLogged(msgspec.Struct, frozen=True, array_like=True, gc=False):
     credential_id: str
     at_us: int
     action: str
-    """read, requested, approved, held, released, exported or erased."""
+    """read, requested, approved, held, released, exported, erased, trained, training_policy or
+    training_consent."""
     subject: int
     """Whose it is; -1 where that is many people."""
     objects: list[str]
     """Turns, a conversation, a request or a hold."""
     reason: str
+
+
+class TrainingConsent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A person, or an organization, said whether models may be trained on what was said.
+
+    Of two about one person the later one counts.
+    """
+
+    org_id: str
+    user: int
+    """Whose consent it is; -1 for the organization's."""
+    consent: str
+    """yes or no; of an organization off, opted_in or all."""
+    at_us: int
 
 
 class AdminAction(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -3,7 +3,7 @@
 import msgspec
 
 from axon.base import AxonError
-from axon.records.audit import AccessLogged, AdminAction, FeedbackGiven
+from axon.records.audit import AccessLogged, AdminAction, FeedbackGiven, TrainingConsent
 from axon.records.conversation import ConversationChanged, ItemsAppended, SubjectErased
 from axon.records.events import EventsReceived
 from axon.records.experiments import ExperimentChanged
@@ -29,6 +29,7 @@ Record = (
     | FeedbackGiven
     | AccessLogged
     | AdminAction
+    | TrainingConsent
 )
 
 KINDS: dict[int, type[Record]] = {
@@ -45,6 +46,7 @@ KINDS: dict[int, type[Record]] = {
     11: AdminAction,
     12: FeedbackGiven,
     13: AccessLogged,
+    14: TrainingConsent,
 }
 """Kind 0 is reserved so that zeroed disk never reads as a record. A number is never reused and a
 written field never changes. A field may be added at the end, with a default that is true of all

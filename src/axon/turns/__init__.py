@@ -14,7 +14,7 @@ from axon.turns.failures import (
     TurnError,
 )
 from axon.turns.left_open import OpenTurn, read_back
-from axon.turns.messages import UnsupportedItem, piece_of
+from axon.turns.messages import UnsupportedItem, chat_messages, piece_of
 from axon.turns.request import RunningTurn, TurnEnd, TurnRequest
 from axon.turns.responses import ResponsesAnswer, usage_json
 from axon.turns.retries import Recovering, Try
@@ -46,6 +46,7 @@ __all__ = [
     "TurnRooms",
     "Turns",
     "UnsupportedItem",
+    "chat_messages",
     "count_events",
     "piece_of",
     "read_back",

@@ -1,6 +1,5 @@
 """axon flags replay: a draft of flags on turns of the past."""
 
-import re
 from typing import Any
 
 import click
@@ -9,38 +8,16 @@ from rich.console import Console
 from rich.progress import Progress
 
 from axon.app.cli.command import ExampleCommand
-from axon.app.cli.instants import INSTANT
+from axon.app.cli.instants import AGO_OR_INSTANT
 from axon.app.cli.metering import Metering, MeteringRooms, for_metering
 from axon.app.cli.money import money
 from axon.app.cli.tables import show
 from axon.app.flag_replay import Draft, FlagMoves, Outcome, Range, Stage, replay
-from axon.base import MICROS_PER_SECOND, SystemClock
 from axon.flags import read_defined
 from axon.metering import PriceBook
 
-_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_AGO = re.compile(r"(\d{1,6})([mhdw])")
 _READ_TIMEOUT_S = 30.0
 """Of the flags in force: some thousand rows."""
-
-
-class _Ago(click.ParamType[int]):
-    """An instant, or a time ago like 7d."""
-
-    name = "time"
-
-    def convert(
-        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Return microseconds since 1970; fails with the forms that are understood."""
-        ago = _AGO.fullmatch(str(value))
-        if ago is None:
-            return INSTANT.convert(value, param, ctx)
-        back_us = int(ago[1]) * _SECONDS[ago[2]] * MICROS_PER_SECOND
-        return max(SystemClock().now_us() - back_us, 0)
-
-
-_AGO_OR_INSTANT = _Ago()
 
 
 @click.command(
@@ -55,9 +32,9 @@ _AGO_OR_INSTANT = _Ago()
     "--draft", "source", type=click.File("rb"), required=True, help="A file in flagd's format."
 )
 @click.option(
-    "--since", type=_AGO_OR_INSTANT, default="7d", help="7d, 12h, 30m, or an instant; else 7d."
+    "--since", type=AGO_OR_INSTANT, default="7d", help="7d, 12h, 30m, or an instant; else 7d."
 )
-@click.option("--until", type=_AGO_OR_INSTANT, default="0m", help="The same; else now.")
+@click.option("--until", type=AGO_OR_INSTANT, default="0m", help="The same; else now.")
 @for_metering
 def replay_flags(asked: Metering, source: Any, since: int, until: int) -> None:
     """Show who would have been served something else by a draft, and at what cost.

@@ -33,6 +33,7 @@ from axon.app.cli.redact import redact
 from axon.app.cli.run import migrate, serve, up
 from axon.app.cli.settings import settings
 from axon.app.cli.tiers import tiers
+from axon.app.cli.training import training
 from axon.app.cli.usage import usage
 from axon.app.cli.usage_stream import usage_stream_group
 from axon.app.cli.users import users
@@ -63,6 +64,7 @@ for command in (
     up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
     parked, prices, usage, reconcile, redact, settings, limits, tiers, billing,
     usage_stream_group, alerts, webhooks, flags, experiments, audit, privacy, archive,
+    training,
 ):  # fmt: skip
     axon.add_command(command)
 flags.add_command(replay_flags)

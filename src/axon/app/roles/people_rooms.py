@@ -2,7 +2,7 @@
 
 from axon.app.backup.manifest import KEYS_LIVE_US
 from axon.app.roles.ground import Ground
-from axon.app.settings import Settings
+from axon.app.settings import Settings, policies_of
 from axon.archive import Thawing
 from axon.audit import Audit, AuditParts, Signer
 from axon.conversations import Conversations, Opener
@@ -10,6 +10,7 @@ from axon.feedback import FeedbackParts, FeedbackRoom
 from axon.gateway import PeopleRooms
 from axon.journal import Journal
 from axon.subjects import Erasing, ErasingParts, Exporting, ExportingParts
+from axon.training import ConsentParts, Consents, TrainingExports, TrainingParts
 
 
 def people_rooms(
@@ -21,17 +22,7 @@ def people_rooms(
 ) -> PeopleRooms:
     """Return the rooms; nothing of them runs by itself."""
     opener = Opener(ground.keys, ground.postgres)
-    feedback = FeedbackRoom(
-        FeedbackParts(
-            postgres=ground.postgres,
-            journal=journal,
-            keys=ground.keys,
-            opener=opener,
-            mint=ground.mint,
-            clock=ground.clock,
-            randomness=ground.randomness,
-        )
-    )
+    feedback = _feedback(ground, journal, opener)
     audit = Audit(
         AuditParts(
             postgres=ground.postgres,
@@ -59,4 +50,38 @@ def people_rooms(
     exporting = Exporting(
         ExportingParts(postgres=ground.postgres, opener=opener, feedback=feedback, archive=thawing)
     )
-    return PeopleRooms(feedback=feedback, audit=audit, erasing=erasing, exporting=exporting)
+    consents = Consents(
+        ConsentParts(postgres=ground.postgres, journal=journal, audit=audit, clock=ground.clock)
+    )
+    training = TrainingExports(
+        TrainingParts(
+            postgres=ground.postgres,
+            opener=opener,
+            archive=thawing,
+            feedback=feedback,
+            audit=audit,
+            policies=policies_of(settings.privacy),
+        )
+    )
+    return PeopleRooms(
+        feedback=feedback,
+        audit=audit,
+        erasing=erasing,
+        exporting=exporting,
+        consents=consents,
+        training=training,
+    )
+
+
+def _feedback(ground: Ground, journal: Journal, opener: Opener) -> FeedbackRoom:
+    return FeedbackRoom(
+        FeedbackParts(
+            postgres=ground.postgres,
+            journal=journal,
+            keys=ground.keys,
+            opener=opener,
+            mint=ground.mint,
+            clock=ground.clock,
+            randomness=ground.randomness,
+        )
+    )

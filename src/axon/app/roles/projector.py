@@ -33,6 +33,7 @@ from axon.projection import Projection
 from axon.sealing import Keyring
 from axon.stores import Health, Postgres, PostgresOptions
 from axon.telemetry import configure_log, log
+from axon.training import TrainingProjector
 
 _CONNECTIONS = 3
 """One for the batch, one for what reads beside it, one for the checkpoints."""
@@ -141,6 +142,7 @@ async def _projection_into(postgres: Postgres, settings: Settings) -> AsyncItera
                 LimitsProjector(),
                 FlagsProjector(),
                 FeedbackProjector(),
+                TrainingProjector(),
                 AuditProjector(),
                 ExperimentsProjector(),
                 DeedsProjector(),
