@@ -76,8 +76,11 @@ bench: $(STAMP_DEV) ## Measure against nginx, fdatasync and PostgreSQL in one ru
 bench-ingest: $(STAMP_DEV) ## Measure durable outside events a second against PostgreSQL (ARGS="--rounds 3")
 	$(BIN)/python -m bench.ingest $(ARGS)
 
-bench-flags: $(STAMP_DEV) ## Measure what a flag's answer costs beside flagd's own core (ARGS="--rounds 9")
-	$(BIN)/python -m bench.flags $(ARGS)
+bench-flags: $(STAMP_DEV) ## Measure what a flag's answer costs beside flagd, GrowthBook, Unleash and LaunchDarkly (ARGS="--rounds 9")
+	test -x .venv-flags/bin/python || { $(PYTHON) -m venv .venv-flags && \
+	  .venv-flags/bin/python -m pip install -q --require-hashes -r requirements/run.txt -r requirements/bench-flags.txt; } || \
+	  { rm -rf .venv-flags; exit 1; }
+	PYTHONPATH=src:. .venv-flags/bin/python -m bench.flags $(ARGS)
 
 bench-redact: $(STAMP_DEV) ## Measure what redaction finds and costs beside Presidio (ARGS="--rounds 9")
 	test -x .venv-redact/bin/python || { $(PYTHON) -m venv .venv-redact && \
@@ -148,6 +151,7 @@ lock: $(STAMP_DEV) ## Lock the newest allowed versions of every dependency again
 	$(LOCK) --upgrade --group dev -c requirements/run.txt -c requirements/client.txt pyproject.toml \
 	  -o requirements/dev.txt
 	$(LOCK) --upgrade bench/redact.in -o requirements/bench-redact.txt
+	$(LOCK) --upgrade -c requirements/run.txt bench/flags.in -o requirements/bench-flags.txt
 	echo "openfeature-flagd-core==1.0.0" | $(LOCK) --no-deps - -o $(LOCK_FLAGD)
 
 wheel: $(STAMP_DEV) ## Build the wheel into dist/

@@ -99,6 +99,7 @@ def steer(rooms: TurnRooms, request: TurnRequest, conversation_id: str) -> Steer
         claimed={"surface": request.surface},
     )
     known = rooms.known_answers.of(flag_set)
+    placed_as = 0 if request.placed_as == request.user else request.placed_as
     effect, assignments = NO_EFFECT, []
     for flag in flag_set.turn_flags:
         found = flag.evaluate(context)
@@ -107,7 +108,10 @@ def steer(rooms: TurnRooms, request: TurnRequest, conversation_id: str) -> Steer
         if meaning is None:
             version = flag_set.versions.get(flag.key, 0)
             meaning = known[answered] = _meaning(flag, found, rooms.models, version)
-        assignments.append(_placed(meaning.assignment, request))
+        assignment = meaning.assignment
+        if placed_as and assignment.unit == "user":
+            assignment = msgspec.structs.replace(assignment, placed_as=placed_as)
+        assignments.append(assignment)
         if meaning.effect is not NO_EFFECT:
             effect = joined(effect, meaning.effect)
     return Steered(
@@ -117,13 +121,6 @@ def steer(rooms: TurnRooms, request: TurnRequest, conversation_id: str) -> Steer
         assignments=assignments,
         at_us=context.now_us,
     )
-
-
-def _placed(assignment: Assignment, request: TurnRequest) -> Assignment:
-    """Return the assignment, with whom it placed where that is not the turn's user."""
-    if request.placed_as in (0, request.user) or assignment.unit != "user":
-        return assignment
-    return msgspec.structs.replace(assignment, placed_as=request.placed_as)
 
 
 def _meaning(flag: Flag, found: Evaluation, models: ModelTable, version: int) -> Meaning:
