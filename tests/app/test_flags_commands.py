@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from axon.app.cli.main import axon
 from axon.base import AxonError
+from tests.app.imported_flags import UNLEASH
 from tests.gateway.conftest import RunningAxon, start_axon, start_upstream, stop
 
 DOCUMENT = {
@@ -98,6 +99,20 @@ def test_from_the_first_import_to_the_roll_back(flags: FlagCommands, tmp_path: P
     assert gone.exit_code == 1 and gone.stdout.startswith("FLAG_NOT_FOUND")
     assert [one["key"] for one in flags.json("list")] == ["of-file", "prompt"]
     assert "archived" in flags.said("list", "--archived")
+
+
+def test_flags_of_another_vendor_are_made_like_others(flags: FlagCommands) -> None:
+    text = json.dumps(UNLEASH).replace('"10.0.0.1"', '"10.0.0.0/8"')
+    words = ("import", "--from", "unleash", "-", "--why", "we moved")
+    assert "cannot be kept" in flags.refused(*words, stdin=text)
+    said = flags.said(*words, "--leave-out", stdin=text)
+    assert "color has version 1" in said and "people" not in said and "in-segment" not in said
+    bob = '{"targetingKey": "bob", "plan": "team"}'
+    assert flags.said("try", "color", "--context", bob) == 'blue (TARGETING_MATCH): "#00f"\n'
+    assert flags.json("history", "color")[0]["why"] == "we moved"
+    assert flags.said("import", "-", "--dry-run", stdin=json.dumps(DOCUMENT)) == (
+        "would make prompt (string, on): kind, brief\nwould make beta (boolean, on): on, off\n"
+    )
 
 
 def test_a_change_for_later_is_shown_and_cancelled(flags: FlagCommands) -> None:

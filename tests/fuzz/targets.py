@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 from google_crc32c import value as crc_of
 
+from axon.app.flag_import import VENDORS, FlagFileUnusable, import_flags
 from axon.base import IdMint, SystemClock, SystemRandomness, UnknownId
 from axon.flags import DefinitionInvalid, EvaluationContext, read_definitions
 from axon.inference.answer import Answer, StreamedAnswer
@@ -273,6 +274,26 @@ def flag_definitions(data: bytes) -> None:
             assert (found.variant is None) or found.error_code is None
 
 
+_UNLEASH = b"""{"features": [{"name": "f", "enabled": true, "strategies": [
+{"name": "flexibleRollout", "parameters": {"rollout": "50"}, "segments": [1], "constraints":
+[{"contextName": "n", "operator": "NUM_GT", "value": "1"}]}], "variants": [{"name": "a",
+"weight": 1, "payload": {"type": "json", "value": "{}"}}]}], "segments": [{"id": 1,
+"constraints": [{"contextName": "p", "operator": "IN", "values": ["x"]}]}]}"""
+_GROWTHBOOK = b"""{"features": {"f": {"defaultValue": 1, "rules": [{"condition": {"a":
+{"$in": [1, "b"]}, "$not": {"v": {"$vgt": "1.0.0"}}}, "variations": [1, 2], "coverage": 0.5,
+"namespace": ["n", 0, 0.5]}, {"force": 3, "range": [0, 0.1]}]}}}"""
+
+
+def imported_flags(data: bytes) -> None:
+    """Read flags of other vendors; what can be kept is what Axon takes, and always answers."""
+    for vendor in VENDORS:
+        with suppress(FlagFileUnusable):
+            found = import_flags(vendor, data)
+            # One by one all could be taken; together they may be too many, or require each other.
+            with suppress(DefinitionInvalid):
+                read_definitions(msgspec.json.encode(found.document)).evaluate_all(_CONTEXT)
+
+
 TARGETS: dict[str, Target] = {
     "journal_header": Target(
         read=journal_header, seeds=(b"\x00" + segment([]), b"\xff" + segment([]))
@@ -301,6 +322,7 @@ TARGETS: dict[str, Target] = {
     ),
     "engine_end": Target(read=engine_end, seeds=(_STREAM, _STREAM[:-20])),
     "flag_definitions": Target(read=flag_definitions, seeds=(_FLAGS, _FLAGS.replace(b"v2", b"v3"))),
+    "imported_flags": Target(read=imported_flags, seeds=(_UNLEASH, _GROWTHBOOK)),
     "broker": Target(read=broker, seeds=(_WIRE_JOB, b"attempt 12")),
 }
 """By name: what `make fuzz` and the tests run."""

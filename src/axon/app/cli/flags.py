@@ -47,8 +47,8 @@ _asking = asking(
 )
 
 
-_why_option = click.option("--why", default="", help="Why, for the history.")
-_at_option = click.option(
+why_option = click.option("--why", default="", help="Why, for the history.")
+at_option = click.option(
     "--at", metavar="INSTANT", help="When, as 2026-12-01T09:00:00+01:00; else now."
 )
 
@@ -106,15 +106,15 @@ def show_flag(asked: Asked, key: str) -> None:
 @click.option("--file", "source", type=click.File("rb"), help="Its definition as JSON; - is stdin.")
 @click.option("--on/--off", "enabled", default=None, help="Its state: ENABLED or DISABLED.")
 @click.option("--default", "default_variant", metavar="VARIANT", help="Its default variant.")
-@_why_option
-@_at_option
+@why_option
+@at_option
 @_asking
 def set_flag(asked: Asked, key: str, source: Any, why: str, at: str | None, **parts: Any) -> None:
     """Make a flag, or change it. It counts on every process within 50 milliseconds."""
     change: dict[str, object] = {"why": why, **({"at": at} if at else {})}
     enabled, default_variant = parts["enabled"], parts["default_variant"]
     if source is not None:
-        change["definition"] = _json_of(source.read())
+        change["definition"] = json_of(source.read())
     elif enabled is None and default_variant is None:
         raise click.UsageError("name --file, --on, --off or --default")
     else:
@@ -129,23 +129,9 @@ def set_flag(asked: Asked, key: str, source: Any, why: str, at: str | None, **pa
     asked.tell(asked.client.set(key, change), "Done")
 
 
-@flags.command("import", examples=["axon flags import flags.json --why 'as in production'"])
-@click.argument("source", type=click.File("rb"), metavar="FILE")
-@_why_option
-@_at_option
-@_asking
-def import_flags(asked: Asked, source: Any, why: str, at: str | None) -> None:
-    """Make or change all flags of a file in flagd's format, or none of them; - is stdin."""
-    document = _json_of(source.read())
-    if not isinstance(document, dict):
-        raise click.UsageError("the file holds no object")
-    change = {**document, "why": why, **({"at": at} if at else {})}
-    asked.tell(asked.client.bring(change), "Imported")
-
-
 @flags.command("archive", examples=["axon flags archive new-prompt --why 'it is the only one now'"])
 @click.argument("key")
-@_why_option
+@why_option
 @_asking
 def archive_flag(asked: Asked, key: str, why: str) -> None:
     """Take a flag away: it is off for everybody. `rollback` brings it back."""
@@ -175,7 +161,7 @@ def flag_history(asked: Asked, key: str, limit: int) -> None:
 )
 @click.argument("key")
 @click.option("--to", "version", type=_VERSION, help="This version; else the one before.")
-@_why_option
+@why_option
 @_asking
 def roll_back_flag(asked: Asked, key: str, version: int | None, why: str) -> None:
     """Make a flag again what it was, archived ones too."""
@@ -185,7 +171,7 @@ def roll_back_flag(asked: Asked, key: str, version: int | None, why: str) -> Non
 
 @flags.command("cancel", examples=["axon flags cancel fls_0190 --why 'not yet'"])
 @click.argument("schedule_id")
-@_why_option
+@why_option
 @_asking
 def cancel_schedule(asked: Asked, schedule_id: str, why: str) -> None:
     """Call off a change that waits for its time; `show` tells its id."""
@@ -209,7 +195,7 @@ def cancel_schedule(asked: Asked, schedule_id: str, why: str) -> None:
 @_asking
 def try_flag(asked: Asked, key: str, context: str, source: Any) -> None:
     """Show which variant a flag says in a context, and why; nothing is recorded."""
-    given = _json_of(context.encode())
+    given = json_of(context.encode())
     if not isinstance(given, dict):
         raise click.UsageError("--context is a JSON object")
     found = _of_draft(source.read(), key, given) if source else asked.client.evaluate(key, given)
@@ -242,7 +228,8 @@ def _of_draft(document: bytes, key: str, given: dict[str, Any]) -> dict[str, Any
     return told
 
 
-def _json_of(content: bytes) -> Any:
+def json_of(content: bytes) -> Any:
+    """Return what JSON says; a UsageError for anything else."""
     try:
         return msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

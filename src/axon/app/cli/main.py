@@ -17,6 +17,7 @@ from axon.app.cli.command import ExampleGroup
 from axon.app.cli.deeds import changes
 from axon.app.cli.doctor import doctor
 from axon.app.cli.experiments import experiments
+from axon.app.cli.flag_import import import_command
 from axon.app.cli.flag_replay import replay_flags
 from axon.app.cli.flag_sync import sync_flags
 from axon.app.cli.flags import flags
@@ -67,6 +68,7 @@ for command in (
     training,
 ):  # fmt: skip
     axon.add_command(command)
+flags.add_command(import_command)
 flags.add_command(replay_flags)
 flags.add_command(sync_flags)
 audit.add_command(changes)
