@@ -145,8 +145,24 @@ def test_what_will_not_be_as_it_was_is_told_once_with_its_place() -> None:
         (at.format(1), "who"),
         (at.format(1), "people"),
     ]
-    assert found.document["flags"]["g"]["state"] == "DISABLED"  # type: ignore[index,call-overload]
-    assert list(found.document["$evaluators"]) == ["unleash-segment-1"]  # type: ignore[arg-type]
+    document = dict(found.document)
+    assert document["flags"]["g"]["state"] == "DISABLED"
+    assert list(document["$evaluators"]) == ["unleash-segment-1"]
+
+
+def test_a_flag_that_is_required_twice_must_answer_both() -> None:
+    gates = [{"id": "f", "gate": True, "condition": {"value": {"$ne": one}}} for one in "ab"]
+    document = of_rules({"force": "a", "condition": {"x": 1}}, {"force": "b"}, default="c")
+    document["features"]["g"] = {"defaultValue": 1, "rules": [{"parentConditions": gates}]}
+    flags: Any = imported("growthbook", document).document["flags"]
+    assert flags["g"]["metadata"] == {"axon.requires.f": "c"}
+
+
+def test_everybody_is_in_an_experiment_without_a_split() -> None:
+    rule = {"variations": ["a", "b"], "weights": [0.5, 0.5]}
+    flags: Any = imported("growthbook", of_rules(rule)).document["flags"]
+    asked, *_ = flags["f"]["targeting"]["if"]
+    assert asked == {"!!": [{"var": "targetingKey"}]}
 
 
 def test_an_export_of_the_console_says_the_same() -> None:

@@ -1,6 +1,6 @@
 """A vendor's document read whole: what becomes of each flag, and what cannot."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -118,11 +118,22 @@ def _require(made: dict[str, Made]) -> list[Mistake]:
         before = len(refused)
         for key, one in list(made.items()):
             try:
-                one.requires = {each.key: _variants(each, made) for each in one.parents}
+                one.requires = _requires(one.parents, made)
             except Unkept as unkept:
                 del made[key]
                 refused.append(Mistake(unkept.path, f'{unkept.why} (flag "{key}")'))
     return refused
+
+
+def _requires(parents: Sequence[Parent], made: Mapping[str, Made]) -> dict[str, tuple[str, ...]]:
+    """Return what other flags must answer, by their keys; raises Unkept."""
+    found: dict[str, tuple[str, ...]] = {}
+    for parent in parents:
+        names = _variants(parent, made)
+        found[parent.key] = tuple(one for one in names if one in found.get(parent.key, names))
+        if not found[parent.key]:
+            raise Unkept(parent.path, f'what it requires of "{parent.key}" can never be')
+    return found
 
 
 def _variants(parent: Parent, made: Mapping[str, Made]) -> tuple[str, ...]:

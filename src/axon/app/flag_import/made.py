@@ -127,18 +127,23 @@ def placed_within(seed: str, unit: JsonValue, ranges: Sequence[tuple[int, int]])
 
     The same seed gives a unit the same place. Who has no such unit is in no range.
     """
+    joined: list[tuple[int, int]] = []
+    for begins, ends in sorted(one for one in ranges if one[0] < one[1]):
+        if joined and joined[-1][1] == begins:
+            joined[-1] = (joined[-1][0], ends)
+        else:
+            joined.append((begins, ends))
+    if not joined:
+        return False
+    if joined == [(0, PLACES)]:
+        return {"!!": [unit]}
     parts: list[JsonValue] = []
     reached = 0
-    for begins, ends in sorted(ranges):
+    for begins, ends in joined:
         parts += [["out", begins - reached]] if begins > reached else []
-        parts += [["in", ends - begins]] if ends > begins else []
+        parts.append(["in", ends - begins])
         reached = ends
-    if reached < PLACES:
-        parts.append(["out", PLACES - reached])
-    if all(part == ["out", PLACES] for part in parts):
-        return False
-    if parts == [["in", PLACES]]:
-        return {"!!": [unit]}
+    parts += [["out", PLACES - reached]] if reached < PLACES else []
     split: JsonValue = {"fractional": [{"cat": [seed, unit]}, *parts]}
     return every([unit, {"===": [split, "in"]}])
 
