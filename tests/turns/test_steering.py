@@ -160,6 +160,24 @@ async def test_the_record_says_for_every_flag_what_its_evaluation_said(process: 
     assert min(served["on"], served["off"]) >= 8
 
 
+@pytest.mark.parametrize(("placed_as", "recorded"), [(0, 0), (USER, 0), (77, 77)])
+async def test_whom_an_experiment_placed_is_recorded_where_that_is_not_the_user(
+    process: Process, placed_as: int, recorded: int
+) -> None:
+    taking = Taking(process)
+    of_orgs = turn_flag({}, metadata={"axon.turn": True, "axon.unit": "org"})
+    taking.flag_set = flags_of(people=turn_flag({}), orgs=of_orgs)
+    asking = msgspec.structs.replace(asked("chat", messages=HELLO), placed_as=placed_as)
+    running = asyncio.ensure_future(taking.taken(asking))
+    await told(taking, running)
+    await running
+    (record,) = accepted(process)
+    assert [(one.flag, one.placed_as) for one in record.assignments] == [
+        ("orgs", 0),
+        ("people", recorded),
+    ]
+
+
 async def test_without_such_flags_nothing_is_asked_and_nothing_is_kept(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
