@@ -96,6 +96,13 @@ def test_every_flipped_bit_is_seen_or_harmless(backup: Path) -> None:
     assert refused > len(whole) / 3 * 0.9
 
 
+def test_one_that_cannot_be_unpacked_is_damaged_and_not_something_else(backup: Path) -> None:
+    head, data = zstandard.FRAME_HEADER, backup.read_bytes()
+    backup.write_bytes(head + data[len(head) : 20] + b"\xff" * 20 + data[40:])
+    with pytest.raises(BackupDamaged):
+        verify_backup(backup, quiet)
+
+
 @pytest.mark.parametrize("content", [b"", b"no backup", zstandard.compress(b"nor is this one")])
 def test_what_is_none_is_named_so(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file"

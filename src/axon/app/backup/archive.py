@@ -67,7 +67,8 @@ def read_members(file: IO[bytes]) -> Iterator[Member]:
 
     Raises NoBackup when it is none, BackupDamaged where it cannot be read on, OSError.
     """
-    began = False
+    began, head = False, file.read(len(zstandard.FRAME_HEADER))
+    file.seek(0)
     try:
         with zstandard.ZstdDecompressor().stream_reader(file, closefd=False) as frame:
             with tarfile.open(fileobj=frame, mode="r|") as tar:
@@ -80,7 +81,11 @@ def read_members(file: IO[bytes]) -> Iterator[Member]:
                     yield Member(found.name, content.read())
             while frame.read(_DRAIN_BYTES):
                 pass  # the frame's checksum is at its end
-    except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
+    except zstandard.ZstdError as error:
+        if head != zstandard.FRAME_HEADER:
+            raise NoBackup(str(error)) from error
+        raise BackupDamaged(str(error)) from error
+    except (tarfile.TarError, EOFError) as error:
         if not began:
             raise NoBackup(str(error)) from error
         raise BackupDamaged(str(error)) from error
