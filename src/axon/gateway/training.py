@@ -45,7 +45,7 @@ class ExportShown(msgspec.Struct, kw_only=True):
     turns: int
     """That were looked at for this page."""
     total: int | None
-    """That the whole export looks at; on the first page alone."""
+    """That the whole export looks at; on the first page alone, and null for very many."""
     bases: dict[str, int]
     dropped: dict[str, int]
     """Turns of which nothing was made, by why."""

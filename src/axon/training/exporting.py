@@ -90,8 +90,11 @@ class TrainingExports:
         self._parts = parts
         self._exchanges = Exchanges(parts.opener, parts.postgres, parts.archive)
 
-    async def count(self, org_id: str, wanted: TrainingFilter) -> int:
-        """Return how many turns an export looks at; raises TrainingUnavailable."""
+    async def count(self, org_id: str, wanted: TrainingFilter) -> int | None:
+        """Return how many turns an export looks at; None for very many.
+
+        Raises TrainingUnavailable.
+        """
         asked = _question(org_id, wanted, (0, ""), 0)
         try:
             async with self._parts.postgres.connection(QUERY_TIMEOUT_S) as connection:

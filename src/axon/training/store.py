@@ -31,14 +31,19 @@ LEFT JOIN training.consents AS p ON p.org_id = t.org_id AND p.user_id = -1
 LEFT JOIN training.consents AS y ON y.org_id = t.org_id AND y.user_id = t.user_id
 """
 
-_PAGE = f"""
-{_COLUMNS}
+# Few turns are judged, and all of them are found by their feedback.
+_JUDGED_COLUMNS = _COLUMNS.replace("LEFT JOIN feedback", "JOIN feedback")
+
+_WHICH = """
 WHERE t.org_id = $1 AND t.accepted_us >= $2 AND t.accepted_us < $3 AND t.status = 'completed'
     AND ($4 = '' OR t.model = $4 OR t.variant_model = $4)
-    AND (NOT $5 OR f.turn_id IS NOT NULL)
-    AND (t.accepted_us, t.turn_id) > ($6, $7)
-ORDER BY t.accepted_us, t.turn_id LIMIT $8
+    AND (t.accepted_us, t.turn_id) > ($5, $6)
 """
+
+_PAGE, _JUDGED_PAGE = (
+    f"{columns} {_WHICH} ORDER BY t.accepted_us, t.turn_id LIMIT $7"
+    for columns in (_COLUMNS, _JUDGED_COLUMNS)
+)
 
 _ONE = (
     f"{_COLUMNS} WHERE t.org_id = $1 AND t.user_id = $2 AND t.turn_id = $3"
@@ -46,19 +51,23 @@ _ONE = (
 )
 
 _DISLIKED = f"""
-{_COLUMNS}
+{_JUDGED_COLUMNS}
 WHERE t.org_id = $1 AND t.user_id = $2 AND t.surface = $3 AND f.rating = 'down'
     AND t.status = 'completed'
 ORDER BY abs(t.accepted_us - $4), t.turn_id LIMIT $5
 """
 
-_COUNT = """
-SELECT count(*) FROM audit.turns AS t
-LEFT JOIN feedback.feedback AS f
-    ON f.user_id = t.user_id AND f.turn_id = t.turn_id AND NOT f.withdrawn
-WHERE t.org_id = $1 AND t.accepted_us >= $2 AND t.accepted_us < $3 AND t.status = 'completed'
-    AND ($4 = '' OR t.model = $4 OR t.variant_model = $4) AND (NOT $5 OR f.turn_id IS NOT NULL)
+COUNTED_MAX = 100_000
+"""Turns that are counted for a progress bar; nobody waits for more."""
+
+_JUDGED = """
+JOIN feedback.feedback AS f ON f.user_id = t.user_id AND f.turn_id = t.turn_id AND NOT f.withdrawn
 """
+
+_COUNT, _JUDGED_COUNT = (
+    f"SELECT count(*) FROM (SELECT FROM audit.turns AS t {joined} {_WHICH} LIMIT $7) AS found"  # noqa: S608
+    for joined in ("", _JUDGED)
+)  # text of ours alone
 
 _ITEMS = """
 SELECT turn_id, output, item_id, blob FROM conversations.items
@@ -130,26 +139,20 @@ async def read_consent(connection: asyncpg.Connection, org_id: str, user: int) -
 
 async def read_page(connection: asyncpg.Connection, asked: TrainingQuestion) -> list[TurnRow]:
     """Return the next turns, the oldest first."""
-    rows = await connection.fetch(
-        _PAGE,
-        asked.org_id,
-        asked.since_us,
-        asked.until_us,
-        asked.model,
-        asked.judged,
-        *asked.after,
-        asked.limit,
-    )
+    statement = _JUDGED_PAGE if asked.judged else _PAGE
+    rows = await connection.fetch(statement, *_which(asked), asked.limit)
     return [TurnRow(*row) for row in rows]
 
 
-async def count_turns(connection: asyncpg.Connection, asked: TrainingQuestion) -> int:
-    """Return how many turns the whole export looks at."""
-    return int(
-        await connection.fetchval(
-            _COUNT, asked.org_id, asked.since_us, asked.until_us, asked.model, asked.judged
-        )
-    )
+async def count_turns(connection: asyncpg.Connection, asked: TrainingQuestion) -> int | None:
+    """Return how many turns the whole export looks at; None for COUNTED_MAX and more."""
+    statement = _JUDGED_COUNT if asked.judged else _COUNT
+    found: int = await connection.fetchval(statement, *_which(asked), COUNTED_MAX)
+    return found if found < COUNTED_MAX else None
+
+
+def _which(asked: TrainingQuestion) -> tuple[object, ...]:
+    return (asked.org_id, asked.since_us, asked.until_us, asked.model, *asked.after)
 
 
 async def read_one(

@@ -151,7 +151,8 @@ def _fill(running: Running, folder: TrainingFolder, asked: dict[str, object]) ->
             answer = running.client.call("POST", "/training/export", msgspec.json.encode(body))
             page = msgspec.json.decode(answer, type=Page)
             folder.take(page)
-            bar.update(task, completed=folder.progress.turns, total=folder.progress.total)
+            done = folder.progress
+            bar.update(task, completed=done.turns, total=done.total or None)
             if not page.has_more:
                 return
 
