@@ -45,27 +45,33 @@ class LedgerRoom:
         self.batches.append(len(records))
         if self.outages:
             raise self.outages.pop()
-        for positioned in records:
-            record = positioned.record
-            assert isinstance(record, ItemsAppended)
-            await connection.execute(
-                f"INSERT INTO {self.name} (instance, sequence, conversation_id, change)"
-                " VALUES ($1, $2, $3, $4)",
-                positioned.instance,
-                positioned.sequence,
-                record.conversation_id,
-                record.change_id,
-            )
-            if record.change_id in self.poison:
+        rows = [_row(positioned) for positioned in records]
+        insert = (
+            f"INSERT INTO {self.name} (instance, sequence, conversation_id, change)"
+            " VALUES ($1, $2, $3, $4)"
+        )
+        if not self.poison and not self.gaps:
+            await connection.executemany(insert, rows)
+            return
+        for row in rows:
+            await connection.execute(insert, *row)
+            change_id = row[-1]
+            if change_id in self.poison:
                 await connection.execute("SELECT 1 / 0")
-            if record.change_id in self.gaps:
-                raise Gap(record.change_id)
+            if change_id in self.gaps:
+                raise Gap(change_id)
 
     async def changes(self, database: str) -> list[str]:
         connection = await asyncpg.connect(database)
         rows = await connection.fetch(f"SELECT change FROM {self.name} ORDER BY place")
         await connection.close()
         return [row["change"] for row in rows]
+
+
+def _row(positioned: Positioned) -> tuple[str, int, str, str]:
+    record = positioned.record
+    assert isinstance(record, ItemsAppended)
+    return positioned.instance, positioned.sequence, record.conversation_id, record.change_id
 
 
 def change(change_id: str, conversation_id: str = "") -> ItemsAppended:

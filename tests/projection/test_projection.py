@@ -7,7 +7,7 @@ from axon.app.embedded import EmbeddedServer
 from axon.journal import read_cursor, write_cursor
 from axon.journal.segments import segment_path
 from axon.projection import read_status
-from axon.projection.following import BATCH_ENTRIES_MAX
+from axon.projection.following import BATCH_ENTRIES_MAX, BATCH_ENTRIES_MIN
 from axon.stores import Postgres
 from tests.projection.scene import LedgerRoom, Scene, change, eventually
 
@@ -64,6 +64,21 @@ async def test_an_outage_is_not_a_try(scene: Scene, ledger: LedgerRoom) -> None:
     await scene.project("node-1", end)
     assert await ledger.changes(scene.database) == ["a"]
     assert await scene.parked() == []
+
+
+async def test_a_batch_is_smaller_after_those_that_did_not_come_through(
+    scene: Scene, ledger: LedgerRoom
+) -> None:
+    """Else a PostgreSQL too slow for a whole batch would be asked for the same one for ever."""
+    ledger.outages = [asyncpg.DeadlockDetectedError("too slow") for _ in range(4)]
+    count = BATCH_ENTRIES_MIN + 10
+    end = await scene.write("node-1", [change(str(number)) for number in range(count)])
+    await scene.project("node-1", end)
+    assert ledger.batches == [count, count, count, BATCH_ENTRIES_MIN, BATCH_ENTRIES_MIN, 10]
+    assert await ledger.changes(scene.database) == [str(number) for number in range(count)]
+    more = await scene.write("node-1", [change(f"more {number}") for number in range(count)])
+    await scene.project("node-1", more)
+    assert ledger.batches[-1] == count  # as large as ever, now that they come through
 
 
 async def test_a_journal_that_was_replaced_is_not_projected(

@@ -92,6 +92,8 @@ def _row(positioned: Positioned, record: TurnCompleted | TurnInterrupted) -> tup
 
 def variant_of(assignments: list[Assignment]) -> str:
     """Return which variants of flags a turn was served, as one text; empty without any."""
+    if not assignments:
+        return ""
     return ",".join(sorted(f"{one.flag}={one.variant}" for one in assignments if one.variant))
 
 

@@ -19,6 +19,10 @@ _DAY = f"date '1970-01-01' + (accepted_us / {DAY_US})::int"
 _MONTH = f"date_trunc('month', ({_DAY})::timestamp)::date"
 _QUARTER = f"accepted_us / {QUARTER_US} * {QUARTER_US}"
 
+_BIGINTS = ("cost_nano", "overage_nano")
+"""Columns of `deltas` with 64 bits. sum() makes a number of any length of them, which takes longer
+and is put into 64 bits again; total() has those, and fails as that does when they are too few."""
+
 _OF_ORG = "org_id, model, variant, currency"
 _OF_KEY = f"credential_id, {_OF_ORG}"
 _OF_PERSON = f"user_id, {_OF_KEY}"
@@ -52,7 +56,7 @@ CORRECTION_COLUMNS = (
 def _adding(table: str, period: str, of_period: str, of: str) -> str:
     """Return a part of a WITH: add `deltas` to one table. Rows are locked in one order by all."""
     keys = f"{of}, {period}"
-    sums = ", ".join(f"sum({name})" for name in SUMS)
+    sums = ", ".join(f"{'metering.total' if name in _BIGINTS else 'sum'}({name})" for name in SUMS)
     grown = ", ".join(f"{name} = there.{name} + excluded.{name}" for name in SUMS)
     return f"""add_to_{table} AS (
     INSERT INTO metering.{table} AS there ({keys}, {", ".join(SUMS)})

@@ -17,10 +17,16 @@ from axon.projection.errors import JournalReplaced
 from axon.projection.status import JournalLag
 from axon.telemetry import log
 
-BATCH_ENTRIES_MAX = 2048
-BATCH_BYTES_MAX = 4 * MIB
-"""Bounds of one transaction: large enough to be cheap, small enough to be tried again. Only a
-projector that is behind has so many: some 0.2 s of work."""
+BATCH_ENTRIES_MAX = 8192
+BATCH_BYTES_MAX = 16 * MIB
+"""Bounds of one transaction: the more turns, the more of them share a sum, which is then written
+once. Only a projector that is behind has so many: a second or two of work."""
+
+BATCH_ENTRIES_MIN = 256
+"""Of a batch when those before did not come through: a slow PostgreSQL takes so many in time."""
+
+_BATCH_STEP = 4
+"""How much smaller a batch is after one that did not come through; as much larger after others."""
 
 TRIES_MAX = 3
 """A record that fails this often, each time in a fresh transaction, is parked."""
@@ -42,6 +48,8 @@ class FollowedJournal:
     """Empty again once it has moved on."""
     tries: dict[tuple[str, int], int] = field(default_factory=dict)
     """How often a room could not have a record of the batch in hand, by room and sequence."""
+    batch_entries: int = BATCH_ENTRIES_MAX
+    """How many entries the next batch has at most."""
 
     @property
     def instance(self) -> str:
@@ -66,7 +74,12 @@ class FollowedJournal:
         self.projected_through = sequence
         self.last_error = ""
         self.tries.clear()
+        self.batch_entries = min(BATCH_ENTRIES_MAX, self.batch_entries * _BATCH_STEP)
         write_cursor(self.directory, sequence)
+
+    def not_through(self) -> None:
+        """Note that PostgreSQL did not take the batch in time; the next one is smaller."""
+        self.batch_entries = max(BATCH_ENTRIES_MIN, self.batch_entries // _BATCH_STEP)
 
     def lag(self) -> JournalLag:
         """Return how it is coming along."""
@@ -98,7 +111,7 @@ class FollowedJournal:
     def read(self) -> list[Entry]:
         """Return the next entries, a batch at most; blocks. Raises JournalError or OSError."""
         assert self.projected_through is not None
-        return self.reader.read(self.projected_through, BATCH_ENTRIES_MAX, BATCH_BYTES_MAX)
+        return self.reader.read(self.projected_through, self.batch_entries, BATCH_BYTES_MAX)
 
 
 def find_journals(

@@ -169,15 +169,19 @@ class Projection:
             return 0
         batch = [read_entry(journal.instance, entry) for entry in entries]
         last = entries[-1].sequence
-        async with (
-            self._postgres.connection(TRANSACTION_TIMEOUT_S) as connection,
-            connection.transaction(),
-        ):
-            applied = await lock_cursor(connection, journal.instance)
-            if applied == journal.projected_through:
-                await self._apply(connection, journal, batch)
-                await move_cursor(connection, journal.instance, last)
-                applied = last
+        try:
+            async with (
+                self._postgres.connection(TRANSACTION_TIMEOUT_S) as connection,
+                connection.transaction(),
+            ):
+                applied = await lock_cursor(connection, journal.instance)
+                if applied == journal.projected_through:
+                    await self._apply(connection, journal, batch)
+                    await move_cursor(connection, journal.instance, last)
+                    applied = last
+        except (PostgresAway, asyncpg.TransactionRollbackError):
+            journal.not_through()
+            raise
         await asyncio.to_thread(journal.moved_to, applied)
         self._last_error = ""
         return len(batch)
