@@ -12,6 +12,9 @@ from tests.inference.raw_server import RawServer, whole
 
 KELP = '{"passages":[{"text":"Kelp grows.","source":"sea.md"},{"text":"It is brown."}]}'
 LONG_MS = 10_000
+
+LOOP_TICK_US = 2_000
+"""An event loop counts time in whole milliseconds, and may be that early."""
 """Longer than any test waits."""
 
 
@@ -110,7 +113,8 @@ async def test_one_that_says_nothing_is_waited_for_as_long_as_is_set() -> None:
     async with Silent() as server:
         asking = retriever(server.url, timeout_ms=200)
         found = await asking.find("q", "o", "u")
-        assert found.outcome == "slow" and found.took_us >= 200_000
+        assert found.outcome == "slow"
+        assert found.took_us >= 200_000 - LOOP_TICK_US
         await asking.close()
 
 
