@@ -53,6 +53,18 @@ async def test_cold_and_warm_are_exported_alike_and_once(scene: Scene) -> None:
     assert await scene.is_cold(cold), "nobody touched it"
 
 
+async def test_one_conversation_is_read_where_it_lies(scene: Scene) -> None:
+    user, thawing = scene.process.owner().user, scene.thawing()
+    cold = await scene.old("one")
+    await scene.cool()
+    warm = await scene.old("two")
+    found = await thawing.content(user, cold)
+    assert found is not None and len(found.items) == 3
+    assert await scene.is_cold(cold), "nobody touched it"
+    assert await thawing.content(user, warm) is None
+    assert await thawing.content(user + 1, cold) is None
+
+
 async def test_without_the_object_store_it_is_to_be_repeated(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

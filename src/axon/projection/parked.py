@@ -99,7 +99,7 @@ def _head(record: Record) -> dict[str, str | int]:
         at_us, sequence, fence = record.at_us, 0, 0
         org_id, user = record.org_id, record.user
     elif isinstance(record, AdminAction | TrainingConsent):
-        origin_id = record.deed_id if isinstance(record, AdminAction) else record.consent
+        origin_id = record.deed_id if isinstance(record, AdminAction) else ""
         at_us, sequence, fence = record.at_us, 0, 0
         org_id, user = record.org_id, record.user
     elif isinstance(record, ItemsAppended | ConversationChanged):

@@ -7,7 +7,7 @@ import msgspec
 
 from axon.archive import Thawing
 from axon.audit import Opened, open_kept
-from axon.conversations import HistoryUnavailable, Opener, Owner
+from axon.conversations import ColdBroken, HistoryUnavailable, Opener, Owner
 from axon.sealing import SealBroken
 from axon.stores import Postgres, PostgresAway
 from axon.training.errors import TrainingUnavailable, Unusable
@@ -52,7 +52,7 @@ class Exchanges:
             if turn.surface == "chat":
                 return _of_chat(request, opened)
             return await self._of_response(owner, turn, request, opened)
-        except SealBroken as error:
+        except (ColdBroken, SealBroken) as error:
             raise Unusable("damaged") from error
         except HistoryUnavailable as away:
             raise TrainingUnavailable(str(away)) from away

@@ -197,6 +197,7 @@ class TrainingExports:
                 continue
             seen.add(other.turn_id)
             try:
+                _allowed(other)
                 worse = await self._exchanges.read(org_id, other)
             except Unusable:
                 continue
