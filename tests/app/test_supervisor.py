@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -51,6 +52,32 @@ def program(tmp_path: Path, role: str = "dummy", script: str = "exec sleep 600")
     return Program(
         role=role, command=("sh", "-c", script), log_path=tmp_path / f"{role}.log", stop_within_s=5
     )
+
+
+TOLD_AT_ITS_START = """
+import signal, time
+time.sleep(0.3)
+signal.signal(signal.SIGUSR1, lambda *_: print("told", flush=True))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+time.sleep(600)
+"""
+
+
+async def test_a_held_signal_waits_for_a_process_that_still_starts(
+    tmp_path: Path, supervisor: Supervisor, changes: Changes
+) -> None:
+    starting = Program(
+        role="starting",
+        command=(sys.executable, "-c", TOLD_AT_ITS_START),
+        log_path=tmp_path / "starting.log",
+        held=frozenset({signal.SIGUSR1}),
+    )
+    await supervisor.start(starting)
+    os.kill((await changes.next("ready", "starting")).pid, signal.SIGUSR1)
+    async with asyncio.timeout(20):
+        while "told" not in (tmp_path / "starting.log").read_text():
+            await asyncio.sleep(0.02)
+    assert [change.what for change in changes.all] == ["started", "ready"]
 
 
 def test_the_delay_doubles_up_to_its_bound_and_starts_over_after_a_healthy_life() -> None:

@@ -186,7 +186,7 @@ def watched(observed: Observed, prometheus: Prometheus) -> Prometheus:
     """Prometheus, which has scraped Axon before and after everything happened."""
     script.set_up(observed)
     script.run(observed)  # so that every series is there before it rises
-    until(lambda: prometheus.ask("axon_turns_total"))
+    until(lambda: all(prometheus.ask(query) for query in CAUSED if "rate(" in query))
     script.renew_scheduler(observed)
     script.run(observed)
     return prometheus

@@ -2,8 +2,10 @@
 
 import ast
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import axon
 from axon.telemetry import gen_ai
@@ -12,6 +14,7 @@ from tests.observability.conftest import Observed
 
 SOURCE = Path(axon.__file__).parent
 LEVELS = {"debug", "info", "warning", "error"}
+WAIT_S = 30
 LINES_MIN = 60
 """There are more kinds of lines than this: a test that finds none would prove nothing."""
 
@@ -58,14 +61,24 @@ def test_every_written_line_has_known_fields_of_their_types(observed: Observed) 
     """Of all processes of a running Axon, whose requests end well and badly."""
     with observed.axon.sync_client() as client:
         client.responses.create(model="m", input="[[text:on]]")
-    found: set[str] = set()
-    for path in (observed.axon.data / "logs").glob("*.log"):
-        for text in path.read_text().splitlines():
-            if text.startswith('{"@timestamp"'):
-                line = json.loads(text)
-                assert not names.line_mistakes(line), line
-                found.add(line["event.action"])
-    assert {"http.request", "serving.ready"} <= found
+    give_up = time.monotonic() + WAIT_S
+    lines: list[dict[str, Any]] = []
+    while not {"http.request", "serving.ready"} <= {line["event.action"] for line in lines}:
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+        lines = written_lines(observed.axon.data / "logs")
+    for line in lines:
+        assert not names.line_mistakes(line), line
+
+
+def written_lines(folder: Path) -> list[dict[str, Any]]:
+    """Return all whole lines of Axon's processes; each writes what it gathered now and then."""
+    return [
+        json.loads(text)
+        for path in folder.glob("*.log")
+        for text in path.read_text().splitlines(keepends=True)
+        if text.startswith('{"@timestamp"') and text.endswith("\n")
+    ]
 
 
 def test_every_received_span_has_known_attributes_of_their_types(observed: Observed) -> None:

@@ -44,6 +44,8 @@ class Program:
     is_ready: Callable[[], Awaitable[bool]] = _always
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
+    held: frozenset[signal.Signals] = frozenset()
+    """Signals that wait until it unblocks them: while it still starts, they would end it."""
     stop_within_s: float = 5.0
 
     @property
@@ -60,7 +62,8 @@ def launch(program: Program) -> subprocess.Popen[bytes]:
     """
     parent = os.getpid()
 
-    def die_with_parent() -> None:
+    def prepare() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, program.held)
         _PRCTL(_PR_SET_PDEATHSIG, int(program.death_signal), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)  # the parent was gone before the kernel knew whom to watch
@@ -77,7 +80,7 @@ def launch(program: Program) -> subprocess.Popen[bytes]:
             stderr=log,
             env=dict(program.environment),
             pass_fds=program.pass_fds,
-            preexec_fn=die_with_parent,
+            preexec_fn=prepare,
             start_new_session=True,
         )
 

@@ -12,6 +12,7 @@ from axon.app.embedded import Program
 from axon.app.embedded.process import send
 from axon.app.folders import DataFolder
 from axon.app.roles import projector, scheduler, serving, worker
+from axon.app.roles.log_level import LEVEL_SIGNALS
 from axon.app.roles.tls import certificate_of
 from axon.app.settings import Settings, WorkersSettings
 from axon.app.supervisor import Change, Supervisor
@@ -78,6 +79,7 @@ async def _run_beside_each_other(groups: Sequence[frozenset[str]], settings: Set
             Program(
                 role=",".join(sorted(roles)),
                 command=serve_command(",".join(sorted(roles))),
+                held=LEVEL_SIGNALS,
                 log_path=None,
                 stop_within_s=settings.http.drain_s + _STOP_MARGIN_S,
             )

@@ -5,10 +5,15 @@ import signal
 
 from axon.telemetry import log
 
+LEVEL_SIGNALS = frozenset({signal.SIGUSR1})
+"""What the supervisor holds for a process until it follows."""
+
 
 def follow_level_signal() -> None:
-    """Toggle at each SIGUSR1 from now on; to be called on the running loop."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _toggle)
+    """Toggle at each SIGUSR1 from now on, and for one that was held; on the main thread's loop."""
+    for number in LEVEL_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, _toggle)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, LEVEL_SIGNALS)
 
 
 def _toggle() -> None:

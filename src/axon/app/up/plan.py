@@ -15,6 +15,7 @@ from axon.app.folders import DataFolder
 from axon.app.instances import instances
 from axon.app.probe import answers_ok, get
 from axon.app.roles.chosen import serve_command
+from axon.app.roles.log_level import LEVEL_SIGNALS
 from axon.app.settings import Settings
 from axon.app.sockets import free_port
 from axon.app.up.listeners import Listeners
@@ -81,6 +82,7 @@ class Plan:
         return Program(
             role="projector",
             command=serve_command("projector"),
+            held=LEVEL_SIGNALS,
             log_path=self.folder.logs / "projector.log",
             environment=self._environment(""),
             stop_within_s=_STOP_MARGIN_S,
@@ -91,6 +93,7 @@ class Plan:
         return Program(
             role="scheduler",
             command=serve_command("scheduler"),
+            held=LEVEL_SIGNALS,
             log_path=self.folder.logs / "scheduler.log",
             environment=self._environment(""),
             stop_within_s=_STOP_MARGIN_S,
@@ -103,6 +106,7 @@ class Plan:
                 role="worker",
                 instance=f"worker-{number}",
                 command=serve_command("worker"),
+                held=LEVEL_SIGNALS,
                 log_path=self.folder.logs / f"worker-{number}.log",
                 environment=self._environment(engine_url),
                 stop_within_s=self.settings.http.drain_s + _STOP_MARGIN_S,
@@ -127,6 +131,7 @@ class Plan:
                 role="serving",
                 instance=_called(place),
                 command=serve_command("gateway" if self.settings.workers.processes else _BOTH),
+                held=LEVEL_SIGNALS,
                 log_path=self.folder.logs / f"{_called(place)}.log",
                 environment={
                     **shared,
