@@ -78,10 +78,19 @@ async def test_every_table_comes_back_as_it_was(scene: Scene) -> None:
     )
     await scene.query("INSERT INTO accounts.orgs VALUES ('org_1', 'acme', 'free', 'eu', 1)")
     await scene.query("INSERT INTO accounts.users VALUES (7, 'org_1', 'ada', '{admin,x}', 1)")
+    for month, turn_id in enumerate(("resp_january", "resp_february")):
+        at_us = month * 31 * 86_400_000_000
+        await scene.query(f"SELECT audit.add_month({at_us})")
+        await scene.query(
+            "INSERT INTO audit.turns (user_id, turn_id, org_id, credential_id, conversation_id,"
+            " surface, model, variant_model, safety, variants, accepted_us, instance)"
+            f" VALUES (7, '{turn_id}', 'org_1', 'k', 'c', 's', 'm', '', '', '{{}}', {at_us}, 'i')"
+        )
     tables = [
-        "conversations.conversations", "conversations.items", "conversations.places",
-        "conversations.changes", "conversations.feeds", "projection.parked",
-        "projection.cursors", "accounts.orgs", "accounts.users", "accounts.version",
+        "audit.turns", "audit.months", "audit.turns_1970_02", "conversations.conversations",
+        "conversations.items", "conversations.places", "conversations.changes",
+        "conversations.feeds", "projection.parked", "projection.cursors",
+        "accounts.orgs", "accounts.users", "accounts.version",
     ]  # fmt: skip
     before = {name: await scene.query(f"SELECT * FROM {name} ORDER BY 1") for name in tables}
     assert all(before.values())
@@ -311,6 +320,24 @@ async def test_an_older_schema_is_brought_forward(scene: Scene, other_database: 
         "SELECT number FROM axon_migrations WHERE room = 'conversations' ORDER BY 1"
     )
     assert applied == [(number,) for number in sorted(map(int, known))]
+
+
+async def test_the_audit_of_before_its_months_is_brought_into_them(
+    scene: Scene, other_database: str
+) -> None:
+    present = (await scene.verify(await scene.back_up())).manifest
+    first = {"1": present.migrations["audit"]["1"]}
+    old = scene.at_database(other_database)
+    async with old.place.connection() as connection, connection.transaction():
+        before = {**present.migrations, "audit": first}
+        await make_tables(connection, msgspec.structs.replace(present, migrations=before))
+        await connection.execute(
+            "INSERT INTO audit.turns (user_id, turn_id, org_id, credential_id, conversation_id,"
+            " surface, model, variant_model, safety, variants, accepted_us, instance)"
+            " VALUES (7, 'resp_1', 'org_1', 'k', 'c', 's', 'm', '', '', '{}', 86400000000, 'i')"
+        )
+    await scene.restore(await old.back_up("old"), REPLACE)
+    assert await scene.query("SELECT turn_id FROM audit.turns_1970_01") == [("resp_1",)]
 
 
 async def test_another_keyring_is_refused(scene: Scene) -> None:

@@ -124,6 +124,7 @@ async def fill(connection: asyncpg.Connection, user: int, at_us: int) -> None:
         " false)",
         user, turn, at_us,
     )  # fmt: skip
+    await connection.execute("SELECT audit.add_month($1)", at_us)
     await connection.execute(
         "INSERT INTO audit.turns (user_id, turn_id, org_id, credential_id, conversation_id,"
         " surface, model, variant_model, safety, variants, accepted_us, request, content, instance)"

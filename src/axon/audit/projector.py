@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 
 from axon.audit.sealed_parts import asked_of, said_of, variants_of
+from axon.base import MICROS_PER_SECOND
 from axon.projection import Positioned
 from axon.records import (
     AccessLogged,
@@ -20,6 +21,8 @@ _JOINED_BY = "\x1f"
 """Between the variants or verdicts of a turn, in one text: an array of arrays of any length is
 none."""
 
+_DAY_US = 86_400 * MICROS_PER_SECOND
+
 _HEAD = """user_id, turn_id, org_id, credential_id, conversation_id, surface, model, variant_model,
     safety, variants, accepted_us, instance"""
 
@@ -29,13 +32,15 @@ _HEAD_VALUES = """user_id, turn_id, org_id, credential_id, conversation_id, surf
 _HEAD_TYPES = """$1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[]"""
 
+_ADD_MONTHS = "SELECT audit.add_month(day * 86400000000) FROM unnest($1::bigint[]) AS day"
+
 _ACCEPT = f"""
 INSERT INTO audit.turns AS there ({_HEAD}, accepted_sequence, request)
 SELECT {_HEAD_VALUES}, accepted_sequence, request
 FROM unnest({_HEAD_TYPES}, $13::bigint[], $14::bytea[])
     AS came ({_HEAD}, accepted_sequence, request)
-ON CONFLICT (user_id, turn_id) DO UPDATE SET accepted_sequence = excluded.accepted_sequence,
-    request = excluded.request
+ON CONFLICT (user_id, turn_id, accepted_us) DO UPDATE SET
+    accepted_sequence = excluded.accepted_sequence, request = excluded.request
 WHERE there.accepted_sequence = 0
 """  # noqa: S608 - names of ours alone
 
@@ -51,9 +56,10 @@ SELECT {_HEAD_VALUES}, {_ENDED_VALUES}
 FROM unnest({_HEAD_TYPES}, $13::bigint[], $14::bytea[], $15::text[], $16::text[], $17::text[],
     $18::text[], $19::bigint[], $20::bigint[], $21::integer[], $22::integer[], $23::text[],
     $24::bigint[], $25::boolean[], $26::text[]) AS came ({_HEAD}, {_ENDED})
-ON CONFLICT (user_id, turn_id) DO UPDATE SET conversation_id = excluded.conversation_id,
-    variants = excluded.variants, ended_sequence = excluded.ended_sequence,
-    content = excluded.content, status = excluded.status, reason = excluded.reason,
+ON CONFLICT (user_id, turn_id, accepted_us) DO UPDATE SET
+    conversation_id = excluded.conversation_id, variants = excluded.variants,
+    ended_sequence = excluded.ended_sequence, content = excluded.content,
+    status = excluded.status, reason = excluded.reason,
     upstream = excluded.upstream, upstream_id = excluded.upstream_id,
     first_token_us = excluded.first_token_us, completed_us = excluded.completed_us,
     input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
@@ -102,12 +108,15 @@ class _Batch:
     accepted: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     ended: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     unplaced: set[str] = field(default_factory=set)
+    days: set[int] = field(default_factory=set)
+    """On which they were accepted, since 1970 (UTC)."""
 
     def add(
         self, positioned: Positioned, record: TurnAccepted | TurnCompleted | TurnInterrupted
     ) -> None:
         """Take the next record."""
         turn_id = record.head.turn_id
+        self.days.add(record.head.accepted_us // _DAY_US)
         if isinstance(record, TurnAccepted):
             place = (positioned.instance, positioned.sequence)
             row = (*_head(record.head, variants_of(record)), *place, asked_of(record))
@@ -117,7 +126,9 @@ class _Batch:
             (self.unplaced.add if record.head.unplaced else self.unplaced.discard)(turn_id)
 
     async def write(self, connection: asyncpg.Connection) -> None:
-        """Write the rows, those of each kind with one statement."""
+        """Write the rows, those of each kind with one statement, in months that are there."""
+        if self.days:
+            await connection.execute(_ADD_MONTHS, list(self.days))
         if self.accepted:
             await connection.execute(_ACCEPT, *zip(*self.accepted.values(), strict=True))
         if self.ended:

@@ -55,20 +55,6 @@ SELECT EXISTS (SELECT FROM accounts.users WHERE id = $2 AND org_id = $1)
     OR EXISTS (SELECT FROM conversations.conversations WHERE user_id = $2 AND org_id = $1)
 """
 
-EXPIRED_AT_ONCE = 1000
-"""Rows of one statement, so that none holds the others up for long."""
-
-_EXPIRE = """
-DELETE FROM audit.turns AS gone USING (
-    SELECT t.user_id, t.turn_id FROM audit.turns AS t
-    WHERE t.accepted_us < $1 AND NOT EXISTS (
-        SELECT 1 FROM audit.holds AS h WHERE h.user_id = t.user_id AND h.org_id = t.org_id
-            AND h.released_us = 0
-            AND h.conversation_id IN ('', t.conversation_id)
-    ) LIMIT $2
-) AS old WHERE gone.user_id = old.user_id AND gone.turn_id = old.turn_id
-"""
-
 
 class AuditedTurn(msgspec.Struct, frozen=True, kw_only=True):
     """A turn without what was said in it."""
@@ -207,9 +193,3 @@ async def read_log(
     """Return who reached for what, the newest first."""
     rows = await connection.fetch(_LOG, org_id, *(before or (None, "")), limit)
     return [Access(**row) for row in rows]
-
-
-async def expire_turns(connection: asyncpg.Connection, before_us: int) -> int:
-    """Delete some turns accepted before an instant that nobody holds; return how many."""
-    done = await connection.execute(_EXPIRE, before_us, EXPIRED_AT_ONCE)
-    return int(done.rpartition(" ")[2])

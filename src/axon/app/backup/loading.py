@@ -28,6 +28,9 @@ async def load(connection: asyncpg.Connection, backup: Verified, progress: Progr
     Tombstones and keys are added to those that are there.
     """
     tables = backup.manifest.tables
+    for table in tables:
+        if table.since_us is not None:
+            await connection.execute("SELECT audit.add_month($1)", table.since_us)
     replaced = [table for table in tables if table.place not in _INCOMING]
     if replaced:
         names = ", ".join(f'"{table.schema}"."{table.name}"' for table in replaced)

@@ -197,6 +197,7 @@ class _Copying:
             rows=int(status.split()[-1]),
             bytes=self._bytes,
             sha256=self._hash.hexdigest(),
+            since_us=table.since_us,
         )
 
     async def _take(self, data: bytes) -> None:

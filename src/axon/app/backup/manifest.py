@@ -39,6 +39,8 @@ class TableCopy(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     bytes: int
     sha256: str
+    since_us: int | None = None
+    """Of a month of the audit's turns: when it begins. It is made before its rows come."""
 
     @property
     def place(self) -> str:

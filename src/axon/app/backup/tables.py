@@ -24,11 +24,12 @@ LEFT_OUT = {
     "conversations.leases": "who runs a turn now, and for some seconds; no process runs then",
 }
 
-_TABLES = """
+_TABLES = r"""
 SELECT n.nspname || '.' || c.relname AS place, pg_table_size(c.oid) AS bytes, (
     SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute AS a
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-) AS columns
+) AS columns,
+    substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''(\d+)''\)')::bigint AS since_us
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY($1) AND c.relkind = 'r'
 ORDER BY 1
@@ -71,6 +72,8 @@ class Table(NamedTuple):
     place: str
     bytes: int
     columns: list[str]
+    since_us: int | None
+    """Of a month of the audit's turns: when it begins."""
 
     @property
     def schema(self) -> str:
@@ -89,9 +92,13 @@ def schemas() -> list[str]:
 
 
 async def tables_of(connection: asyncpg.Connection, kind: str) -> list[Table]:
-    """Return the tables of a kind of backup, each behind those it refers to."""
+    """Return the tables of a kind of backup, each behind those it refers to.
+
+    None of them goes before the transaction ends.
+    """
     rows = await connection.fetch(_TABLES, schemas())
-    found = {row["place"]: Table(row["place"], row["bytes"], row["columns"]) for row in rows}
+    found = {row["place"]: Table(**row) for row in rows}
+    await connection.execute(f"LOCK TABLE {', '.join(found)} IN ACCESS SHARE MODE")
     if kind != CONTENT:
         return [found[place] for place in KEY_TABLES]
     order: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(found, ()))

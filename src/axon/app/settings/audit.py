@@ -10,7 +10,12 @@ class AuditSettings(Struct, frozen=True, kw_only=True):
 
     retention_days: Annotated[
         int,
-        Meta(ge=1, le=36_500, description="How long turns are kept for auditors, unless held."),
+        Meta(
+            ge=1,
+            le=36_500,
+            description="How long turns are kept for auditors, unless held. Whole months (UTC) go,"
+            " so up to 31 days longer.",
+        ),
     ] = 730
     two_people: Annotated[
         bool,
