@@ -39,14 +39,17 @@ from bench.usage_fill import (
     sizes,
     steps,
 )
-from bench.usage_rate import metering_rate, projector_rate, turns
+from bench.usage_rate import Rate, metering_rate, projector_rate, turns
 
 ASKED_TIMES = 100
 
 BENCH_TURNS_PER_S = 2_100
-"""What `make bench` measures as durable turns a second, on a core of a machine with two."""
+"""What `make bench` measures as durable turns a second of a node, on a machine with two cores."""
 
 RATIO_GOAL = 10
+
+NODES = (1, 2, 10)
+"""How many journals the turns are in; each has a projector, and all of them one PostgreSQL."""
 
 _SEPTEMBER = (datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC))
 _WEEK = (datetime(2026, 9, 7, tzinfo=UTC), datetime(2026, 9, 14, tzinfo=UTC))
@@ -129,15 +132,20 @@ async def explain(url: str, question: UsageQuestion) -> None:
 
 async def rates(server: EmbeddedServer, root: Path, shape: Shape, count: int) -> None:
     """Let turns become sums and print how many a second, beside the bench's."""
-    alone = await metering_rate(server, turns(count, shape, "alone"))
+    print(f"turns that become sums, beside the bench's {BENCH_TURNS_PER_S:,} a second of a node:")
+    for nodes in NODES:
+        each = [turns(count // nodes, shape, f"{nodes}n{node}-") for node in range(nodes)]
+        _tell(f"metering, nodes: {nodes}", await metering_rate(server, each))
     whole = await projector_rate(server, root, turns(count, shape, "whole"))
-    print(f"turns that become sums, beside the bench's {BENCH_TURNS_PER_S:,} a second and core:")
-    for name, rate in (("metering's part", alone), ("the whole projector", whole)):
-        ratio = f"{rate.turns_per_cpu_s / BENCH_TURNS_PER_S:.1f} times the bench's"
-        figures = f"{rate.turns_per_s:9,.0f} a second, {rate.turns_per_cpu_s:9,.0f} a CPU-second"
-        print(f"{name:24}{figures}, {ratio} (wanted: {RATIO_GOAL})")
+    _tell("the whole projector", whole)
     for room, seconds in whole.seconds_by_room.items():
         print(f"  of the whole, {room:16} {seconds:8.1f} s for a million turns")
+
+
+def _tell(name: str, rate: Rate) -> None:
+    ratio = f"{rate.turns_per_s / BENCH_TURNS_PER_S:.1f} times the bench's"
+    figures = f"{rate.turns_per_s:9,.0f} a second, {rate.turns_per_cpu_s:9,.0f} a CPU-second"
+    print(f"{name:24}{figures}, {ratio} (wanted: {RATIO_GOAL})", flush=True)
 
 
 async def run(folder: Path, shape: Shape, chosen: argparse.Namespace) -> None:

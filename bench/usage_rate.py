@@ -115,22 +115,30 @@ def _item(draw: random.Random, turn_id: str, author: str, size: int) -> SealedIt
     return SealedItem(f"msg_{author}_{turn_id}", "message", author, size // 4, draw.randbytes(size))
 
 
-async def metering_rate(server: EmbeddedServer, records: Sequence[TurnCompleted]) -> Rate:
-    """Apply the records as the projector does, committed batch by batch."""
-    connection = await asyncpg.connect(server.url)
-    projector = MeteringProjector()
-    positioned = [
-        Positioned(instance="bench", sequence=number + 1, record=record)
-        for number, record in enumerate(records)
+async def metering_rate(server: EmbeddedServer, nodes: Sequence[Sequence[TurnCompleted]]) -> Rate:
+    """Apply the records of each node as its projector does, committed batch by batch."""
+    journals = [
+        [
+            Positioned(instance=f"bench-{node}", sequence=number + 1, record=record)
+            for number, record in enumerate(records)
+        ]
+        for node, records in enumerate(nodes)
     ]
+    connections = [await asyncpg.connect(server.url) for _ in nodes]
     begins, used = time.perf_counter(), family_seconds(server.pid)
-    for first in range(0, len(positioned), BATCH_ENTRIES_MAX):
-        async with connection.transaction():
-            await projector.apply(connection, positioned[first : first + BATCH_ENTRIES_MAX])
+    await asyncio.gather(*map(_project, connections, journals))
     took, used = time.perf_counter() - begins, family_seconds(server.pid) - used
-    await connection.close()
-    count = len(records)
+    for connection in connections:
+        await connection.close()
+    count = sum(map(len, nodes))
     return Rate(turns_per_s=count / took, turns_per_cpu_s=count / used, seconds_by_room={})
+
+
+async def _project(connection: asyncpg.Connection, journal: Sequence[Positioned]) -> None:
+    projector = MeteringProjector()
+    for first in range(0, len(journal), BATCH_ENTRIES_MAX):
+        async with connection.transaction():
+            await projector.apply(connection, list(journal[first : first + BATCH_ENTRIES_MAX]))
 
 
 async def projector_rate(

@@ -136,6 +136,16 @@ def test_before_it_is_configured_a_log_writes_to_stderr(capsys: pytest.CaptureFi
     assert msgspec.json.decode(line)["event.action"] == "early"
 
 
+def test_who_flushes_does_not_wait_for_lines_to_gather(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("axon.telemetry.writer._GATHER_S", 10 * FLUSH_S)
+    stream = io.StringIO()
+    writer = LineWriter(stream)
+    for number in range(3):
+        writer.put(f"{number}\n")
+        assert writer.flush(FLUSH_S)
+    assert stream.getvalue() == "0\n1\n2\n"
+
+
 class StuckStream(io.StringIO):
     """A stream whose reader went away to lunch: write blocks until it is let go."""
 
