@@ -1,14 +1,17 @@
 """Examples for models: of whom, in which shapes, without whose data."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from click.testing import CliRunner
 
 from axon.app.cli.main import axon as commands
+from axon.app.embedded import EmbeddedPostgres
 from axon.base import AxonError
 from axon.training import Unusable
 from axon.training.consent import basis
@@ -286,3 +289,46 @@ def test_what_is_asked_wrongly_is_refused(people: dict[str, Client]) -> None:
     ):  # fmt: skip
         status, body = trainer.ask("POST", "/training/export", {**good, **wrong})
         assert status == 400 and body["error"]["param"] == next(iter(wrong)), wrong
+
+
+async def untouched_since_1970(axon: RunningAxon, conversation_id: str) -> None:
+    connection = await asyncpg.connect(EmbeddedPostgres(axon.data).url())
+    await connection.execute(
+        "UPDATE conversations.conversations SET created_us = 1, updated_us = 1 WHERE id = $1",
+        conversation_id,
+    )
+    await connection.close()
+
+
+def test_a_conversation_in_the_archive_gives_the_same_example(
+    axon: RunningAxon,
+) -> None:
+    """Also of a turn whose prompt is what came before it."""
+    command(axon, "orgs", "create", "old")
+    ada, officer = client_of(axon, "old", "ada"), client_of(axon, "old", "o", "privacy_officer")
+    trainer = client_of(axon, "old", "t", "trainer")
+    allow(officer, "all")
+    conversation = ada.post("/conversations")["id"]
+    for text in ("the first", "the second"):
+        ada.say(text, conversation=conversation)
+    soon(lambda: len(exported(trainer, "sft")[0]) == 2)
+    warm, _ = exported(trainer, "sft")
+    assert "the first" in str(warm[1]) and "the second" in str(warm[1])
+    asyncio.run(untouched_since_1970(axon, conversation))
+    done = CliRunner().invoke(commands, ["archive", "run"], env={"AXON_DATA": str(axon.data)})
+    assert "1 conversations went" in done.stdout
+    assert exported(trainer, "sft")[0] == warm
+
+
+def test_a_person_in_the_eu_is_asked_whatever_the_organization_says(axon: RunningAxon) -> None:
+    command(axon, "orgs", "create", "abroad", "--region", "eu")
+    ada = client_of(axon, "abroad", "ada")
+    officer, trainer = (
+        client_of(axon, "abroad", name, name) for name in ("privacy_officer", "trainer")
+    )
+    allow(officer, "all")
+    ada.say("here")
+    soon(lambda: exported(trainer, "sft")[1])
+    assert exported(trainer, "sft") == ([], {"not_asked": 1})
+    agree(ada, True)
+    assert len(exported(trainer, "sft")[0]) == 1
