@@ -120,16 +120,16 @@ def test_a_cell_makes_what_is_of_its_region_and_knows_others_by_number(commands:
     assert org["region"] == "us"
     refused = commands.run("orgs", "create", "other", "--region", "eu")
     assert isinstance(refused.exception, WrongCell)
-    commands.json("users", "create", "ada", "--org", "acme")
+    commands.json("users", "create", "olivia", "--org", "acme")
     (created,) = commands.json(
-        "keys", "create", "--org", "acme", "--user", "ada", "--name", "ci", "--acts-for-users"
+        "keys", "create", "--org", "acme", "--user", "olivia", "--name", "ci", "--acts-for-users"
     )
     assert created["secret"].startswith("sk-axon-us-")
-    for name in ("ada", "nobody-with-a-key"):
+    for name in ("olivia", "nobody-with-a-key"):  # which no hexadecimal number contains
         (home,) = commands.json("users", "place", name, "--org", "acme", "--region", "eu")
         assert home["region"] == "eu" and name not in str(home)
     assert "eu" in commands.run("users", "list", "--org", "acme").output
-    commands.json("users", "place", "ada", "--org", "acme", "--region", "")
+    commands.json("users", "place", "olivia", "--org", "acme", "--region", "")
     assert "eu" not in commands.run("users", "list", "--org", "acme").output
     commands.set("AXON_RESIDENCY_REGION", "eu")
     wrong = commands.run("orgs", "list")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,17 @@ async def test_a_worker_that_is_told_to_stop_gives_its_jobs_back(valkey_url: str
         ended(await soon(begun), FailureKind.LOST, shown=True)
         assert isinstance((await read(silent))[-1], JobDone)
         assert await scene.call("EXISTS", keys.worker_key(first.worker_id)) == 0
+
+
+async def test_a_worker_that_has_taken_its_leave_gives_no_more_sign_of_life(
+    valkey_url: str,
+) -> None:
+    ceaseless = replace(QUICK, pulse_every_s=0)
+    async with FakeUpstream() as fake, BrokerScene(valkey_url, at(fake), pace=ceaseless) as scene:
+        for _ in range(20):
+            worker = await scene.worker()
+            await worker.stop(0)
+            assert await scene.call("EXISTS", keys.worker_key(worker.worker_id)) == 0
 
 
 async def test_a_job_that_outlived_too_many_workers_is_given_up(valkey_url: str) -> None:

@@ -72,6 +72,7 @@ class WorkerProcess:
             )
         )
         self._presence.lanes = self.jobs.lanes
+        self._pulse: asyncio.Task[None] | None = None
         self.worker = Worker(self.jobs, self.outbox, parts.engines, parts.clock)
 
     async def start(self) -> None:
@@ -80,7 +81,7 @@ class WorkerProcess:
         await self._ear.start()
         with suppress(StoreError):  # when it is away, keep_up says so later
             await self._presence.beat()
-        self._tasks.start(self._presence.keep_up(), "say that the worker lives")
+        self._pulse = self._tasks.start(self._presence.keep_up(), "say that the worker lives")
         self._tasks.start(self._orders.follow(), "follow the orders")
         self._tasks.start(self.outbox.pump(), "send output")
 
@@ -94,6 +95,8 @@ class WorkerProcess:
         """Take no more jobs, wait `within_s` seconds for those that run, and give back the rest."""
         await self.worker.stop(within_s)
         await self.outbox.drained(_FAREWELL_S)
+        if self._pulse is not None:
+            self._pulse.cancel()  # or the next beat would take the farewell back
         await self._presence.gone()
         await self.jobs.close()
         await self._tasks.cancel()
