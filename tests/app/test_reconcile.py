@@ -17,13 +17,13 @@ from axon.app.embedded import EmbeddedPostgres, EmbeddedValkey
 from axon.app.folders import DataFolder
 from axon.app.reconcile import ProjectorBehind, Report, reconcile
 from axon.stores import Valkey
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import (
     RunningAxon,
     start_axon,
     stop,
     upstream_address,
 )
-from tests.gateway.test_tenants import axon_command
 
 __all__ = ["upstream_address"]
 

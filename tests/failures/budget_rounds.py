@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 
 from tests.failures.budgets import KINDS, figures, play_all, prepare
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import start_axon, start_upstream, stop
-from tests.gateway.test_tenants import axon_command
 
 
 def main() -> int:

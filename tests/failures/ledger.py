@@ -55,8 +55,8 @@ from tests.failures.ledger_chaos import (
 )
 from tests.failures.ledger_engine import engine_book, told_otherwise
 from tests.failures.ledger_load import MODEL, PEOPLE, LedgerLoad
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon, start_axon, start_upstream, stop
-from tests.gateway.test_tenants import axon_command
 from tests.kafka.broker import Broker
 from tests.promises.outages import healed
 
@@ -104,7 +104,7 @@ async def run_campaign(
 ) -> Outcome:
     """Load, strike, wait until everything has arrived everywhere, and compare."""
     outcome = Outcome()
-    made = await asyncio.gather(*(asyncio.to_thread(_prepare, axon, name) for name in TARIFFS))
+    made = [await asyncio.to_thread(_prepare, axon, name) for name in TARIFFS]
     orgs = {name: org_id for name, (org_id, _) in zip(TARIFFS, made, strict=True)}
     url = EmbeddedPostgres(axon.data).url()
     postgres = Postgres(url)

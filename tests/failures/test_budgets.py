@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.failures.budgets import KINDS, Round, play_all, prepare
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import start_axon, stop, upstream_address
-from tests.gateway.test_tenants import axon_command
 
 __all__ = ["upstream_address"]
 

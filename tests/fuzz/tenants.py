@@ -1,15 +1,13 @@
 """Two organizations on one Axon: whose requests are made up, and whose words nobody may see."""
 
-import json
 import os
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon
 
 MODEL = "fake-model"
@@ -46,21 +44,13 @@ def with_meters(folder: Path) -> dict[str, str]:
     return {"AXON_CONFIG": str(config)}
 
 
-def axon_command(axon: RunningAxon, *words: str) -> dict[str, str]:
-    """Run the command line against the installation and return what it printed."""
-    command = [sys.executable, "-m", "axon.app.cli", *words, "--data", str(axon.data), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    printed: dict[str, str] = json.loads(done.stdout)
-    return printed
-
-
 def stranger_key(axon: RunningAxon) -> str:
     """Make another organization and return a key of it."""
     name = f"stranger-{os.urandom(4).hex()}"
     axon_command(axon, "orgs", "create", name)
     axon_command(axon, "users", "create", "eve", "--org", name)
     made = axon_command(axon, "keys", "create", "--org", name, "--user", "eve", "--name", "e")
-    return made["secret"]
+    return str(made["secret"])
 
 
 class Tenant:

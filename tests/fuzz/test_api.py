@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.fuzz.api import ApiFuzz
 from tests.fuzz.processes import Sizes
 from tests.fuzz.tenants import CANARY, MODEL, with_meters
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon, start_axon, stop
-from tests.gateway.test_tenants import axon_command
 
 EXAMPLES = 6
 """Of each operation and mode; `make fuzz` asks for as long as it is told to."""

@@ -20,7 +20,8 @@ from axon.app.folders import DataFolder
 from axon.records import TokenUsage
 from tests.billing.scene import Journal
 from tests.failures.rollout import flag_of
-from tests.gateway.audited import command, soon
+from tests.gateway.audited import soon
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon
 
 MODEL = "fake-model"
@@ -287,7 +288,7 @@ def _make_documents(axon: RunningAxon, tenant: Tenant) -> None:
     usage = TokenUsage(input_tokens=900_000, output_tokens=100_000)
     journal.turn("2025-10-05", org_id=tenant.org_id, usage=usage)
     asyncio.run(journal.project())
-    command(
+    axon_command(
         axon, "billing", "close", "--month", "2025-10", "--org", tenant.org, "--assume-caught-up"
     )
     tenant.things["invoice"] = tenant.ask("admin", "GET", "/v1/invoices")["data"][0]["id"]

@@ -1,15 +1,13 @@
 """Requests of auditors, officers and people, against the session's running Axon."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import requests
-from click.testing import CliRunner
 
-from axon.app.cli.main import axon
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon
 
 MODEL = "fake-model"
@@ -53,19 +51,11 @@ class Client:
         return self.post("/responses", model=MODEL, input=f"[[text:{text}]] {text}", **more)
 
 
-def command(running: RunningAxon, *words: str) -> dict[str, Any]:
-    """Run a command in this process, for each start would take a while; return what it printed."""
-    done = CliRunner().invoke(axon, [*words, "--json"], env={"AXON_DATA": str(running.data)})
-    assert done.exit_code == 0, (words, done.output, done.exception)
-    printed: dict[str, Any] = json.loads(done.stdout)
-    return printed
-
-
 def client_of(running: RunningAxon, org: str, user: str, *permissions: str) -> Client:
     """Make a user of an organization that is there; return requests with a key of theirs."""
     words = [word for name in permissions for word in ("--permission", name)]
-    command(running, "users", "create", user, "--org", org, *words)
-    made = command(running, "keys", "create", "--org", org, "--user", user, "--name", "a")
+    axon_command(running, "users", "create", user, "--org", org, *words)
+    made = axon_command(running, "keys", "create", "--org", org, "--user", user, "--name", "a")
     return Client(running.base_url, str(made["secret"]))
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon
-from tests.gateway.test_tenants import axon_command
 
 TIMEOUT_S = 60
 

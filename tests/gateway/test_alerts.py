@@ -1,7 +1,5 @@
 """An organization's alerts and webhooks over HTTP, and nobody else's."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +9,8 @@ import requests
 
 from axon.alerts import AlertsUnavailable
 from axon.gateway.problems import problem_of
+from tests.gateway.commands import axon_command, axon_text
 from tests.gateway.conftest import RunningAxon, start_axon, stop
-from tests.gateway.test_tenants import axon_command
 
 NOBODY = "https://127.0.0.1:9/axon"
 """Nothing listens there, so nothing is ever delivered."""
@@ -75,9 +73,7 @@ def stranger(watched: RunningAxon) -> dict[str, Client]:
 
 def raise_alert(axon: RunningAxon, org: str) -> str:
     """Raise an alert that says nothing; return its id."""
-    words = ["alerts", "test", "--org", org, "--data", str(axon.data)]
-    command = [sys.executable, "-m", "axon.app.cli", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return axon_text(axon, "alerts", "test", "--org", org).strip()
 
 
 def test_a_webhook_is_made_listed_and_removed(acme: dict[str, Client]) -> None:

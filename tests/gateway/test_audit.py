@@ -7,13 +7,14 @@ import pytest
 
 from axon.audit import AuditUnavailable
 from axon.gateway.problems import problem_of
-from tests.gateway.audited import MODEL, Client, client_of, command, soon
+from tests.gateway.audited import MODEL, Client, client_of, soon
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon
 
 
 @pytest.fixture(scope="module")
 def people(axon: RunningAxon) -> dict[str, Client]:
-    command(axon, "orgs", "create", "audited")
+    axon_command(axon, "orgs", "create", "audited")
     return {
         "ada": client_of(axon, "audited", "ada"),
         "auditor": client_of(axon, "audited", "carl", "auditor"),

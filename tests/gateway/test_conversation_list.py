@@ -8,8 +8,8 @@ import pytest
 from openai import OpenAI
 from openai.types.conversations import Conversation
 
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon
-from tests.gateway.test_tenants import axon_command
 
 MODEL = "fake-model"
 Json = dict[str, Any]

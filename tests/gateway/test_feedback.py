@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.audited import Client, client_of, command, soon
+from tests.gateway.audited import Client, client_of, soon
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon
 
 
 @pytest.fixture(scope="module")
 def people(axon: RunningAxon) -> dict[str, Client]:
-    command(axon, "orgs", "create", "judging")
+    axon_command(axon, "orgs", "create", "judging")
     return {
         "ada": client_of(axon, "judging", "ada"),
         "bob": client_of(axon, "judging", "bob"),

@@ -3,9 +3,6 @@
 import asyncio
 import csv
 import io
-import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -16,8 +13,8 @@ import requests
 from axon.app.embedded import EmbeddedPostgres
 from axon.records import TokenUsage
 from tests.billing.scene import Journal
+from tests.gateway.commands import axon_command, axon_lines
 from tests.gateway.conftest import RunningAxon
-from tests.gateway.test_tenants import axon_command
 
 MODEL = "billed-model"
 
@@ -163,10 +160,3 @@ def test_a_preview_is_what_turns_really_used(axon: RunningAxon) -> None:
     (found,) = preview
     charged = sum(line["quantity"] for line in found["lines"] if line["kind"] == "request")
     assert charged and Decimal(found["amount"]) * 10**9 == each_nano * charged
-
-
-def axon_lines(axon: RunningAxon, *words: str) -> list[dict[str, Any]]:
-    """Run a command that may print any number of objects, one a line."""
-    command = [sys.executable, "-m", "axon.app.cli", *words, "--data", str(axon.data), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]

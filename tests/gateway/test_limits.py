@@ -14,8 +14,8 @@ import pytest
 from openai import OpenAI
 
 from axon.base import MICROS_PER_SECOND, SystemClock
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon
-from tests.gateway.test_tenants import axon_command
 
 MODEL = "fake-model"
 AT_ONCE = 8

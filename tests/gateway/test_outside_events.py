@@ -26,8 +26,8 @@ from axon.app.embedded import freeze, thaw
 from axon.app.folders import DataFolder
 from axon.app.settings import Settings
 from axon.app.up.running import read_running
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon, start_axon, stop
-from tests.gateway.test_tenants import axon_command
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "events.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -1,13 +1,11 @@
 """`/v1/prices`: prices are listed and set by who may, and turns are charged by them."""
 
-import json
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from axon.app.cli.main import axon as axon_command
-from tests.gateway.audited import MODEL, Client, client_of, command
+from tests.gateway.audited import MODEL, Client, client_of
+from tests.gateway.commands import axon_command, axon_lines
 from tests.gateway.conftest import RunningAxon
 from tests.gateway.flag_calls import fresh
 
@@ -17,7 +15,7 @@ RATES = {"input_nano": 1_000_000_000, "output_nano": 2_000_000_000}
 @pytest.fixture(scope="module")
 def org(axon: RunningAxon) -> str:
     """An organization of its own."""
-    return str(command(axon, "orgs", "create", fresh("priced"))["org_id"])
+    return str(axon_command(axon, "orgs", "create", fresh("priced"))["org_id"])
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +40,7 @@ def test_a_price_ends_the_one_before_it_and_is_a_deed(axon: RunningAxon, setter:
     assert found[1]["rates"] == {
         **RATES, "cache_read_nano": 5, "cache_write_nano": None, "reasoning_nano": None,
     }  # fmt: skip
-    done = CliRunner().invoke(
-        axon_command, ["audit", "changes", "--json"], env={"AXON_DATA": str(axon.data)}
-    )
-    deeds = [json.loads(line) for line in done.stdout.splitlines()]
+    deeds = axon_lines(axon, "audit", "changes")
     by = {one["object"]: one["actor"]["origin"] for one in deeds if "price" in one["action"]}
     assert by[first["price"]["id"]] == by[second["price"]["id"]] == "api"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from tests.gateway.audited import Client, client_of, command, soon
+from tests.gateway.audited import Client, client_of, soon
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon
 from tests.gateway.test_audit import ended
 
@@ -20,10 +21,10 @@ LABEL = "lisbon-label"
 @pytest.fixture(scope="module")
 def product(axon: RunningAxon) -> Client:
     """The back end of a product, whose key acts for users."""
-    command(axon, "orgs", "create", "forgetful")
+    axon_command(axon, "orgs", "create", "forgetful")
     of_it = ("--org", "forgetful", "--user", "backend")
-    command(axon, "users", "create", "backend", *of_it[:2])
-    made = command(axon, "keys", "create", *of_it, "--name", "a", "--acts-for-users")
+    axon_command(axon, "users", "create", "backend", *of_it[:2])
+    made = axon_command(axon, "keys", "create", *of_it, "--name", "a", "--acts-for-users")
     return Client(axon.base_url, str(made["secret"]))
 
 

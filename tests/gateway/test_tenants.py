@@ -1,29 +1,18 @@
 """Who sees what: other organizations, other people, revoked keys, passes."""
 
 import asyncio
-import json
-import subprocess
-import sys
 from collections.abc import Callable
-from typing import Any
 
 import openai
 import pytest
 from openai import OpenAI
 
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon
 
 MODEL = "fake-model"
 REVOKED_TRIES_MAX = 40
 """Requests, 25 ms apart, within which a revocation must have reached the process."""
-
-
-def axon_command(axon: RunningAxon, *words: str) -> dict[str, Any]:
-    """Run the command line against the running installation and return what it printed."""
-    command = [sys.executable, "-m", "axon.app.cli", *words, "--data", str(axon.data), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    printed: dict[str, Any] = json.loads(done.stdout)
-    return printed
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +95,7 @@ async def ask_again_and_again(client: openai.AsyncOpenAI) -> None:
 
 
 async def test_a_revoked_key_is_refused(axon: RunningAxon) -> None:
-    made = axon_command(axon, "keys", "create", "--name", "short-lived")
+    made = await asyncio.to_thread(axon_command, axon, "keys", "create", "--name", "short-lived")
     async with axon.async_client().copy(api_key=made["secret"]) as client:
         await client.models.list()
         key_id = made["key"]["credential_id"]

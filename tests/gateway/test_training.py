@@ -15,7 +15,8 @@ from axon.app.embedded import EmbeddedPostgres
 from axon.base import AxonError
 from axon.training import Unusable
 from axon.training.consent import basis
-from tests.gateway.audited import MODEL, Client, client_of, command, soon
+from tests.gateway.audited import MODEL, Client, client_of, soon
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon
 
 TOOL = {"type": "function", "function": {"name": "send", "parameters": {"type": "object"}}}
@@ -28,8 +29,8 @@ CANARIES = (
 
 @pytest.fixture(scope="module")
 def people(axon: RunningAxon) -> dict[str, Client]:
-    command(axon, "orgs", "create", "learning")
-    command(axon, "orgs", "create", "elsewhere")
+    axon_command(axon, "orgs", "create", "learning")
+    axon_command(axon, "orgs", "create", "elsewhere")
     made = {name: client_of(axon, "learning", name) for name in ("ada", "bob", "carl", "dora")}
     made["trainer"] = client_of(axon, "learning", "tess", "trainer")
     made["officer"] = client_of(axon, "learning", "otto", "privacy_officer")
@@ -304,7 +305,7 @@ def test_a_conversation_in_the_archive_gives_the_same_example(
     axon: RunningAxon,
 ) -> None:
     """Also of a turn whose prompt is what came before it."""
-    command(axon, "orgs", "create", "old")
+    axon_command(axon, "orgs", "create", "old")
     ada, officer = client_of(axon, "old", "ada"), client_of(axon, "old", "o", "privacy_officer")
     trainer = client_of(axon, "old", "t", "trainer")
     allow(officer, "all")
@@ -321,7 +322,7 @@ def test_a_conversation_in_the_archive_gives_the_same_example(
 
 
 def test_a_person_in_the_eu_is_asked_whatever_the_organization_says(axon: RunningAxon) -> None:
-    command(axon, "orgs", "create", "abroad", "--region", "eu")
+    axon_command(axon, "orgs", "create", "abroad", "--region", "eu")
     ada = client_of(axon, "abroad", "ada")
     officer, trainer = (
         client_of(axon, "abroad", name, name) for name in ("privacy_officer", "trainer")

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from axon.gateway.usage import PAGE_SUMS_MAX
 from axon.journal import read_durable
 from axon.metering import ROLLUPS
 from axon.records import TokenUsage, TurnCompleted, TurnInterrupted, decode
+from tests.gateway.commands import axon_text
 from tests.gateway.conftest import RunningAxon, start_axon, stop, upstream_address
 
 __all__ = ["upstream_address"]
@@ -35,20 +35,12 @@ COMMAND = [sys.executable, "-m", "axon.app.cli"]
 HEARD_WITHIN_S = 30.0
 
 
-def command(axon: RunningAxon, *words: str) -> str:
-    done = subprocess.run(
-        [*COMMAND, *words, "--data", str(axon.data)],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def axon(tmp_path_factory: pytest.TempPathFactory, upstream_address: str) -> Iterator[RunningAxon]:
     """An Axon of this file alone, whose model has a price."""
     process, running = start_axon(tmp_path_factory.mktemp("own"), upstream_address)
     words = ("--input", "2.5", "--cached", "0.25", "--output", "10.000000001", "--request", "0.001")
-    command(running, "prices", "set", MODEL, *words)
+    axon_text(running, "prices", "set", MODEL, *words)
     heard = DataFolder(running.data).prices_snapshot  # written once the serving process knows it
     give_up_s = time.monotonic() + HEARD_WITHIN_S
     while not heard.exists() and time.monotonic() < give_up_s:
@@ -391,24 +383,24 @@ def test_a_person_sees_only_its_own_usage(axon: RunningAxon) -> None:
 def test_the_commands_show_it(axon: RunningAxon, tmp_path: Path) -> None:
     lines = [
         json.loads(line)
-        for line in command(axon, "usage", "--by", "day", "--json").split("\n")
+        for line in axon_text(axon, "usage", "--by", "day", "--json").split("\n")
         if line
     ]
     rows = asyncio.run(metered(axon))
     mine = [line for line in lines if line["model"] == MODEL]
     assert sum(line["cost_nano"] for line in mine) == sum(r["cost_nano"] for r in rows.values())
-    assert "cost_nano" in command(axon, "usage", "--by", "month", "--csv").split("\n")[0]
-    shown = command(axon, "usage", "--org", "development", "--user", "ada", "--by", "month")
+    assert "cost_nano" in axon_text(axon, "usage", "--by", "month", "--csv").split("\n")[0]
+    shown = axon_text(axon, "usage", "--org", "development", "--user", "ada", "--by", "month")
     assert MODEL in shown
-    assert MODEL in command(axon, "prices", "list")
+    assert MODEL in axon_text(axon, "prices", "list")
     since = ("--from", "2020-01-01")
-    command(axon, "prices", "set", MODEL, "--input", "0", "--output", "0", *since)
-    told = command(axon, "prices", "rerate", *since, "--apply", "--json").split("\n")
+    axon_text(axon, "prices", "set", MODEL, "--input", "0", "--output", "0", *since)
+    told = axon_text(axon, "prices", "rerate", *since, "--apply", "--json").split("\n")
     assert sum(json.loads(line)["turns"] for line in told if line) == 0  # its own price goes on
-    planned = command(axon, "prices", "import", "--models", "m=openai/gpt-5-mini", "--json")
+    planned = axon_text(axon, "prices", "import", "--models", "m=openai/gpt-5-mini", "--json")
     price = json.loads(planned)["price"]
     assert price["rates"] == {
         "input": 250_000_000, "cache_read": 25_000_000, "cache_write": None,
         "output": 2_000_000_000, "reasoning": None,
     }  # fmt: skip
-    assert "gpt-5-mini" not in command(axon, "prices", "list")
+    assert "gpt-5-mini" not in axon_text(axon, "prices", "list")

@@ -8,8 +8,8 @@ import openai
 import pytest
 from openai import OpenAI
 
+from tests.gateway.commands import axon_command
 from tests.gateway.flag_calls import FlagCalls
-from tests.gateway.test_tenants import axon_command
 from tests.observability.conftest import Observed
 from tests.turns.flagged import turn_flag
 

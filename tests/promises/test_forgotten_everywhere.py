@@ -14,14 +14,15 @@ from click.testing import CliRunner
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from axon.app.cli.main import axon as axon_command
+from axon.app.cli.main import axon as commands
 from axon.app.embedded import EmbeddedPostgres, EmbeddedValkey
 from axon.app.folders import DataFolder
 from axon.base import SystemClock, SystemRandomness
 from axon.sealing import Keyring, KeyStore, item_context, key_id_of
 from axon.stores import Valkey
 from tests.app.test_backup_running import until_projected
-from tests.gateway.audited import Client, client_of, command
+from tests.gateway.audited import Client, client_of
+from tests.gateway.commands import axon_command
 from tests.gateway.conftest import RunningAxon, start_axon, stop
 
 HEADER_BYTES = 34
@@ -56,7 +57,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(data: Path, *words: str) -> str:
-    done = CliRunner().invoke(axon_command, [*words], env={"AXON_DATA": str(data)})
+    done = CliRunner().invoke(commands, [*words], env={"AXON_DATA": str(data)})
     assert done.exit_code == 0, (words, done.output, done.exception)
     return done.stdout
 
@@ -269,10 +270,10 @@ def test_an_erased_person_is_unreadable_in_every_store_and_every_restored_backup
 
 def people(running: RunningAxon) -> tuple[Client, Client]:
     """Return the back end of a product, and a privacy officer."""
-    command(running, "orgs", "create", "forgetful")
+    axon_command(running, "orgs", "create", "forgetful")
     of_it = ("--org", "forgetful", "--user", "backend")
-    command(running, "users", "create", "backend", *of_it[:2])
-    made = command(running, "keys", "create", *of_it, "--name", "a", "--acts-for-users")
+    axon_command(running, "users", "create", "backend", *of_it[:2])
+    made = axon_command(running, "keys", "create", *of_it, "--name", "a", "--acts-for-users")
     product = Client(running.base_url, str(made["secret"]))
     return product, client_of(running, "forgetful", "petra", "privacy_officer")
 
