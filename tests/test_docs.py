@@ -61,8 +61,9 @@ def assert_command(words: list[str], line: str) -> None:
     for word in words:
         if not isinstance(command, click.Group) or word.startswith("-"):
             break
-        assert word in command.commands, f"{line!r} names no command of axon"
-        command = command.commands[word]
+        found = command.get_command(click.Context(command), word)
+        assert found is not None, f"{line!r} names no command of axon"
+        command = found
         path.append(word)
     shown = CliRunner().invoke(axon, [*path, "--help"])
     assert shown.exit_code == 0, shown.output

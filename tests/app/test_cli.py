@@ -14,9 +14,15 @@ from axon.app.cli.command import ExampleCommand
 from axon.app.cli.main import axon
 
 
+def members(group: click.Group) -> dict[str, click.Command]:
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     yield path
-    for name, command in group.commands.items():
+    for name, command in members(group).items():
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
         else:
@@ -30,7 +36,7 @@ def command_at(path: tuple[str, ...]) -> click.Command:
     found: click.Command = axon
     for name in path:
         assert isinstance(found, click.Group)
-        found = found.commands[name]
+        found = members(found)[name]
     return found
 
 
@@ -49,6 +55,23 @@ def test_the_commands_are_the_promised_ones() -> None:
         ("parked", "list"), ("parked", "show"), ("parked", "replay"), ("reconcile",),
         ("keyring", "backup"),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ALL[1:], ids=" ".join)
+def test_every_command_is_found_under_its_own_name(path: tuple[str, ...]) -> None:
+    assert command_at(path).name == path[-1]
+
+
+def test_a_process_of_axon_imports_no_other_ones_modules() -> None:
+    """Each does at its start, and after each death."""
+    looks = (
+        "import sys; from axon.app.cli.main import axon; axon.get_command(None, 'serve');"
+        "print(*(name for name in sys.modules if name.startswith('axon.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", looks], capture_output=True, text=True, check=True)
+    rooms = {name.split(".")[1] for name in done.stdout.split()}
+    assert "app" in rooms
+    assert not rooms & {"gateway", "turns", "conversations", "inference", "billing"}
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
@@ -71,8 +94,8 @@ def test_every_example_has_only_options_that_exist(path: tuple[str, ...]) -> Non
     for example in command.examples:
         words = example.split("#")[0].split("axon ", 1)[1].split("|")[0].split(">")[0].split()
         target: click.Command = axon
-        while isinstance(target, click.Group) and words and words[0] in target.commands:
-            target = target.commands[words.pop(0)]
+        while isinstance(target, click.Group) and words and words[0] in members(target):
+            target = members(target)[words.pop(0)]
         assert not isinstance(target, click.Group), example
         known = {name for one in target.params for name in (*one.opts, *one.secondary_opts)}
         assert {word for word in words if word.startswith("--")} <= known, example

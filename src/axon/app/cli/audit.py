@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from axon.app.administration import database_address
 from axon.app.cli.command import (
-    ExampleGroup,
+    LazyGroup,
     config_option,
     data_option,
     json_option,
@@ -38,7 +38,10 @@ _reason_option = click.option("--reason", required=True, help="Why; it is writte
 
 
 @click.group(
-    cls=ExampleGroup,
+    cls=LazyGroup,
+    elsewhere={
+        "changes": "axon.app.cli.deeds:changes",
+    },
     examples=[
         "axon audit search --user ada --feedback down",
         "axon audit show resp_0f3c --reason 'complaint 4711'",

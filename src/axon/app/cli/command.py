@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +33,31 @@ class ExampleGroup(ExampleCommand, click.Group):
     """A group of commands with examples of its own; its commands are ExampleCommands."""
 
     command_class = ExampleCommand
+
+
+class LazyGroup(ExampleGroup):
+    """A group whose commands are imported when they are asked for.
+
+    Each process of Axon is a command, and none of them needs the modules of all the others.
+    """
+
+    def __init__(self, *args: Any, elsewhere: Mapping[str, str] | None = None, **kwargs: Any):
+        """`elsewhere` has the place of each such command, as module:attribute, by its name."""
+        super().__init__(*args, **kwargs)
+        self._elsewhere = dict(elsewhere or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted({*super().list_commands(ctx), *self._elsewhere})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None when there is none of this name."""
+        place = self._elsewhere.get(cmd_name)
+        if place is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = place.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
 
 
 def config_option(command: Decorated) -> Decorated:

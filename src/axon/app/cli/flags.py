@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from axon.app.cli.command import (
-    ExampleGroup,
+    LazyGroup,
 )
 from axon.app.cli.of_running import asking
 from axon.app.cli.tables import day, show
@@ -54,7 +54,12 @@ at_option = click.option(
 
 
 @click.group(
-    cls=ExampleGroup,
+    cls=LazyGroup,
+    elsewhere={
+        "import": "axon.app.cli.flag_import:import_command",
+        "replay": "axon.app.cli.flag_replay:replay_flags",
+        "sync": "axon.app.cli.flag_sync:sync_flags",
+    },
     examples=[
         "axon flags import flags.json --why 'the first ones'",
         "axon flags list",

@@ -7,38 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from axon import __version__
-from axon.app.cli.alerts import alerts
-from axon.app.cli.archive import archive
-from axon.app.cli.audit import audit
-from axon.app.cli.backup import backup, restore
-from axon.app.cli.billing import billing
-from axon.app.cli.chat import chat
-from axon.app.cli.command import ExampleGroup
-from axon.app.cli.deeds import changes
-from axon.app.cli.doctor import doctor
-from axon.app.cli.experiments import experiments
-from axon.app.cli.flag_import import import_command
-from axon.app.cli.flag_replay import replay_flags
-from axon.app.cli.flag_sync import sync_flags
-from axon.app.cli.flags import flags
-from axon.app.cli.journal import journal
-from axon.app.cli.keyring import keyring
-from axon.app.cli.keys import keys
-from axon.app.cli.limits import limits
-from axon.app.cli.orgs import orgs
-from axon.app.cli.parked import parked
-from axon.app.cli.prices import prices
-from axon.app.cli.privacy import privacy
-from axon.app.cli.reconcile import reconcile
-from axon.app.cli.redact import redact
-from axon.app.cli.run import migrate, serve, up
-from axon.app.cli.settings import settings
-from axon.app.cli.tiers import tiers
-from axon.app.cli.training import training
-from axon.app.cli.usage import usage
-from axon.app.cli.usage_stream import usage_stream_group
-from axon.app.cli.users import users
-from axon.app.cli.webhooks import webhooks
+from axon.app.cli.command import LazyGroup
 from axon.app.settings import SettingsWrong
 from axon.base import AxonError
 from axon.privacy import Redactor
@@ -48,8 +17,43 @@ _FAILED = 1
 _USAGE = 2
 
 
+_COMMANDS = {
+    "up": "axon.app.cli.run:up",
+    "chat": "axon.app.cli.chat:chat",
+    "doctor": "axon.app.cli.doctor:doctor",
+    "serve": "axon.app.cli.run:serve",
+    "migrate": "axon.app.cli.run:migrate",
+    "orgs": "axon.app.cli.orgs:orgs",
+    "users": "axon.app.cli.users:users",
+    "keys": "axon.app.cli.keys:keys",
+    "keyring": "axon.app.cli.keyring:keyring",
+    "backup": "axon.app.cli.backup:backup",
+    "restore": "axon.app.cli.backup:restore",
+    "journal": "axon.app.cli.journal:journal",
+    "parked": "axon.app.cli.parked:parked",
+    "prices": "axon.app.cli.prices:prices",
+    "usage": "axon.app.cli.usage:usage",
+    "reconcile": "axon.app.cli.reconcile:reconcile",
+    "redact": "axon.app.cli.redact:redact",
+    "settings": "axon.app.cli.settings:settings",
+    "limits": "axon.app.cli.limits:limits",
+    "tiers": "axon.app.cli.tiers:tiers",
+    "billing": "axon.app.cli.billing:billing",
+    "usage-stream": "axon.app.cli.usage_stream:usage_stream_group",
+    "alerts": "axon.app.cli.alerts:alerts",
+    "webhooks": "axon.app.cli.webhooks:webhooks",
+    "flags": "axon.app.cli.flags:flags",
+    "experiments": "axon.app.cli.experiments:experiments",
+    "audit": "axon.app.cli.audit:audit",
+    "privacy": "axon.app.cli.privacy:privacy",
+    "archive": "axon.app.cli.archive:archive",
+    "training": "axon.app.cli.training:training",
+}
+
+
 @click.group(
-    cls=ExampleGroup,
+    cls=LazyGroup,
+    elsewhere=_COMMANDS,
     examples=[
         "axon up                     # everything on this machine, with a small model",
         'axon chat "Say hello."      # talk to it',
@@ -59,19 +63,6 @@ _USAGE = 2
 @click.version_option(__version__, prog_name="axon")
 def axon() -> None:
     """Axon keeps LLM conversations: an OpenAI-compatible server whose answers survive."""
-
-
-for command in (
-    up, chat, doctor, serve, migrate, orgs, users, keys, keyring, backup, restore, journal,
-    parked, prices, usage, reconcile, redact, settings, limits, tiers, billing,
-    usage_stream_group, alerts, webhooks, flags, experiments, audit, privacy, archive,
-    training,
-):  # fmt: skip
-    axon.add_command(command)
-flags.add_command(import_command)
-flags.add_command(replay_flags)
-flags.add_command(sync_flags)
-audit.add_command(changes)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import msgspec
 
@@ -11,7 +12,6 @@ from axon.app.bound_stores import bind_folder, bound_valkey
 from axon.app.embedded import Program
 from axon.app.embedded.process import send
 from axon.app.folders import DataFolder
-from axon.app.roles import projector, scheduler, serving, worker
 from axon.app.roles.log_level import LEVEL_SIGNALS
 from axon.app.roles.tls import certificate_of
 from axon.app.settings import Settings, WorkersSettings
@@ -49,12 +49,18 @@ def run_roles(roles: frozenset[str], settings: Settings) -> int:
     if len(groups) > 1:
         return asyncio.run(_run_beside_each_other(groups, settings))
     if roles & _SCHEDULING:
-        return scheduler.run(settings)
+        return _run("scheduler", settings)
     if roles & _PROJECTING:
-        return projector.run(settings)
+        return _run("projector", settings)
     if "gateway" not in roles:
-        return worker.run(settings)
-    return serving.run(_with_workers(settings, elsewhere="worker" not in roles))
+        return _run("worker", settings)
+    return _run("serving", _with_workers(settings, elsewhere="worker" not in roles))
+
+
+def _run(module: str, settings: Settings) -> int:
+    """Run one of the modules beside this one; the others are not even imported."""
+    code: int = import_module(f"axon.app.roles.{module}").run(settings)
+    return code
 
 
 def _with_workers(settings: Settings, elsewhere: bool) -> Settings:
