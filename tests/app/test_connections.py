@@ -19,7 +19,7 @@ from axon.app.settings import HttpSettings
 from axon.base import SystemClock
 from axon.gateway import Bodies
 from axon.gateway.call import Call
-from axon.gateway.problems import RequestRefused
+from axon.gateway.problem import RequestRefused
 from tests.inference.scene import HandClock
 
 PLACES = 3

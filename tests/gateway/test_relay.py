@@ -10,7 +10,7 @@ import pytest
 from axon.accounts import Principal
 from axon.base import IdMint, SystemClock, SystemRandomness, TaskOwner, instance_mark
 from axon.gateway.call import Call, ClientGone, Message
-from axon.gateway.problems import RequestRefused
+from axon.gateway.problem import RequestRefused
 from axon.gateway.relay import Owners, Relay, RelayOptions
 from axon.gateway.sibling import Siblings
 from tests.gateway.sibling_process import (

@@ -9,7 +9,7 @@ from axon.gateway.experiment_shapes import ExperimentHistory, ExperimentPage, Ex
 from axon.gateway.flag_shapes import FlagHistory, FlagPage, FlagShown
 from axon.gateway.gateway import Gateway
 from axon.gateway.operation import Operation, Status
-from axon.gateway.problems import Problem
+from axon.gateway.problem import Problem
 from axon.gateway.relay import Owners, Relay, RelayOptions
 from axon.gateway.routing import openapi_document, routes
 from axon.gateway.sibling import SiblingAway, Siblings

@@ -23,7 +23,7 @@ from axon.gateway.feedback import instant_us, place_before, plain
 from axon.gateway.feedback_shapes import FeedbackShown, feedback_shown
 from axon.gateway.members import member, required
 from axon.gateway.pages import page_limit, page_model
-from axon.gateway.problems import not_found, refuse
+from axon.gateway.problem import not_found, refuse
 
 REASON_CHARS_MAX = 1000
 

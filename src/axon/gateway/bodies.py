@@ -1,7 +1,7 @@
 """How much memory the bodies of requests may take, all together."""
 
 from axon.base import MIB
-from axon.gateway.problems import RequestRefused, unavailable
+from axon.gateway.problem import RequestRefused, unavailable
 from axon.telemetry import gauge
 
 BODIES_BYTES_MAX = 512 * MIB

@@ -9,7 +9,7 @@ import msgspec
 from axon.accounts import Principal
 from axon.deeds import Actor
 from axon.gateway.bodies import Bodies
-from axon.gateway.problems import Problem, RequestRefused, refuse
+from axon.gateway.problem import Problem, RequestRefused, refuse
 from axon.gateway.safe_headers import NOT_KEPT, Pairs, always
 from axon.telemetry import TRACE_BYTES, read_traceparent
 from axon.turns import Fields

@@ -17,7 +17,7 @@ from axon.conversations import (
 from axon.gateway.call import Call
 from axon.gateway.conversation_object import Missing, owner_of
 from axon.gateway.door import Door
-from axon.gateway.problems import Problem, RequestRefused, refuse, unavailable
+from axon.gateway.problem import Problem, RequestRefused, refuse, unavailable
 from axon.telemetry import counter, log
 
 KEEP_ALIVE_S = 15.0

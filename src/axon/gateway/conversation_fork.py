@@ -5,7 +5,7 @@ from axon.gateway.call import Call
 from axon.gateway.conversation_object import Missing, owner_of, shown
 from axon.gateway.door import Door
 from axon.gateway.members import member, metadata
-from axon.gateway.problems import refuse
+from axon.gateway.problem import refuse
 from axon.turns import Fields
 
 

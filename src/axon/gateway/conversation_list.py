@@ -7,7 +7,7 @@ from axon.gateway.call import Call
 from axon.gateway.conversation_object import PREFIX, Missing, person_of, shown
 from axon.gateway.door import Door
 from axon.gateway.pages import page_limit, page_metadata, page_model, page_order
-from axon.gateway.problems import refuse
+from axon.gateway.problem import refuse
 
 _ARCHIVED: dict[str, bool | None] = {"true": True, "false": False, "all": None}
 

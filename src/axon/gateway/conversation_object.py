@@ -6,7 +6,7 @@ from axon.base import MICROS_PER_SECOND, UnknownId
 from axon.conversations import Conversation, ConversationNotFound, ItemNotFound, Owner
 from axon.gateway.call import Call
 from axon.gateway.door import Door
-from axon.gateway.problems import not_found
+from axon.gateway.problem import not_found
 
 PREFIX = "conv"
 

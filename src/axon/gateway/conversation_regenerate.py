@@ -15,7 +15,7 @@ from axon.gateway.call import Call
 from axon.gateway.conversation_object import Missing, read_conversation
 from axon.gateway.door import Door
 from axon.gateway.members import member
-from axon.gateway.problems import RequestRefused, refuse
+from axon.gateway.problem import RequestRefused, refuse
 from axon.gateway.responses import answer_response
 from axon.turns import Fields
 

@@ -5,7 +5,7 @@ from axon.gateway.call import Call
 from axon.gateway.conversation_object import person_of
 from axon.gateway.door import Door
 from axon.gateway.pages import page_limit
-from axon.gateway.problems import RequestRefused, refuse, unavailable
+from axon.gateway.problem import RequestRefused, refuse, unavailable
 
 QUERY_CHARS_MAX = 200
 

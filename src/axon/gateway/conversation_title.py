@@ -9,7 +9,7 @@ from axon.gateway.call import Call
 from axon.gateway.conversation_object import Missing, read_conversation, shown
 from axon.gateway.door import Door
 from axon.gateway.members import member
-from axon.gateway.problems import refuse
+from axon.gateway.problem import refuse
 from axon.turns import Fields, TurnRequest
 
 _ITEMS_READ = 10

@@ -11,7 +11,7 @@ from axon.gateway.door import Door
 from axon.gateway.items import ITEMS_MAX, from_json
 from axon.gateway.members import member, metadata, required
 from axon.gateway.pages import page_limit, page_order
-from axon.gateway.problems import RequestRefused, refuse
+from axon.gateway.problem import RequestRefused, refuse
 from axon.turns import Fields
 
 TITLE_CHARS_MAX = 200

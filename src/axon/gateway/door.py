@@ -18,7 +18,8 @@ from axon.flags import Flags
 from axon.gateway.call import AnsweredElsewhere, Call, Headers
 from axon.gateway.limit_headers import limit_headers
 from axon.gateway.members import member
-from axon.gateway.problems import problem_of_failure, refuse
+from axon.gateway.problem import refuse
+from axon.gateway.problems import problem_of_failure
 from axon.gateway.relay import Relay
 from axon.gateway.sibling import EARLIER_TRY_PATH
 from axon.gateway.streaming import Streams

@@ -9,7 +9,7 @@ from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.meter_shapes import entitlement_shown, exact_json
 from axon.gateway.meters import instant_us
-from axon.gateway.problems import not_found, refuse
+from axon.gateway.problem import not_found, refuse
 from axon.metering import Holder
 
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]

@@ -13,7 +13,7 @@ from axon.gateway.experiment_shapes import (
 )
 from axon.gateway.flags import author_of
 from axon.gateway.members import member, required
-from axon.gateway.problems import refuse
+from axon.gateway.problem import refuse
 from axon.gateway.safe_headers import PAGE
 from axon.statistics import report_html
 from axon.turns import Fields

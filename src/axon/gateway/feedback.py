@@ -17,7 +17,7 @@ from axon.gateway.feedback_shapes import (
 )
 from axon.gateway.members import member, required
 from axon.gateway.pages import page_limit, page_model
-from axon.gateway.problems import not_found, refuse
+from axon.gateway.problem import not_found, refuse
 
 COMMENT_CHARS_MAX = 10_000
 EDITED_CHARS_MAX = 1_000_000

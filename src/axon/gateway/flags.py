@@ -16,7 +16,7 @@ from axon.gateway.flag_shapes import (
 )
 from axon.gateway.members import member, required
 from axon.gateway.pages import page_limit
-from axon.gateway.problems import refuse
+from axon.gateway.problem import refuse
 from axon.turns import Fields
 
 _OURS = ("why", "at")

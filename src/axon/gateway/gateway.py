@@ -11,7 +11,8 @@ from axon.gateway.call import AnsweredElsewhere, Call, ClientGone, Message, Rece
 from axon.gateway.cross_origin import answered_preflight, origin_headers
 from axon.gateway.door import Door
 from axon.gateway.operation import Operation
-from axon.gateway.problems import Problem, RequestRefused, problem_of, unavailable
+from axon.gateway.problem import Problem, RequestRefused, unavailable
+from axon.gateway.problems import problem_of
 from axon.gateway.relay import Relay
 from axon.gateway.routing import (
     INTERNAL,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from axon.billing import ISSUED, Invoice, csv_statement, html_statement, invoice_shown
 from axon.gateway.call import Call
 from axon.gateway.door import Door
-from axon.gateway.problems import refuse
+from axon.gateway.problem import refuse
 from axon.gateway.safe_headers import PAGE
 
 FORMATS: Mapping[str, str] = {

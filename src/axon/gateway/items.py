@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from axon.conversations import NewItem
-from axon.gateway.problems import RequestRefused, refuse
+from axon.gateway.problem import RequestRefused, refuse
 from axon.turns import UnsupportedItem, piece_of
 
 ITEMS_MAX = 20

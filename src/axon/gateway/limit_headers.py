@@ -1,14 +1,21 @@
-"""OpenAI's `x-ratelimit-*` headers, and ours for limits that only warn."""
+"""What OpenAI's clients are told of limits: `x-ratelimit-*`, 429, and ours for those that warn."""
 
 from collections.abc import Sequence
 
 from axon.base import MICROS_PER_SECOND
-from axon.limits import RuleState
+from axon.gateway.problem import Problem
+from axon.limits import LimitReached, RuleState
 
 Headers = list[tuple[bytes, bytes]]
 
 _SHOWN = ("requests", "tokens")
 """What OpenAI has headers for."""
+
+_WORTH_A_RETRY_MS = 60_000
+"""The SDK waits no longer; beyond it a retry is one more refusal."""
+
+_MOMENT_MS = 1000
+"""When one more concurrent turn may be tried: nobody knows when one ends."""
 
 
 def limit_headers(states: Sequence[RuleState], now_us: int) -> Headers:
@@ -28,6 +35,26 @@ def limit_headers(states: Sequence[RuleState], now_us: int) -> Headers:
     if exceeded:
         headers.append((b"axon-limits-exceeded", ", ".join(exceeded).encode()))
     return headers
+
+
+def limit_problem(error: LimitReached) -> Problem:
+    """Return OpenAI's 429: of a rate, which passes by itself, or of a quota that is used up."""
+    reached = error.reached
+    quota = reached.measure == "money" or reached.period == "month"
+    after_ms = max(1, (reached.resets_us - error.now_us) // 1000) if reached.period else _MOMENT_MS
+    beside = limit_headers(error.states, error.now_us)
+    if quota or after_ms > _WORTH_A_RETRY_MS:
+        beside.append((b"x-should-retry", b"false"))
+    code = "insufficient_quota" if quota else "rate_limit_exceeded"
+    of_rate = "tokens" if reached.measure == "tokens" else "requests"
+    return Problem(
+        status=429,
+        message=str(error),
+        kind=code if quota else of_rate,
+        code=code,
+        retry_after_ms=None if quota else after_ms,
+        beside=tuple(beside),
+    )
 
 
 def _until(instant_us: int, now_us: int) -> bytes:

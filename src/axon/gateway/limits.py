@@ -5,7 +5,7 @@ from axon.base import MICROS_PER_SECOND
 from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.members import member, required
-from axon.gateway.problems import refuse
+from axon.gateway.problem import refuse
 from axon.limits import Asked, Rule, RuleState
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from axon.gateway.problems import RequestRefused, refuse
+from axon.gateway.problem import RequestRefused, refuse
 from axon.turns import Fields
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ import msgspec
 from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.meter_shapes import exact_json, meter_shown, sums_shown
-from axon.gateway.problems import RequestRefused, refuse
+from axon.gateway.problem import RequestRefused, refuse
 from axon.metering import SUBJECT, Meter, MeterQuestion, Width, zone_named
 
 WindowSize = Literal["MINUTE", "HOUR", "DAY", "MONTH"]

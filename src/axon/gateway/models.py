@@ -2,7 +2,7 @@
 
 from axon.gateway.call import Call
 from axon.gateway.door import Door
-from axon.gateway.problems import Problem, RequestRefused
+from axon.gateway.problem import Problem, RequestRefused
 
 _CREATED_S = 1_700_000_000
 """Aliases have no birthday; OpenAI's clients want a number."""

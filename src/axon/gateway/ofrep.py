@@ -13,7 +13,7 @@ from axon.gateway.access import FLAGS
 from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.flag_shapes import OfrepFlag, OfrepFlags, OfrepStream
-from axon.gateway.problems import Problem, RequestRefused, unavailable
+from axon.gateway.problem import Problem, RequestRefused, unavailable
 from axon.telemetry import counter, log
 
 EVENTS_PATH = "/ofrep/v1/events"

@@ -4,7 +4,7 @@ import msgspec
 
 from axon.gateway.call import Call
 from axon.gateway.door import Door
-from axon.gateway.problems import Problem, RequestRefused, refuse
+from axon.gateway.problem import Problem, RequestRefused, refuse
 from axon.metering import Sender
 
 _ONE = "application/cloudevents+json"

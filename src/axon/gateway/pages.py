@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from axon.gateway.members import bounded_metadata
-from axon.gateway.problems import refuse
+from axon.gateway.problem import refuse
 
 PAGE_DEFAULT = 20
 PAGE_MAX = 100

@@ -12,7 +12,7 @@ from axon.gateway.price_shapes import (
     price_shown,
     read_tiers,
 )
-from axon.gateway.problems import refuse
+from axon.gateway.problem import refuse
 from axon.metering import Price
 from axon.turns import Fields
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from axon.gateway.members import required
-from axon.gateway.problems import RequestRefused, refuse
+from axon.gateway.problem import RequestRefused, refuse
 from axon.turns import Fields
 
 PROMPTS_MAX = 2048

@@ -11,7 +11,7 @@ from axon.base import MICROS_PER_SECOND, UnknownId
 from axon.conversations import Owner, StoredItem
 from axon.gateway.call import Call
 from axon.gateway.door import Door
-from axon.gateway.problems import Problem, RequestRefused, refuse
+from axon.gateway.problem import Problem, RequestRefused, refuse
 from axon.turns import Fields
 
 REFERENCES_MAX = 1000

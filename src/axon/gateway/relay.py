@@ -13,7 +13,7 @@ from functools import lru_cache
 from axon.base import IdMint, TaskOwner, UnknownId, instance_mark
 from axon.gateway.call import Call, ClientGone
 from axon.gateway.members import ConversationName, member, required
-from axon.gateway.problems import RequestRefused, unavailable
+from axon.gateway.problem import RequestRefused, unavailable
 from axon.gateway.sibling import (
     PRESENT_S,
     AnswerCut,

@@ -10,7 +10,7 @@ from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.members import required
 from axon.gateway.pages import page_json, page_limit, page_order
-from axon.gateway.problems import not_found
+from axon.gateway.problem import not_found
 from axon.gateway.references import with_references
 from axon.gateway.responses import previous_not_found, read_request
 from axon.gateway.stored_responses import find_response

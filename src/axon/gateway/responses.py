@@ -16,7 +16,7 @@ from axon.gateway.members import (
     metadata,
     required,
 )
-from axon.gateway.problems import not_found, refuse
+from axon.gateway.problem import not_found, refuse
 from axon.gateway.references import with_references
 from axon.gateway.stored_responses import PREFIX, so_far
 from axon.turns import Fields, TurnRequest

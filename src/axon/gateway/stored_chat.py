@@ -9,7 +9,7 @@ from axon.gateway.conversation_object import person_of
 from axon.gateway.door import Door
 from axon.gateway.members import metadata, required
 from axon.gateway.pages import page_json, page_limit, page_metadata, page_model, page_order
-from axon.gateway.problems import not_found, refuse
+from axon.gateway.problem import not_found, refuse
 from axon.turns import Fields
 
 PREFIX = "chatcmpl"

@@ -9,7 +9,7 @@ from axon.base import UnknownId
 from axon.conversations import StoredTurn, TurnNotFound
 from axon.gateway.call import Call
 from axon.gateway.door import Door, stored_body
-from axon.gateway.problems import RequestRefused, not_found, refuse, unavailable
+from axon.gateway.problem import RequestRefused, not_found, refuse, unavailable
 from axon.turns import ResponsesAnswer, RunningTurn, count_events, skip_events
 
 PREFIX = "resp"

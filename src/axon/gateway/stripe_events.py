@@ -3,7 +3,7 @@
 from axon.base import KIB
 from axon.gateway.call import Call
 from axon.gateway.door import Door
-from axon.gateway.problems import Problem, RequestRefused
+from axon.gateway.problem import Problem, RequestRefused
 
 EVENT_BYTES_MAX = 64 * KIB
 """A thin event has a few hundred bytes."""

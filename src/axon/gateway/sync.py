@@ -8,7 +8,7 @@ from axon.gateway.call import Call
 from axon.gateway.conversation_object import person_of, shown
 from axon.gateway.door import Door
 from axon.gateway.pages import page_limit
-from axon.gateway.problems import Problem, RequestRefused, refuse
+from axon.gateway.problem import Problem, RequestRefused, refuse
 
 
 async def sync(door: Door, call: Call) -> None:

@@ -9,7 +9,7 @@ from axon.gateway.audit import auditor_of
 from axon.gateway.call import Call
 from axon.gateway.door import Door
 from axon.gateway.members import member, required
-from axon.gateway.problems import refuse
+from axon.gateway.problem import refuse
 from axon.gateway.subjects import whom
 from axon.training import FORMATS, PAGE_TURNS_MAX, Format, Policy, TrainingFilter, TrainingPage
 from axon.turns import Fields

@@ -11,7 +11,7 @@ from axon.base import MICROS_PER_SECOND
 from axon.gateway.call import Call
 from axon.gateway.conversation_object import person_of
 from axon.gateway.door import Door
-from axon.gateway.problems import refuse
+from axon.gateway.problem import refuse
 from axon.gateway.usage_shapes import (
     completions_results,
     costs_results,

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from axon.accounts import Accounts, AccountsOptions
 from axon.alerts import AdminParts, OwnAlerts
 from axon.app.alerting import allowed_by
-from axon.app.archiving import archive_objects
 from axon.app.folders import DataFolder
+from axon.app.roles.allowance import Allowance, open_allowance
 from axon.app.roles.awaiting_root import when_openable
+from axon.app.roles.conversations_room import conversations_room, open_thawing
 from axon.app.roles.ground import Ground, open_ground
 from axon.app.roles.inference_rooms import InferenceRooms, open_inference
 from axon.app.roles.metered_events import outside_events
@@ -23,15 +23,13 @@ from axon.app.settings import (
     TracesSettings,
     TurnsSettings,
     cells_of,
-    policies_of,
-    safety_of,
 )
-from axon.archive import ArchiveParts, Thawing
+from axon.archive import Thawing
 from axon.base import TaskOwner
 from axon.billing import Invoices, StripeWebhook
-from axon.conversations import Conversations, ConversationsOptions, ConversationsParts
+from axon.conversations import Conversations
 from axon.experiments import Experiments, ExperimentsParts
-from axon.flags import Flags, FlagsParts
+from axon.flags import Flags
 from axon.gateway import Door, GatewayOptions
 from axon.inference import (
     Dispatcher,
@@ -42,18 +40,14 @@ from axon.inference import (
     Retriever,
     Worker,
 )
-from axon.journal import Journal, Mark, read_cursor
-from axon.limits import Limits, LimitsAdmin, LimitsParts
+from axon.journal import Journal, Mark
+from axon.limits import LimitsAdmin
 from axon.metering import (
-    FollowerOptions,
     OutsideEvents,
-    PriceBook,
     PriceFollower,
     Prices,
     Usage,
 )
-from axon.privacy import Policies
-from axon.safety import SafetyPolicy
 from axon.sealing import Keyring, KeyStore
 from axon.stores import Breaker, Postgres, Valkey
 from axon.telemetry import log
@@ -89,18 +83,6 @@ class ServingRooms:
     """What runs for as long as the process does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Allowance:
-    """What turns cost and may use, what flags decide about them, what is hidden and checked."""
-
-    prices: PriceBook
-    follower: PriceFollower
-    limits: Limits
-    flags: Flags
-    policies: Policies
-    safety: SafetyPolicy | None
-
-
 async def open_rooms(
     settings: Settings, folder: DataFolder, on_fatal: Callable[[BaseException], None]
 ) -> ServingRooms:
@@ -111,9 +93,9 @@ async def open_rooms(
     ground = await open_ground(settings, folder)
     journal = await asyncio.to_thread(_own_journal, settings, folder, ground, on_fatal)
     accounts = await _accounts(settings, folder, ground)
-    allowance = await _allowance(settings, folder, ground, journal)
-    thawing = _thawing(settings, folder, ground)
-    conversations = _conversations(settings, folder, ground, journal, thawing)
+    allowance = await open_allowance(settings, folder, ground, journal)
+    thawing = open_thawing(settings, folder, ground)
+    conversations = conversations_room(settings, folder, ground, journal, thawing)
     serving = open_inference(settings, ground, journal.instance)
     unfinished = Mark(journal.directory / _UNFINISHED_FILE, writable=True)
     rooms = _turn_rooms(ground, journal, conversations, serving, allowance)
@@ -163,23 +145,7 @@ async def open_rooms(
     )
 
 
-async def _allowance(
-    settings: Settings, folder: DataFolder, ground: Ground, journal: Journal
-) -> _Allowance:
-    book = PriceBook()
-    follower = _prices(folder, ground, book)
-    await follower.start()
-    return _Allowance(
-        prices=book,
-        follower=follower,
-        limits=_limits(settings, folder, ground, journal),
-        flags=_flags(settings, folder, ground, journal),
-        policies=policies_of(settings.privacy),
-        safety=safety_of(settings.safety),
-    )
-
-
-async def _keep_up(ground: Ground, conversations: Conversations, allowance: _Allowance) -> None:
+async def _keep_up(ground: Ground, conversations: Conversations, allowance: Allowance) -> None:
     await ground.valkey.start()
     await conversations.open()
     await allowance.limits.start()
@@ -233,7 +199,7 @@ def _turn_rooms(
     journal: Journal,
     conversations: Conversations,
     serving: InferenceRooms,
-    allowance: _Allowance,
+    allowance: Allowance,
 ) -> TurnRooms:
     return TurnRooms(
         journal=journal,
@@ -279,81 +245,6 @@ async def _accounts(settings: Settings, folder: DataFolder, ground: Ground) -> A
     return accounts
 
 
-def _prices(folder: DataFolder, ground: Ground, book: PriceBook) -> PriceFollower:
-    options = FollowerOptions(snapshot_path=folder.prices_snapshot)
-    return PriceFollower(ground.postgres, book, ground.randomness, options)
-
-
-def _thawing(settings: Settings, folder: DataFolder, ground: Ground) -> Thawing:
-    thawing = Thawing(
-        ArchiveParts(
-            postgres=ground.postgres,
-            objects=archive_objects(settings, folder, ground.clock),
-            clock=ground.clock,
-            randomness=ground.randomness,
-        )
-    )
-    thawing.start()
-    return thawing
-
-
-def _conversations(
-    settings: Settings, folder: DataFolder, ground: Ground, journal: Journal, thawing: Thawing
-) -> Conversations:
-    return Conversations(
-        ConversationsParts(
-            postgres=ground.postgres,
-            valkey=ground.valkey,
-            journal=journal,
-            keys=ground.keys,
-            mint=ground.mint,
-            clock=ground.clock,
-            randomness=ground.randomness,
-            instance=journal.instance,
-            epoch_path=folder.valkey_epoch,
-            thaw=thawing.thaw,
-        ),
-        ConversationsOptions(
-            opened_bytes_max=settings.conversations.opened_bytes_max,
-            places_max=settings.conversations.remembered_turns_max,
-            keys_max=settings.conversations.idempotency_keys_max,
-            change_wait_s=settings.conversations.change_wait_s,
-        ),
-    )
-
-
-def _limits(settings: Settings, folder: DataFolder, ground: Ground, journal: Journal) -> Limits:
-    return Limits(
-        LimitsParts(
-            postgres=ground.postgres,
-            valkey=ground.valkey,
-            clock=ground.clock,
-            randomness=ground.randomness,
-            instance=journal.instance,
-            projected=lambda: read_cursor(journal.directory),
-            snapshot=folder.limits_snapshot,
-            processes=settings.http.processes,
-            poll_every_ms=settings.accounts.poll_every_ms,
-        )
-    )
-
-
-def _flags(settings: Settings, folder: DataFolder, ground: Ground, journal: Journal) -> Flags:
-    return Flags(
-        FlagsParts(
-            postgres=ground.postgres,
-            valkey=ground.valkey,
-            valkey_url=settings.valkey.url,
-            journal=journal,
-            mint=ground.mint,
-            clock=ground.clock,
-            snapshot=folder.flags_snapshot,
-            folder=_watched(settings.flags.folder),
-            poll_every_ms=settings.accounts.poll_every_ms,
-        )
-    )
-
-
 def _experiments(ground: Ground, journal: Journal, flags: Flags) -> Experiments:
     """Return the experiments; what their guardrails want is done from now on."""
     experiments = Experiments(
@@ -367,10 +258,6 @@ def _experiments(ground: Ground, journal: Journal, flags: Flags) -> Experiments:
     )
     experiments.start_tasks()
     return experiments
-
-
-def _watched(folder: str) -> Path | None:
-    return Path(folder).expanduser().absolute() if folder else None
 
 
 def _task_failed(name: str, error: BaseException) -> None:
