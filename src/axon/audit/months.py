@@ -3,8 +3,9 @@
 import asyncpg
 import msgspec
 
-# A reader who takes longer, or a backup, comes first: the month goes an hour later.
-_WAIT_BRIEFLY = "SET LOCAL lock_timeout = '1s'"
+# A reader who takes longer, or a backup, comes first: the month goes an hour later. What is held
+# may be much to copy; whoever lends the connection bounds it.
+_PATIENCE = "SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = 0"
 
 # Until the end of the transaction no hold is added, and no row of the month changes.
 _STAND_STILL = """
@@ -57,7 +58,7 @@ async def forget_month(connection: asyncpg.Connection, month: Month) -> int:
     use the table for longer than a second; nothing is changed then.
     """
     names = {"month": month.name, "since_us": month.since_us, "until_us": month.until_us}
-    await connection.execute(_WAIT_BRIEFLY)
+    await connection.execute(_PATIENCE)
     await connection.execute(_STAND_STILL.format_map(names))
     before = await _bytes_of(connection, month)
     if not await connection.fetchval(_HAS.format(which=_HELD, **names)):
