@@ -18,6 +18,7 @@ from axon.sealing import (
     KeyStoreBusy,
     KeyStoreFailed,
     key_store,
+    newcomers,
     open_sealed,
     seal,
 )
@@ -174,7 +175,7 @@ async def test_memory_is_bounded(
 
 
 async def test_newcomers_are_bounded(store: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_store, "NEWCOMERS_MAX", 2)
+    monkeypatch.setattr(newcomers, "NEWCOMERS_MAX", 2)
     outcomes = await asyncio.gather(
         *(store.current("org", user) for user in range(5)), return_exceptions=True
     )

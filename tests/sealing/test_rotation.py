@@ -294,7 +294,7 @@ async def test_one_that_cannot_be_opened_stays_and_holds_up_nobody(
     )
     assert kept == bytes(60)
     with pytest.raises((KeyRefused, KeyringRefused)):
-        await store._secret_of(WrappedKey(keys[1].key_id, "org_1", 1, "kek_none", b"", 1))
+        await store._wrapping.secret_of(WrappedKey(keys[1].key_id, "org_1", 1, "kek_none", b"", 1))
 
 
 async def test_nothing_is_unreadable_while_everything_rotates_under_load(

@@ -1,54 +1,37 @@
 """Everybody's data keys: made when first needed, durable before they are used, erasable."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import asyncpg
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from axon.base import Clock, Randomness, TaskOwner
 from axon.sealing.copying import Copying
 from axon.sealing.errors import (
     KeyGone,
-    KeyRefused,
-    KeyRootUnavailable,
-    KeyStoreBusy,
-    SealingError,
 )
 from axon.sealing.kek_copy import Renewal
 from axon.sealing.kek_table import KekTable, OrgErasure, WrappedKek
-from axon.sealing.keks import PREFIX, Keks, KeksParts
+from axon.sealing.keks import Keks, KeksParts
 from axon.sealing.key_cache import KeyCache
 from axon.sealing.key_file import BUSY_TIMEOUT_S, KeyFile
 from axon.sealing.key_table import Erasure, KeyTable, WrappedKey
-from axon.sealing.keyring import Keyring, WrappedBytes
+from axon.sealing.keyring import Keyring
 from axon.sealing.local_root import LocalRoot
+from axon.sealing.newcomers import Newcomers, NewcomersParts
 from axon.sealing.one_thread import OneThread
-from axon.sealing.open_keks import OpenKek
 from axon.sealing.root import Roots
-from axon.sealing.seal import KEY_ID_BYTES, DataKey
+from axon.sealing.seal import DataKey
+from axon.sealing.wrapping import Wrapping
 from axon.telemetry import log
 
 KEYS_IN_MEMORY_MAX = 50_000
 """People whose keys are kept unwrapped, at less than a kilobyte each."""
 
-NEWCOMERS_MAX = 10_000
-"""People who may wait for their key at once: a few seconds of work for a slow disk."""
-
-_NEWCOMERS_AT_ONCE = 256
-"""Keys made in one transaction: they share its fsync."""
-
 OUTAGE_MAX_S = 86_400.0
 """How long a key of an organization is used that its root could not be asked for again."""
-
-_DATA_KEY_BYTES = 32
-_NONCE_BYTES = 12
-
-_Person = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +60,12 @@ class KeyStore:
         options: KeyStoreOptions = _DEFAULTS,
     ) -> None:
         """Open or create the file (0600); blocks. Raises KeyringRefused or KeyStoreFailed."""
-        self._keyring = keyring
         self._clock = clock
-        self._randomness = randomness
         self._file = KeyFile(path, randomness)
         self._table = KeyTable(self._file)
         self._thread = OneThread()
         self._cache = KeyCache(KEYS_IN_MEMORY_MAX)
         self._mark = self._file.mark()
-        self._newcomers: dict[_Person, asyncio.Future[DataKey]] = {}
-        self._introduced: dict[_Person, OpenKek] = {}
-        self._welcoming = False
         self._tasks = TaskOwner(_task_failed)
         keks = KekTable(self._file)
         self.region = options.region
@@ -106,6 +84,19 @@ class KeyStore:
             )
         )
         self._copying = Copying(self._table, keks, self._thread)
+        self._wrapping = Wrapping(keyring, self.keks, randomness)
+        self._newcomers = Newcomers(
+            NewcomersParts(
+                table=self._table,
+                thread=self._thread,
+                keks=self.keks,
+                wrapping=self._wrapping,
+                clock=clock,
+                tasks=self._tasks,
+                mark=self._file.mark,
+                remember=self._remember,
+            )
+        )
 
     async def close(self) -> None:
         """Finish what is being written and close the file."""
@@ -132,22 +123,7 @@ class KeyStore:
         Raises KeyStoreBusy when too many newcomers wait, KeyStoreFailed when the disk fails,
         KeyRootUnavailable when the organization's key is not at hand and its root is away.
         """
-        key = self.cached(org_id, user)
-        if key is not None:
-            return key
-        person = (org_id, user)
-        future = self._newcomers.get(person)
-        if future is None:
-            if len(self._newcomers) >= NEWCOMERS_MAX:
-                raise KeyStoreBusy
-            future = asyncio.get_running_loop().create_future()
-            self._newcomers[person] = future
-            kek = self.keks.at_hand(org_id)
-            if kek is None:
-                self._tasks.start(self._introduce(person), "find an organization's key")
-            else:
-                self._queue(person, kek)
-        return await asyncio.shield(future)
+        return self.cached(org_id, user) or await self._newcomers.welcome(org_id, user)
 
     async def by_id(self, key_id: bytes) -> DataKey:
         """Return a key of this node; raise KeyGone when it has none (then `fetch` may help).
@@ -251,121 +227,10 @@ class KeyStore:
 
         One that cannot be opened stays as it is. Raises KeyRootUnavailable.
         """
-        return [await self._rewrapped(key) for key in keys]
+        return [await self._wrapping.anew(key) for key in keys]
 
-    async def _rewrapped(self, key: WrappedKey) -> WrappedKey:
-        kek = self.keks.at_hand(key.org_id) or await self.keks.for_new(key.org_id)
-        try:
-            return self._wrapped(kek, key, await self._secret_of(key))
-        except SealingError as error:
-            if isinstance(error, KeyRootUnavailable):
-                raise
-            log.error("keys.not-rewrapped", "A data key cannot be opened.",
-                      error__message=str(error), axon__key=key.key_id.hex())  # fmt: skip
-            return key
-
-    async def _introduce(self, person: _Person) -> None:
-        """Find the key that wraps for the person's organization, then let them be welcomed."""
-        org_id, user = person
-        try:
-            try:
-                kek = await self.keks.for_new(org_id)
-            except KeyRootUnavailable:
-                # Who is known already may have a key that another one opens.
-                mark = self._file.mark()
-                found = await self._thread.run(self._table.found, org_id, user)
-                if found is None:
-                    raise
-                key = await self._remember(found, mark, current=True)
-                self._newcomers.pop(person).set_result(key)
-            else:
-                self._queue(person, kek)
-        except SealingError as error:
-            self._refuse([person], error)
-        except BaseException:
-            self._newcomers.pop(person).cancel()  # none may wait for ever
-            raise
-
-    def _queue(self, person: _Person, kek: OpenKek) -> None:
-        self._introduced[person] = kek
-        if not self._welcoming:
-            self._welcoming = True
-            self._tasks.start(self._welcome_all(), "make data keys")
-
-    async def _welcome_all(self) -> None:
-        try:
-            while self._introduced:
-                some = dict(islice(self._introduced.items(), _NEWCOMERS_AT_ONCE))
-                for person in some:
-                    del self._introduced[person]
-                await self._welcome(some)
-        finally:
-            self._welcoming = False
-            for person in self._introduced:
-                self._newcomers.pop(person).cancel()  # only when this task was cancelled
-            self._introduced.clear()
-
-    async def _welcome(self, people: dict[_Person, OpenKek]) -> None:
-        mark = self._file.mark()
-        try:
-            found = await self._thread.run(self._make, people)
-        except SealingError as error:
-            self._refuse(list(people), error)
-            return
-        except BaseException:
-            for person in people:
-                self._newcomers.pop(person).cancel()
-            raise
-        for person, wrapped in zip(people, found, strict=True):
-            kek_id = wrapped.kek_id
-            if kek_id.startswith(PREFIX) and self.keks.opened(kek_id) is None:
-                # Its key has to be asked for: nobody else waits for that.
-                self._tasks.start(self._settle(person, wrapped, mark), "open a data key")
-            else:
-                await self._settle(person, wrapped, mark)
-
-    async def _settle(self, person: _Person, wrapped: WrappedKey, mark: bytes) -> None:
-        try:
-            key = await self._remember(wrapped, mark, current=True)
-        except SealingError as error:
-            self._refuse([person], error)
-        except BaseException:
-            self._newcomers.pop(person).cancel()
-            raise
-        else:
-            self._newcomers.pop(person).set_result(key)
-
-    def _refuse(self, people: Sequence[_Person], error: SealingError) -> None:
-        for person in people:
-            future = self._newcomers.pop(person)
-            future.set_exception(error)
-            future.exception()  # the callers may all have gone: not asyncio's to report
-
-    def _make(self, people: dict[_Person, OpenKek]) -> list[WrappedKey]:
-        now_us = self._clock.now_us()
-        fresh = []
-        for (org_id, user), kek in people.items():
-            key_id = self._randomness.bytes(KEY_ID_BYTES)
-            key = WrappedKey(key_id, org_id, user, "", b"", now_us)
-            fresh.append(self._wrapped(kek, key, self._randomness.bytes(_DATA_KEY_BYTES)))
-        return self._table.current(fresh)
-
-    def _wrapped(self, kek: OpenKek, key: WrappedKey, secret: bytes) -> WrappedKey:
-        nonce = self._randomness.bytes(_NONCE_BYTES)
-        return key._replace(kek_id=kek.kek_id, wrapped=kek.wrap(nonce, secret, key.bound_to))
-
-    async def _secret_of(self, key: WrappedKey) -> bytes:
-        """Return the data key; raises KeyringRefused, KeyRefused, KeyRootUnavailable."""
-        if not key.kek_id.startswith(PREFIX):
-            return self._keyring.unwrap(WrappedBytes(key.kek_id, key.wrapped))
-        kek = self.keks.opened(key.kek_id) or await self.keks.by_id(key.kek_id)
-        try:
-            return kek.unwrap(key.wrapped, key.bound_to)
-        except (InvalidTag, ValueError) as error:
-            raise KeyRefused(f"{key.kek_id} did not wrap {key.key_id.hex()}") from error
-
-    async def _remember(self, wrapped: WrappedKey, mark: bytes, current: bool) -> DataKey:
-        secret = await self._secret_of(wrapped)
+    async def _remember(self, wrapped: WrappedKey, mark: bytes, current: bool = True) -> DataKey:
+        secret = await self._wrapping.secret_of(wrapped)
         key = DataKey(
             key_id=wrapped.key_id,
             org_id=wrapped.org_id,
