@@ -123,7 +123,7 @@ budgets: $(STAMP_DEV) ## Streams against budgets while processes die, every nano
 ledger: $(STAMP_DEV) ## Kill everything in turn, then compare every book of the turns (MINUTES=10)
 	$(BIN)/python -m tests.failures.ledger --minutes $(MINUTES) $(ARGS)
 
-soak: $(STAMP_DEV) ## Run under a steady load and see whether anything grows (MINUTES=30)
+soak: $(STAMP_DEV) ## Run under a steady load and, after half an hour, see whether anything grows (MINUTES=30)
 	$(BIN)/python -m tests.failures.soak --minutes $(MINUTES) $(ARGS)
 
 restart: $(STAMP_DEV) ## Start again behind a long journal PostgreSQL lacks (ARGS="--gib 1")
