@@ -25,6 +25,7 @@ from axon.base import MIB
 from axon.journal import JournalReader
 from axon.records import TurnAccepted, TurnCompleted, TurnInterrupted, decode
 from axon.stores import Valkey
+from tests.gateway.commands import set_price
 from tests.gateway.conftest import RunningAxon
 
 MODEL = "fake-model"
@@ -328,7 +329,7 @@ def prepare(axon: RunningAxon, command: Callable[..., dict[str, Any]]) -> str:
     made = command(axon, "orgs", "create", "spenders")
     command(axon, "users", "create", "ada", "--org", "spenders", "--permission", "limits")
     words = ("--input", "3", "--output", "5", "--request", "0.000000007", "--org", "spenders")
-    command(axon, "prices", "set", MODEL, *words)
+    set_price(axon, MODEL, *words)
     words = ("--measure", "requests", "--period", "day", "--amount", "1", "--kind", "soft")
     command(axon, "limits", "set", "whose", "--org", str(made["org_id"]), *words)
     key = command(axon, "keys", "create", "--org", "spenders", "--user", "ada", "--name", "a")

@@ -55,7 +55,7 @@ from tests.failures.ledger_chaos import (
 )
 from tests.failures.ledger_engine import engine_book, told_otherwise
 from tests.failures.ledger_load import MODEL, PEOPLE, LedgerLoad
-from tests.gateway.commands import axon_command
+from tests.gateway.commands import axon_command, set_price
 from tests.gateway.conftest import RunningAxon, start_axon, start_upstream, stop
 from tests.kafka.broker import Broker
 from tests.promises.outages import healed
@@ -180,7 +180,7 @@ def _prepare(axon: RunningAxon, name: str) -> tuple[str, str]:
         ("--reasoning", tariff.reasoning), ("--request", tariff.request),
     ):  # fmt: skip
         rates += [option, f"{nano // 10**9}.{nano % 10**9:09}"]
-    axon_command(axon, "prices", "set", MODEL, *rates)
+    set_price(axon, MODEL, *rates)
     made = axon_command(axon, "keys", "create", "--org", name, "--user", "ada", "--name", "a")
     return org_id, str(made["secret"])
 

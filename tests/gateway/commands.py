@@ -4,12 +4,17 @@ One command at a time, and none on a running loop: what it prints is taken from 
 """
 
 import json
+import time
 from typing import Any
 
 from click.testing import CliRunner
 
 from axon.app.cli.main import axon as commands
+from axon.app.folders import DataFolder
+from axon.metering.snapshot import read_snapshot
 from tests.gateway.conftest import RunningAxon
+
+KNOWN_WITHIN_S = 30.0
 
 
 def axon_text(running: RunningAxon, *words: str) -> str:
@@ -28,3 +33,15 @@ def axon_command(running: RunningAxon, *words: str) -> dict[str, Any]:
     """Return the one object that a command prints."""
     (printed,) = axon_lines(running, *words)
     return printed
+
+
+def set_price(running: RunningAxon, model: str, *words: str) -> None:
+    """Set a price, and return once the serving process charges by it."""
+    made = axon_command(running, "prices", "set", model, *words)["price"]["price_id"]
+    end = time.monotonic() + KNOWN_WITHIN_S
+    while time.monotonic() < end:
+        known = read_snapshot(DataFolder(running.data).prices_snapshot)  # it writes what it knows
+        if known is not None and made in {price.price_id for price in known.prices}:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the price was never known")

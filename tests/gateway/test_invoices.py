@@ -13,7 +13,7 @@ import requests
 from axon.app.embedded import EmbeddedPostgres
 from axon.records import TokenUsage
 from tests.billing.scene import Journal
-from tests.gateway.commands import axon_command, axon_lines
+from tests.gateway.commands import axon_command, axon_lines, set_price
 from tests.gateway.conftest import RunningAxon
 
 MODEL = "billed-model"
@@ -143,7 +143,7 @@ def test_invoices_are_the_organizations_own_and_want_a_permission(
 def test_a_preview_is_what_turns_really_used(axon: RunningAxon) -> None:
     """The engine's counts, times the price, to the nano-unit, through every process of Axon."""
     words = ("--input", "2.5", "--output", "10.000000001", "--request", "0.001")
-    axon_command(axon, "prices", "set", MODEL, *words)
+    set_price(axon, MODEL, *words)
     mine = tenant(axon, "previewed")
     body = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
     of_it = ("--org", "previewed")

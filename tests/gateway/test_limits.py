@@ -14,7 +14,7 @@ import pytest
 from openai import OpenAI
 
 from axon.base import MICROS_PER_SECOND, SystemClock
-from tests.gateway.commands import axon_command
+from tests.gateway.commands import axon_command, set_price
 from tests.gateway.conftest import RunningAxon
 
 MODEL = "fake-model"
@@ -106,7 +106,7 @@ def test_a_used_up_quota_is_told_as_openai_tells_it(tenant: Tenant) -> None:
 def test_a_budget_of_money_is_spent_and_no_more(tenant: Tenant) -> None:
     """Each turn costs one and a half dollars, whatever it says: four are worth two of them."""
     price = ("--input", "0", "--output", "0", "--request", "1.5", "--org", tenant.name)
-    axon_command(tenant.axon, "prices", "set", MODEL, *price)
+    set_price(tenant.axon, MODEL, *price)
     words = ("--measure", "money", "--currency", "USD", "--period", "month")
     tenant.limit("dollars", *words, "--amount", "1000")
     for _ in range(KNOWN_TRIES_MAX):  # until the price is known too
@@ -220,7 +220,7 @@ def test_overage_is_in_the_costs(axon: RunningAxon) -> None:
     """Every turn costs two dollars; the second of the month is the first beyond the limit."""
     tenant = Tenant(axon, "beyond", "pro", "usage")
     price = ("--input", "0", "--output", "0", "--request", "2", "--org", tenant.name)
-    axon_command(axon, "prices", "set", MODEL, *price)
+    set_price(axon, MODEL, *price)
     words = ("--measure", "requests", "--period", "month", "--amount", "1")
     tenant.limit("one-included", *words, "--kind", "overage", "--overage-percent", "25")
     for _ in range(2):

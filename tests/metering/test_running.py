@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +24,7 @@ from axon.gateway.usage import PAGE_SUMS_MAX
 from axon.journal import read_durable
 from axon.metering import ROLLUPS
 from axon.records import TokenUsage, TurnCompleted, TurnInterrupted, decode
-from tests.gateway.commands import axon_text
+from tests.gateway.commands import axon_text, set_price
 from tests.gateway.conftest import RunningAxon, start_axon, stop, upstream_address
 
 __all__ = ["upstream_address"]
@@ -40,12 +39,7 @@ def axon(tmp_path_factory: pytest.TempPathFactory, upstream_address: str) -> Ite
     """An Axon of this file alone, whose model has a price."""
     process, running = start_axon(tmp_path_factory.mktemp("own"), upstream_address)
     words = ("--input", "2.5", "--cached", "0.25", "--output", "10.000000001", "--request", "0.001")
-    axon_text(running, "prices", "set", MODEL, *words)
-    heard = DataFolder(running.data).prices_snapshot  # written once the serving process knows it
-    give_up_s = time.monotonic() + HEARD_WITHIN_S
-    while not heard.exists() and time.monotonic() < give_up_s:
-        time.sleep(0.05)
-    assert heard.exists()
+    set_price(running, MODEL, *words)
     yield running
     stop(process)
 

@@ -8,7 +8,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.gateway.commands import axon_command
+from tests.gateway.commands import axon_command, set_price
 from tests.gateway.flag_calls import FlagCalls
 from tests.observability.conftest import Observed
 from tests.turns.flagged import turn_flag
@@ -30,7 +30,7 @@ EXPERIMENT = {
 def set_up(observed: Observed) -> None:
     """Give it a price, limits, flags and an experiment."""
     axon, call = observed.axon, FlagCalls(observed.axon)
-    axon_command(axon, "prices", "set", PRICED, "--input", "2.5", "--output", "10")
+    set_price(axon, PRICED, "--input", "2.5", "--output", "10")
     for kind, model in RULES.items():
         words = ("--measure", "requests", "--period", "day", "--amount", "1", "--model", model)
         axon_command(axon, "limits", "set", kind, *words, "--kind", kind)
